@@ -1,0 +1,16 @@
+import type { Deps } from '../../shared/app/deps.ts';
+import { followOutput } from '../../shared/app/follow-output.ts';
+import { openOutput } from '../../shared/app/open-output.ts';
+import { streamingHttpFunction } from '../../shared/http/http-function.ts';
+import { eventStream, outputBytes, parseLastEventId, wantsEvents } from '../../shared/http/replies.ts';
+
+export const output = (deps: Deps) =>
+  streamingHttpFunction(deps, {
+    readOutput: async (_, { actor, params, query, headers }) => {
+      if (!wantsEvents(headers['accept'])) {
+        return outputBytes(await openOutput(deps, actor, params.id, query), query.from, headers['range']);
+      }
+      const after = parseLastEventId(headers['last-event-id']);
+      return eventStream(await followOutput(deps, actor, params.id, { ...query, after }));
+    },
+  });

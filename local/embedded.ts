@@ -1,0 +1,46 @@
+import { resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
+import { silentLog } from '../shared/telemetry/log.ts';
+import { type Gateway, makeGateway } from './gateway.ts';
+import { openData } from './open-data.ts';
+import { findServer } from './server-lock.ts';
+import { systemClock, systemRandom } from './system-clock.ts';
+
+export interface Embedded {
+  readonly url: string;
+  readonly fetch: typeof globalThis.fetch;
+  close(): Promise<void>;
+}
+
+/**
+ * The whole of Errand inside the calling process, on a data folder: no port is opened.
+ * When a server already runs on that folder, it is that server which answers.
+ */
+export const openEmbedded = async ({ dataDirectory }: { dataDirectory: string }): Promise<Embedded> => {
+  const directory = resolve(dataDirectory);
+  const server = findServer(directory);
+  if (server) return { url: server.url, fetch: globalThis.fetch, close: async () => {} };
+  const data = await openData({ dataDirectory: directory, clock: systemClock, random: systemRandom, log: silentLog });
+  return { url: 'http://embedded.invalid', fetch: fetchFrom(makeGateway(data.deps)), close: data.close };
+};
+
+/** `fetch` that asks the gateway directly. */
+const fetchFrom =
+  (gateway: Gateway): typeof globalThis.fetch =>
+  async (input, init) => {
+    const request = new Request(input, init);
+    const { pathname, search } = new URL(request.url);
+    const reply = await gateway({
+      method: request.method,
+      target: pathname + search,
+      headers: Object.fromEntries(request.headers),
+      body: (request.body as ReadableStream<Uint8Array> | null) ?? undefined,
+      sourceIp: '',
+    });
+    if (typeof reply.body === 'string') return new Response(reply.body, { status: reply.statusCode, headers: reply.headers });
+    const { body } = reply;
+    // As over a socket: a caller that aborts stops the reading.
+    request.signal.addEventListener('abort', () => body.destroy(), { once: true });
+    return new Response(Readable.toWeb(body) as ReadableStream<Uint8Array>, { status: reply.statusCode, headers: reply.headers });
+  };

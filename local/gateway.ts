@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import { commands } from '../functions/http/commands.ts';
+import { output } from '../functions/http/output.ts';
+import { providers } from '../functions/http/providers.ts';
+import { system } from '../functions/http/system.ts';
+import type { Deps } from '../shared/app/deps.ts';
+import { type Endpoint, endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
+import { AppError } from '../shared/domain/errors.ts';
+import { LIMITS } from '../shared/domain/limits.ts';
+import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
+import { lambdaContext, provideLambdaRuntime, ResponseStream } from './lambda-runtime.ts';
+
+/** A request, as a server or a caller in this process hands it over. */
+export interface GatewayRequest {
+  readonly method: string;
+  /** Path and query, as sent. */
+  readonly target: string;
+  /** By name in lower case; several values joined with commas. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: AsyncIterable<Uint8Array> | undefined;
+  readonly sourceIp: string;
+}
+
+export interface GatewayReply {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Readable;
+}
+
+/** What API Gateway does in the cloud: makes events of requests, and hands each to the function that its route names. */
+export type Gateway = (request: GatewayRequest) => Promise<GatewayReply>;
+
+/** No endpoint takes more, so no more is read. */
+const MOST_BODY_BYTES = Math.max(LIMITS.bodyBytes, LIMITS.stdinPartBytes);
+
+export const makeGateway = (deps: Deps): Gateway => {
+  provideLambdaRuntime();
+  const buffered = { commands: commands(deps), providers: providers(deps), system: system(deps) };
+  const streaming = { output: output(deps) };
+
+  return async (request) => {
+    const requestId = randomUUID();
+    const [rawPath = '/', rawQueryString = ''] = splitOnce(request.target, '?');
+    const body = await readBody(request.body);
+    if (body === 'too-large') return refuse(bodyTooLarge, requestId, rawPath);
+    const event = toEvent(request, { requestId, rawPath, rawQueryString, body, now: deps.clock.now() });
+    const match = matchEndpoint(request.method, rawPath);
+    const name = match.kind === 'endpoint' ? (endpoints[match.name] as Endpoint).function : 'system';
+    if (name !== 'output') return buffered[name](event, lambdaContext);
+    const stream = new ResponseStream();
+    // Once the prelude is out, a fault can only cut the stream short, as it does in Lambda.
+    streaming[name](event, stream, lambdaContext).catch((error: unknown) => {
+      if (!stream.destroyed) deps.log.warn('A streamed reply was cut short', { requestId, error });
+      stream.destroy();
+    });
+    return { ...(await stream.prelude), body: stream };
+  };
+};
+
+const bodyTooLarge = new AppError(
+  'too-large',
+  `The body is larger than ${MOST_BODY_BYTES} bytes, the most that is taken. Send input in parts to PUT /v1/commands/{id}/stdin.`,
+);
+
+const refuse = (error: AppError, requestId: string, instance: string): GatewayReply => {
+  const problem = toProblem(error, requestId);
+  const headers = { 'content-type': PROBLEM_TYPE, 'x-request-id': requestId };
+  return { statusCode: problem.status, headers, body: JSON.stringify({ ...problem, instance }) };
+};
+
+const readBody = async (body: AsyncIterable<Uint8Array> | undefined): Promise<Buffer | 'too-large'> => {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of body ?? []) {
+    length += piece.length;
+    if (length > MOST_BODY_BYTES) return 'too-large';
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces, length);
+};
+
+const splitOnce = (text: string, separator: string): [string, string] => {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)];
+};
+
+interface Made {
+  readonly requestId: string;
+  readonly rawPath: string;
+  readonly rawQueryString: string;
+  readonly body: Buffer;
+  readonly now: number;
+}
+
+/** https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html (payload 2.0) */
+const toEvent = (
+  { method, headers, sourceIp }: GatewayRequest,
+  { requestId, rawPath, rawQueryString, body, now }: Made,
+): APIGatewayProxyEventV2 => {
+  const query = new URLSearchParams(rawQueryString);
+  const names = [...new Set(query.keys())];
+  return {
+    version: '2.0',
+    routeKey: '$default',
+    rawPath,
+    rawQueryString,
+    headers: { ...headers },
+    ...(names.length > 0
+      ? { queryStringParameters: Object.fromEntries(names.map((name) => [name, query.getAll(name).join(',')])) }
+      : {}),
+    requestContext: {
+      accountId: 'local',
+      apiId: 'local',
+      domainName: headers['host'] ?? 'localhost',
+      domainPrefix: 'local',
+      http: { method, path: rawPath, protocol: 'HTTP/1.1', sourceIp, userAgent: headers['user-agent'] ?? '' },
+      requestId,
+      routeKey: '$default',
+      stage: '$default',
+      time: new Date(now).toISOString(),
+      timeEpoch: now,
+    },
+    ...(body.length > 0 ? { body: body.toString('base64') } : {}),
+    isBase64Encoded: body.length > 0,
+  };
+};

@@ -1,0 +1,104 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import { AppError } from '../shared/domain/errors.ts';
+import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
+import type { Log } from '../shared/telemetry/log.ts';
+import type { Gateway, GatewayReply } from './gateway.ts';
+
+export interface HttpServer {
+  readonly url: string;
+  /** Takes no more requests, ends live streams, and resolves once all connections are closed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the gateway over HTTP/1.1.
+ * @throws Error in words for a person when the port is taken or the address cannot be used
+ */
+export const listen = async (gateway: Gateway, options: { host: string; port: number; log: Log }): Promise<HttpServer> => {
+  const { host, port, log } = options;
+  const server = createServer(
+    // A client that trickles its headers or body is cut off; replies may take as long as they like.
+    { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 },
+    (request, response) => {
+      serve(gateway, request, response).catch((error: unknown) => {
+        log.warn('A connection was cut short', { error });
+        response.destroy();
+      });
+    },
+  );
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  });
+  await bind(server, host, port);
+  const { port: bound } = server.address() as AddressInfo;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      // Live streams would hold the server open for as long as their commands run; their readers resume elsewhere.
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+};
+
+const bind = (server: Server, host: string, port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(explain(error, host, port), { cause: error })));
+    server.listen({ host, port }, resolve);
+  });
+
+const explain = ({ code, message }: NodeJS.ErrnoException, host: string, port: number): string => {
+  if (code === 'EADDRINUSE') return `Port ${port} on ${host} is taken. Choose another with --port, or stop what listens there.`;
+  if (code === 'EACCES') return `Port ${port} on ${host} may not be used by this user. Choose one above 1023 with --port.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `This machine has no address ${host}. Choose another with --host.`;
+  return `Cannot listen on ${host}:${port}: ${message}`;
+};
+
+const serve = async (gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const refused = refuseForeignPage(request);
+  const reply = refused ?? (await gateway(toGatewayRequest(request)));
+  response.writeHead(reply.statusCode, reply.headers);
+  if (typeof reply.body === 'string') {
+    response.end(request.method === 'HEAD' ? undefined : reply.body);
+    return;
+  }
+  response.flushHeaders();
+  // The client's leaving ends the reading, and with it the reply's source.
+  await pipeline(reply.body, response).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  });
+};
+
+const toGatewayRequest = (request: IncomingMessage) => {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(',') : value;
+  }
+  return {
+    method: request.method ?? 'GET',
+    target: request.url ?? '/',
+    headers,
+    body: request,
+    sourceIp: request.socket.remoteAddress ?? '',
+  };
+};
+
+/** Loopback names with any port: what a person on this machine types. */
+const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
+
+/**
+ * A web page that the user visits can send requests to loopback too, by another origin or by a host name that it
+ * points here (DNS rebinding). Neither gets in.
+ */
+const refuseForeignPage = ({ headers }: IncomingMessage): GatewayReply | undefined => {
+  const { host = '', origin } = headers;
+  const foreignOrigin = origin !== undefined && !LOOPBACK_HOST.test(origin.replace(/^https?:\/\//, ''));
+  if (LOOPBACK_HOST.test(host) && !foreignOrigin) return undefined;
+  const detail = 'This server answers only requests made to a loopback address, and not from other sites’ pages.';
+  const problem = toProblem(new AppError('forbidden', detail), '');
+  return { statusCode: problem.status, headers: { 'content-type': PROBLEM_TYPE }, body: JSON.stringify(problem) };
+};

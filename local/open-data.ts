@@ -1,0 +1,79 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { advanceCommand } from '../shared/app/advance-command.ts';
+import type { Deps, Target } from '../shared/app/deps.ts';
+import { makeDeps } from '../shared/app/make-deps.ts';
+import type { Clock, Random } from '../shared/domain/clock.ts';
+import { inProcessChanges } from '../shared/events/changes.ts';
+import { filesObjects } from '../shared/objects/files.ts';
+import { providers } from '../shared/providers/registry.ts';
+import { inProcessQueue } from '../shared/queue/in-process.ts';
+import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
+import type { Log } from '../shared/telemetry/log.ts';
+import { isLocked, tryLock } from './process-lock.ts';
+
+export interface OpenDataOptions {
+  /** Made if it is not there, readable by its owner only. */
+  readonly dataDirectory: string;
+  /** How many commands run at once; the others wait. @default 64 */
+  readonly concurrency?: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface OpenData {
+  readonly deps: Deps;
+  /** Ends what runs in this process, stores how it ended, and lets go of the data. */
+  close(): Promise<void>;
+}
+
+/** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
+export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
+  const { dataDirectory, concurrency = 64, clock, random, log } = options;
+  const workers = join(dataDirectory, 'workers');
+  await makeDataFolder(workers);
+  const worker = `worker-${clock.now()}-${random.hex(4)}`;
+  const lockOf = (name: string) => join(workers, `${name}.lock`);
+  const lock = tryLock(lockOf(worker));
+  if (!lock) throw new Error(`The lock ${lockOf(worker)} is taken, though its name is new. Is the disk shared?`);
+  const closing = new AbortController();
+  const store = sqliteStore({ file: join(dataDirectory, 'errand.db') });
+  const queue = inProcessQueue({ clock });
+  const provider = await providers.local({
+    workDirectory: join(dataDirectory, 'work'),
+    isOwnerAlive: async (name) => isLocked(lockOf(name)),
+  });
+  const local: Target = { name: 'local', provider: provider.name, features: provider.features, load: async () => provider };
+  const deps = makeDeps({
+    clock,
+    random,
+    store,
+    objects: filesObjects({ directory: join(dataDirectory, 'objects') }),
+    queue,
+    changes: inProcessChanges(clock),
+    targets: [local],
+    worker,
+    lookEverySeconds: 1,
+    closing: closing.signal,
+    log,
+  });
+  queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
+  return {
+    deps,
+    async close() {
+      closing.abort();
+      const drained = queue.close();
+      await provider.close();
+      await drained;
+      await store.close();
+      lock.release();
+    },
+  };
+};
+
+export const makeDataFolder = async (path: string): Promise<void> => {
+  await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
+    throw new Error(`The data folder ${path} cannot be made: ${cause.message}. Choose another with --data.`, { cause });
+  });
+};

@@ -1,0 +1,80 @@
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { recover, sweep } from '../shared/app/sweep.ts';
+import type { Deps } from '../shared/app/deps.ts';
+import { jsonLog } from '../shared/telemetry/log.ts';
+import { makeGateway } from './gateway.ts';
+import { listen } from './http-server.ts';
+import { makeDataFolder, openData } from './open-data.ts';
+import { lockServer } from './server-lock.ts';
+import { systemClock, systemRandom } from './system-clock.ts';
+
+export interface ServeOptions {
+  /** A loopback address. */
+  readonly host: string;
+  readonly port: number;
+  readonly dataDirectory: string;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  /** Ends what runs, stores how it ended, and closes. */
+  close(): Promise<void>;
+}
+
+const SWEEP_SECONDS = 5;
+
+/**
+ * Starts the embedded server: everything in this process, data in one folder.
+ * @throws Error in words for a person: a non-loopback address, a taken port, a folder that cannot be used or is in use
+ */
+export const serve = async ({ host, port, dataDirectory }: ServeOptions): Promise<RunningServer> => {
+  if (!isLoopback(host)) {
+    throw new Error(
+      `Refusing to listen on ${host}: without access control, anyone who reaches it could run commands here. ` +
+        'Use --host 127.0.0.1, and a tunnel (ssh -L) to reach it from elsewhere.',
+    );
+  }
+  const directory = resolve(dataDirectory);
+  await makeDataFolder(directory);
+  const lock = lockServer(directory);
+  const log = jsonLog(systemClock, (line) => process.stderr.write(line));
+  try {
+    const data = await openData({ dataDirectory: directory, clock: systemClock, random: systemRandom, log });
+    try {
+      const http = await listen(makeGateway(data.deps), { host, port, log });
+      lock.note({ pid: process.pid, url: http.url });
+      const sweeping = keepSweeping(data.deps);
+      return {
+        url: http.url,
+        async close() {
+          await Promise.all([http.close(), data.close()]);
+          await sweeping;
+          lock.release();
+        },
+      };
+    } catch (error) {
+      await data.close();
+      throw error;
+    }
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+};
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+
+const keepSweeping = async (deps: Deps): Promise<void> => {
+  const { clock, closing, log } = deps;
+  const attempt = (what: () => Promise<number>) =>
+    what().catch((error: unknown) => {
+      if (!closing.aborted) log.error('A sweep failed; the next one will try again', { error });
+    });
+  await attempt(() => recover(deps));
+  while (!closing.aborted) {
+    await clock.sleep(SWEEP_SECONDS * 1_000, closing);
+    if (!closing.aborted) await attempt(() => sweep(deps));
+  }
+};

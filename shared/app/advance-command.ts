@@ -1,0 +1,58 @@
+import { type Command, currentAttempt, isFinal } from '../domain/command.ts';
+import { attemptKeyOf } from '../domain/ids.ts';
+import type { Observation } from '../engine/types.ts';
+import type { Reference } from '../store/schema.ts';
+import type { Deps } from './deps.ts';
+import { type Moved, observeCommand, targetOf } from './observe-command.ts';
+import { runAttempt } from './run-attempt.ts';
+
+/** Looks at a command and does what is to be done: the one way in for wake-ups. Safe to call at any time, any number of times. */
+export const advanceCommand = async (deps: Deps, reference: Reference): Promise<void> => {
+  const looked = { kind: 'looked', worker: deps.worker, ticket: deps.random.hex(16), holding: false } as const;
+  await perform(deps, reference, await observeCommand(deps, reference, looked));
+};
+
+export const perform = async (deps: Deps, reference: Reference, moved: Moved | undefined): Promise<void> => {
+  if (!moved) return;
+  for (const effect of moved.effects) {
+    if (effect.kind === 'wake') await wake(deps, reference, moved.stored.command, effect.at);
+    else if (effect.kind === 'start') await perform(deps, reference, await runAttempt(deps, reference, moved.stored));
+    else await lookAtRun(deps, reference, { stop: effect.kind === 'stop' });
+  }
+};
+
+/**
+ * Asks the provider about an attempt that this process does not carry. With `stop`, ends it first.
+ * Also the way in after a restart, when whoever carried it may be dead before its lease has run out.
+ */
+export const lookAtRun = async (deps: Deps, reference: Reference, { stop = false } = {}): Promise<void> => {
+  const stored = await deps.commands.find(reference);
+  const attempt = stored && currentAttempt(stored.command);
+  if (!stored || !attempt || isFinal(stored.command.status) || stored.command.status === 'queued') return;
+  const key = attemptKeyOf(stored.command.id, attempt.number);
+  // Carried by this process, which looks after it.
+  if (deps.runs.has(key)) return;
+  const provider = await targetOf(deps, stored.command)?.load();
+  if (!provider) {
+    deps.log.warn('The target of a command is not configured here', { reference, target: stored.command.spec.target });
+    return;
+  }
+  const run = { key, worker: attempt.worker };
+  if (stop) await provider.cancel(run);
+  const observed = await provider.observe(run);
+  const seen: Observation =
+    observed.kind === 'alive'
+      ? { kind: 'alive', attempt: attempt.number }
+      : {
+          kind: 'gone',
+          attempt: attempt.number,
+          output: { ...(await deps.output.size(reference, attempt.number)), droppedBytes: 0 },
+          detail: 'Whoever carried the command is gone; how it ended cannot be known.',
+        };
+  await perform(deps, reference, await observeCommand(deps, reference, seen));
+};
+
+const wake = async (deps: Deps, reference: Reference, command: Command, at: number): Promise<void> => {
+  const delaySeconds = Math.max(0, (at - deps.clock.now()) / 1_000);
+  await deps.queue.send({ v: 1, id: reference }, { priority: command.spec.priority, delaySeconds });
+};

@@ -1,0 +1,47 @@
+import type { Clock, Random } from '../domain/clock.ts';
+import type { CommandId } from '../domain/ids.ts';
+import type { EngineRules } from '../engine/rules.ts';
+import type { Changes } from '../events/changes.ts';
+import type { Provider, ProviderFeatures } from '../providers/provider.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { Commands } from '../store/commands.ts';
+import type { OutputLog } from '../store/output-log.ts';
+import type { StdinLog } from '../store/stdin-log.ts';
+import type { Store } from '../store/store.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { HeldRuns } from './held-runs.ts';
+
+/** A configured place of a provider. */
+export interface Target {
+  readonly name: string;
+  readonly provider: string;
+  /** Known without loading the provider's SDK. */
+  readonly features: ProviderFeatures;
+  /** Loads the provider on first use. */
+  load(): Promise<Provider>;
+}
+
+/** All that the use cases need from outside; made once by a composition root (functions/wire.ts, local/embedded.ts). */
+export interface Deps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newCommandId: () => CommandId;
+  readonly rules: EngineRules;
+  readonly store: Store;
+  readonly commands: Commands;
+  readonly output: OutputLog;
+  readonly stdin: StdinLog;
+  readonly queue: Queue;
+  readonly changes: Changes;
+  /** The first is the default. */
+  readonly targets: readonly [Target, ...Target[]];
+  /** The runs that this process carries. */
+  readonly runs: HeldRuns;
+  /** Who this process is, in attempts that it holds. */
+  readonly worker: string;
+  /** How often those who wait look at the store, in case a change was not announced here. */
+  readonly lookEverySeconds: number;
+  /** Aborts when this process is about to end. */
+  readonly closing: AbortSignal;
+  readonly log: Log;
+}

@@ -1,0 +1,26 @@
+import type { TargetList } from '../contract/schemas.ts';
+import { AppError } from '../domain/errors.ts';
+import type { Deps } from './deps.ts';
+
+/** Every target with what it can do and whether it is healthy. A provider that fails to answer is unhealthy, not an error. */
+export const listTargets = async ({ targets, log }: Pick<Deps, 'targets' | 'log'>): Promise<TargetList> => ({
+  items: await Promise.all(
+    targets.map(async ({ name, provider, features, load }) => {
+      const health = await load()
+        .then((loaded) => loaded.health())
+        .catch((error: unknown) => {
+          log.error('A provider could not say how it is', { target: name, error });
+          return { healthy: false, detail: 'The provider could not be reached.' };
+        });
+      return { target: name, provider, ...health, features: { ...features, isolation: [...features.isolation] } };
+    }),
+  ),
+});
+
+/** Resolves when a command can be taken and run. @throws AppError 'unavailable' */
+export const checkReady = async (deps: Pick<Deps, 'store' | 'targets' | 'log'>): Promise<void> => {
+  await deps.store.check();
+  const { items } = await listTargets(deps);
+  if (items.some(({ healthy }) => healthy)) return;
+  throw new AppError('unavailable', 'No target is healthy. See GET /v1/providers.');
+};

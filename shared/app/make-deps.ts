@@ -1,0 +1,37 @@
+import { makeCommandIds } from '../domain/ids.ts';
+import { LIMITS } from '../domain/limits.ts';
+import { DEFAULT_RULES } from '../engine/rules.ts';
+import type { Objects } from '../objects/objects.ts';
+import { makeCommands } from '../store/commands.ts';
+import { makeOutputLog } from '../store/output-log.ts';
+import { DEFAULT_OUTPUT } from '../store/output-writer.ts';
+import { makeStdinLog } from '../store/stdin-log.ts';
+import type { Deps } from './deps.ts';
+import { makeHeldRuns } from './held-runs.ts';
+
+/** What a composition root chooses; the rest of Deps is the same everywhere. */
+export interface Parts extends Pick<
+  Deps,
+  'clock' | 'random' | 'store' | 'queue' | 'changes' | 'targets' | 'worker' | 'lookEverySeconds' | 'closing' | 'log'
+> {
+  readonly objects: Objects;
+}
+
+export const makeDeps = (parts: Parts): Deps => {
+  const { clock, random, store, objects, changes, closing, lookEverySeconds } = parts;
+  return {
+    ...parts,
+    newCommandId: makeCommandIds(clock, random),
+    rules: DEFAULT_RULES,
+    commands: makeCommands(store, random),
+    output: makeOutputLog(store, objects, {
+      ...DEFAULT_OUTPUT,
+      clock,
+      closing,
+      keepBytes: LIMITS.outputBytes,
+      stored: (reference) => changes.announce(reference, 'output'),
+    }),
+    stdin: makeStdinLog(store, objects, changes, random, lookEverySeconds),
+    runs: makeHeldRuns(),
+  };
+};

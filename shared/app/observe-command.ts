@@ -1,0 +1,54 @@
+import { type Command, isFinal } from '../domain/command.ts';
+import { step } from '../engine/step.ts';
+import type { Effect, Observation } from '../engine/types.ts';
+import type { Stored } from '../store/commands.ts';
+import type { Reference } from '../store/schema.ts';
+import type { Write } from '../store/store.ts';
+import type { Deps, Target } from './deps.ts';
+
+/** What came of telling the engine about an observation. */
+export interface Moved {
+  readonly stored: Stored;
+  readonly effects: readonly Effect[];
+  /** Whether this observation changed the command. */
+  readonly changed: boolean;
+}
+
+/**
+ * Tells the engine what was seen and stores what follows, again on top of whatever others stored meanwhile.
+ * The caller then performs the effects. `from` saves a read when the caller knows the present version.
+ * Undefined when there is no such command.
+ */
+export const observeCommand = async (
+  deps: Deps,
+  reference: Reference,
+  seen: Observation,
+  { from, alongside = [] }: { from?: Stored | undefined; alongside?: readonly Write[] } = {},
+): Promise<Moved | undefined> => {
+  let stored = from ?? (await deps.commands.find(reference));
+  while (stored) {
+    const { next, effects } = step(stored.command, seen, {
+      now: deps.clock.now(),
+      fraction: deps.random.fraction(),
+      rules: deps.rules,
+      startTicket: targetOf(deps, stored.command)?.features.startTicket ?? true,
+    });
+    if (next === stored.command) return { stored, effects, changed: false };
+    const saved = await deps.commands.save(stored, next, alongside);
+    if (saved.ok) {
+      deps.changes.announce(reference, 'record');
+      if (isFinal(next.status)) await cleanUp(deps, reference, next);
+      return { stored: saved.stored, effects, changed: true };
+    }
+    stored = saved.stored;
+  }
+  return undefined;
+};
+
+export const targetOf = (deps: Pick<Deps, 'targets'>, command: Command): Target | undefined =>
+  deps.targets.find((target) => target.name === command.spec.target);
+
+const cleanUp = async (deps: Deps, reference: Reference, { spec }: Command): Promise<void> => {
+  if (spec.stdin.kind !== 'open') return;
+  await deps.stdin.remove(reference).catch((error: unknown) => deps.log.warn('Input was left behind', { reference, error }));
+};

@@ -1,0 +1,47 @@
+import type { StreamName } from '../domain/output.ts';
+import type { Reference } from '../store/schema.ts';
+import type { Deps } from './deps.ts';
+
+/** Bytes of one stream, where they lie in it, and where the log of both streams goes on after them. */
+export interface OutputPiece {
+  readonly stream: StreamName;
+  readonly bytes: Uint8Array;
+  /** Offset within the stream. */
+  readonly offset: number;
+  /** Offset within both streams right after these bytes. */
+  readonly end: number;
+}
+
+interface PieceRange {
+  /** Only this stream's; otherwise both, in the order in which they came. */
+  readonly stream?: StreamName | undefined;
+  /** First byte: of the stream when one is named, else of both. @default 0 */
+  readonly from?: number;
+  /** A known offset of both streams at or before `from`, which saves the search for it. */
+  readonly startAt?: number;
+}
+
+/** What is stored now of an attempt's output, from a byte on. */
+export async function* piecesOf(
+  deps: Pick<Deps, 'output'>,
+  reference: Reference,
+  attempt: number,
+  { stream, from = 0, startAt }: PieceRange,
+): AsyncGenerator<OutputPiece> {
+  const start = startAt ?? (stream ? await deps.output.seek(reference, attempt, stream, from) : from);
+  for await (const chunk of deps.output.read(reference, attempt, start)) {
+    const next = { stdout: chunk.stdoutOffset, stderr: chunk.stderrOffset };
+    let position = 0;
+    for (const segment of chunk.segments) {
+      const bytes = chunk.bytes.subarray(position, position + segment.length);
+      const offset = next[segment.stream];
+      const before = stream ? offset : chunk.offset + position;
+      next[segment.stream] += segment.length;
+      position += segment.length;
+      if (stream && segment.stream !== stream) continue;
+      const skip = Math.max(0, from - before);
+      if (skip >= bytes.length) continue;
+      yield { stream: segment.stream, bytes: bytes.subarray(skip), offset: offset + skip, end: chunk.offset + position };
+    }
+  }
+}

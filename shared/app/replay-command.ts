@@ -1,0 +1,39 @@
+import type { ReplayCommand, SubmitCommand } from '../contract/schemas.ts';
+import type { Actor } from '../domain/actor.ts';
+import type { CommandSpec } from '../domain/command.ts';
+import type { CommandId } from '../domain/ids.ts';
+import type { Deps } from './deps.ts';
+import { requireCommand } from './require-command.ts';
+import { type Submitted, submitCommand } from './submit-command.ts';
+
+/**
+ * Submits the same again as a new command, with `changes` on top. It is checked anew, as any submission is.
+ * @throws AppError 'not-found', and as `submitCommand`
+ */
+export const replayCommand = async (
+  deps: Deps,
+  actor: Actor,
+  id: CommandId,
+  { changes, idempotencyKey }: { readonly changes: ReplayCommand; readonly idempotencyKey?: string | undefined },
+): Promise<Submitted> => {
+  const { command } = await requireCommand(deps, actor, id);
+  const body = { ...toBody(command.spec, changes), ...changes };
+  return submitCommand(deps, actor, { body, idempotencyKey, replayOf: id });
+};
+
+/** What was submitted, less what the changes replace as a whole. */
+const toBody = (spec: CommandSpec, changes: ReplayCommand): SubmitCommand => {
+  const newProgram = changes.argv !== undefined || changes.script !== undefined;
+  const newStdin = changes.stdin !== undefined || changes.stdinBase64 !== undefined;
+  const { argv, script, stdin, retry, env, labels, ...rest } = spec;
+  return {
+    ...rest,
+    env: { ...env },
+    labels: { ...labels },
+    retry: { maxAttempts: retry.maxAttempts, on: [...retry.on] },
+    ...(newProgram || !argv ? {} : { argv: [...argv] }),
+    ...(newProgram || script === undefined ? {} : { script }),
+    ...(newStdin || stdin.kind !== 'open' ? {} : { stdin: 'open' }),
+    ...(newStdin || stdin.kind !== 'fixed' ? {} : { stdinBase64: stdin.base64 }),
+  };
+};

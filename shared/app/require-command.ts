@@ -1,0 +1,13 @@
+import type { Actor } from '../domain/actor.ts';
+import { AppError } from '../domain/errors.ts';
+import type { CommandId } from '../domain/ids.ts';
+import type { Stored } from '../store/commands.ts';
+import { referenceOf } from '../store/schema.ts';
+import type { Deps } from './deps.ts';
+
+/** @throws AppError 'not-found', the same for another tenant's command as for one that never was */
+export const requireCommand = async (deps: Pick<Deps, 'commands'>, { tenant }: Actor, id: CommandId): Promise<Stored> => {
+  const stored = await deps.commands.find(referenceOf(tenant, id));
+  if (!stored) throw new AppError('not-found', `There is no command ${id}.`);
+  return stored;
+};

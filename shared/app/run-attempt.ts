@@ -1,0 +1,192 @@
+import { type Attempt, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
+import { attemptKeyOf } from '../domain/ids.ts';
+import type { Observation } from '../engine/types.ts';
+import type { Run, RunIo, StartOutcome } from '../providers/provider.ts';
+import type { Stored } from '../store/commands.ts';
+import type { OutputWriter } from '../store/output-writer.ts';
+import type { Reference } from '../store/schema.ts';
+import type { Deps } from './deps.ts';
+import { type Moved, observeCommand, targetOf } from './observe-command.ts';
+
+/**
+ * Carries an attempt from its start to its stored end; the caller performs the effects of that end.
+ * Does not throw for what the command or the provider did. Undefined when there was nothing to carry.
+ */
+export const runAttempt = async (deps: Deps, reference: Reference, started: Stored): Promise<Moved | undefined> => {
+  const attempt = currentAttempt(started.command);
+  if (!attempt) return undefined;
+  using _held = deps.runs.hold(attemptKeyOf(started.command.id, attempt.number));
+  const output = deps.output.openWriter(reference, attempt.number);
+  const carried = makeCarriedRun(deps, reference, started, attempt, output);
+  const outcome = await startAtProvider(deps, started, attempt, carried.io);
+  await carried.end();
+  // Nothing was executed, and whoever holds the ticket has the word.
+  if (outcome.kind === 'refused') return undefined;
+  const { totals, writes } = await output.finish();
+  const seen = toObservation(attempt.number, outcome, totals);
+  const moved = await untilStored(deps, reference, () =>
+    observeCommand(deps, reference, seen, { from: carried.stored(), alongside: writes }),
+  );
+  if (writes.length > 0) deps.changes.announce(reference, 'output');
+  return moved;
+};
+
+const startAtProvider = async (
+  deps: Deps,
+  { command }: Stored,
+  attempt: Attempt,
+  io: RunIo,
+): Promise<StartOutcome> => {
+  const target = targetOf(deps, command);
+  if (!target) {
+    const detail = `The target ${command.spec.target} is not configured here.`;
+    return { kind: 'rejected', fault: { detail, retryable: true } };
+  }
+  try {
+    return await (await target.load()).start(toRun(command, attempt), io);
+  } catch (error) {
+    // A provider that throws broke its word, so nothing is known of what it did.
+    const key = attemptKeyOf(command.id, attempt.number);
+    deps.log.error('A provider threw from start', { attempt: key, target: target.name, error });
+    return { kind: 'lost', detail: 'The provider failed in a way that leaves the outcome unknown.' };
+  }
+};
+
+const toRun = ({ id, spec }: Stored['command'], attempt: Attempt): Run => ({
+  key: attemptKeyOf(id, attempt.number),
+  worker: attempt.worker,
+  argv: spec.argv ?? [spec.shell, '-c', spec.script ?? ''],
+  env: spec.env,
+  ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+  ...(spec.image === undefined ? {} : { image: spec.image }),
+  ...(spec.cpu === undefined ? {} : { cpu: spec.cpu }),
+  ...(spec.memoryMiB === undefined ? {} : { memoryMiB: spec.memoryMiB }),
+  isolation: spec.isolation,
+  timeoutSeconds: spec.timeoutSeconds,
+});
+
+const toObservation = (
+  attempt: number,
+  outcome: Exclude<StartOutcome, { kind: 'refused' }>,
+  output: Awaited<ReturnType<OutputWriter['finish']>>['totals'],
+): Observation => {
+  switch (outcome.kind) {
+    case 'ended':
+      return { kind: 'ended', attempt, exit: outcome.exit, output };
+    case 'rejected':
+      return { kind: 'rejected', attempt, ...outcome.fault };
+    case 'lost':
+      return { kind: 'gone', attempt, output, detail: outcome.detail };
+  }
+};
+
+interface CarriedRun {
+  readonly io: RunIo;
+  /** The newest version that this process knows. */
+  stored(): Stored;
+  /** Ends the watch over the run. */
+  end(): Promise<void>;
+}
+
+/** The run as its provider sees it, and the watch over the record while it lives: time-out, cancel, signals, lease. */
+const makeCarriedRun = (
+  deps: Deps,
+  reference: Reference,
+  started: Stored,
+  attempt: Attempt,
+  output: OutputWriter,
+): CarriedRun => {
+  const stop = new AbortController();
+  const over = new AbortController();
+  let stored = started;
+  let watching: Promise<void> | undefined;
+  let deliver: ((signal: SignalName) => void) | undefined;
+  let signalsDelivered = started.command.signals.length;
+
+  /** Whether the attempt is still this one, as the store last said. */
+  const isCurrent = (): boolean => {
+    const current = currentAttempt(stored.command);
+    return !isFinal(stored.command.status) && current?.ticket === attempt.ticket && stored.command.status !== 'queued';
+  };
+
+  const look = async (): Promise<void> => {
+    const found = await deps.commands.find(reference);
+    const looked = { kind: 'looked', worker: deps.worker, ticket: '', holding: true } as const;
+    const moved = found && isSameAttempt(found, attempt) && (await observeCommand(deps, reference, looked, { from: found }));
+    if (moved) stored = moved.stored;
+    else if (found) stored = found;
+    // Stopped, or given to someone else while this process was not heard of: either way it must end here.
+    if (!isCurrent() || currentAttempt(stored.command)?.stop) stop.abort();
+    for (const { attempt: number, signal } of stored.command.signals.slice(signalsDelivered)) {
+      if (number === attempt.number) deliver?.(signal);
+    }
+    signalsDelivered = stored.command.signals.length;
+  };
+
+  const watch = async (): Promise<void> => {
+    using changes = deps.changes.watch(reference, ['record']);
+    const wake = () => deps.changes.announce(reference, 'record');
+    over.signal.addEventListener('abort', wake, { once: true });
+    while (!over.signal.aborted) {
+      const deadlineAt = currentAttempt(stored.command)?.deadlineAt ?? Number.POSITIVE_INFINITY;
+      const untilDeadline = stop.signal.aborted ? Number.POSITIVE_INFINITY : deadlineAt - deps.clock.now();
+      await changes.next(Math.max(0, Math.min(deps.lookEverySeconds * 1_000, untilDeadline)));
+      if (over.signal.aborted) return;
+      await look().catch((error: unknown) => deps.log.warn('A look at a running command failed', { reference, error }));
+    }
+  };
+
+  return {
+    io: {
+      async redeem() {
+        const redeemed = { kind: 'redeemed', attempt: attempt.number, ticket: attempt.ticket } as const;
+        const moved = await observeCommand(deps, reference, redeemed, { from: stored });
+        if (!moved?.changed) return false;
+        stored = moved.stored;
+        watching = watch();
+        return true;
+      },
+      output: (stream, bytes) => output.append(stream, bytes),
+      stdin: stdinOf(deps, reference, started, over.signal),
+      stop: stop.signal,
+      onSignal(callback) {
+        deliver = callback;
+      },
+    },
+    stored: () => stored,
+    async end() {
+      over.abort();
+      await watching;
+    },
+  };
+};
+
+const isSameAttempt = ({ command }: Stored, attempt: Attempt): boolean =>
+  currentAttempt(command)?.ticket === attempt.ticket;
+
+const stdinOf = (
+  deps: Deps,
+  reference: Reference,
+  { command }: Stored,
+  over: AbortSignal,
+): AsyncIterable<Uint8Array> | undefined => {
+  const { stdin } = command.spec;
+  if (stdin.kind === 'none') return undefined;
+  if (stdin.kind === 'open') return deps.stdin.read(reference, over);
+  return (async function* () {
+    yield Buffer.from(stdin.base64, 'base64');
+  })();
+};
+
+/** The end of a run must not be lost to a store that is full or away for a while. */
+const untilStored = async <T>(deps: Deps, reference: Reference, store: () => Promise<T>): Promise<T | undefined> => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await store();
+    } catch (error) {
+      deps.log.error('The end of a command could not be stored yet', { reference, tries, error });
+      if (deps.closing.aborted) return undefined;
+      await deps.clock.sleep(1_000, deps.closing);
+    }
+  }
+};

@@ -1,0 +1,98 @@
+import { type Instant, toTimestamp } from '../domain/clock.ts';
+import { type Attempt, type Command, currentAttempt } from '../domain/command.ts';
+import { LIMITS } from '../domain/limits.ts';
+import type { StreamName } from '../domain/output.ts';
+import type { AttemptView, CommandSummary, CommandView } from '../contract/schemas.ts';
+import { referenceOf } from '../store/schema.ts';
+import type { Deps } from './deps.ts';
+import { piecesOf } from './read-output.ts';
+
+/** The command as callers see it, without its output. */
+export const toSummary = (command: Command): CommandSummary => {
+  const { id, status, spec, result, replayOf } = command;
+  const { argv, script, image, cwd } = spec;
+  return {
+    id,
+    status,
+    target: spec.target,
+    ...(argv ? { argv: [...argv] } : {}),
+    ...(script === undefined ? {} : { script, shell: spec.shell }),
+    ...(image === undefined ? {} : { image }),
+    ...(cwd === undefined ? {} : { cwd }),
+    envNames: Object.keys(spec.env),
+    stdin: spec.stdin.kind,
+    timeoutSeconds: spec.timeoutSeconds,
+    queueTtlSeconds: spec.queueTtlSeconds,
+    priority: spec.priority,
+    isolation: spec.isolation,
+    labels: { ...spec.labels },
+    submittedAt: toTimestamp(command.submittedAt),
+    startedAt: timestampOrNull(command.startedAt),
+    endedAt: timestampOrNull(command.endedAt),
+    cancelRequestedAt: timestampOrNull(command.cancelRequestedAt),
+    result: result ?? null,
+    attempts: command.attempts.map(toAttemptView),
+    replayOf: replayOf ?? null,
+  };
+};
+
+/** The command with the first output of its last attempt as text. */
+export const toView = async (deps: Pick<Deps, 'output'>, command: Command): Promise<CommandView> => {
+  const attempt = lastAttemptWithOutput(command);
+  const text = { stdout: '', stderr: '' };
+  let truncated = (command.result?.droppedBytes ?? 0) > 0;
+  if (attempt) {
+    const reference = referenceOf(command.tenant, command.id);
+    const size = attempt.result ?? (await deps.output.size(reference, attempt.number));
+    truncated ||= size.stdoutBytes > LIMITS.recordTextBytes || size.stderrBytes > LIMITS.recordTextBytes;
+    if (size.stdoutBytes + size.stderrBytes > 0) Object.assign(text, await firstText(deps, command, attempt.number, size));
+  }
+  return { ...toSummary(command), ...text, outputTruncated: truncated };
+};
+
+/** The attempt whose output a caller means when none is named: the last one that ran. */
+export const lastAttemptWithOutput = (command: Command): Attempt | undefined =>
+  command.attempts.findLast((attempt) => attempt.startedAt !== undefined) ?? currentAttempt(command);
+
+const firstText = async (
+  deps: Pick<Deps, 'output'>,
+  command: Command,
+  attempt: number,
+  size: { stdoutBytes: number; stderrBytes: number },
+): Promise<Record<StreamName, string>> => {
+  const reference = referenceOf(command.tenant, command.id);
+  const wanted = {
+    stdout: Math.min(size.stdoutBytes, LIMITS.recordTextBytes),
+    stderr: Math.min(size.stderrBytes, LIMITS.recordTextBytes),
+  };
+  const pieces: Record<StreamName, Uint8Array[]> = { stdout: [], stderr: [] };
+  const have = { stdout: 0, stderr: 0 };
+  // One stream may be buried under gigabytes of the other: read on only while the start of either is missing,
+  // and find the start of the second by seeking.
+  for (const stream of ['stdout', 'stderr'] as const) {
+    if (wanted[stream] === 0) continue;
+    const from = await deps.output.seek(reference, attempt, stream, 0);
+    for await (const piece of piecesOf(deps, reference, attempt, { stream, from: 0, startAt: from })) {
+      pieces[stream].push(piece.bytes);
+      have[stream] += piece.bytes.length;
+      if (have[stream] >= wanted[stream]) break;
+    }
+  }
+  return { stdout: toText(pieces.stdout, wanted.stdout), stderr: toText(pieces.stderr, wanted.stderr) };
+};
+
+const toText = (pieces: readonly Uint8Array[], length: number): string =>
+  Buffer.concat(pieces).subarray(0, length).toString('utf8');
+
+const toAttemptView = (attempt: Attempt): AttemptView => ({
+  number: attempt.number,
+  target: attempt.target,
+  status: attempt.status,
+  requestedAt: toTimestamp(attempt.requestedAt),
+  startedAt: timestampOrNull(attempt.startedAt),
+  endedAt: timestampOrNull(attempt.endedAt),
+  result: attempt.result ?? null,
+});
+
+const timestampOrNull = (instant: Instant | undefined): string | null =>
+  instant === undefined ? null : toTimestamp(instant);

@@ -1,0 +1,229 @@
+import * as z from 'zod';
+import { ISOLATION_LEVELS, PRIORITIES, REASONS, RETRY_CAUSES, SIGNALS, STATUSES } from '../domain/command.ts';
+import { COMMAND_ID, type CommandId } from '../domain/ids.ts';
+import { LIMITS } from '../domain/limits.ts';
+
+const utf8 = new TextEncoder();
+const byteLength = (text: string): number => utf8.encode(text).length;
+
+/** Text that a process can be given: no NUL (it would end the string, execve(2)), no lone surrogate, bounded in bytes. */
+const processText = (maxBytes: number) =>
+  z
+    .string()
+    .refine((text) => !text.includes('\0'), { error: 'must not contain a NUL character', abort: true })
+    .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode', abort: true })
+    .refine((text) => byteLength(text) <= maxBytes, { error: `must be at most ${maxBytes} bytes of UTF-8` });
+
+const absolutePath = processText(LIMITS.pathBytes).refine((path) => path.startsWith('/'), {
+  error: 'must be an absolute path',
+});
+
+const envName = z
+  .string()
+  .max(LIMITS.envNameBytes)
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a variable name: letters, digits and _, not first a digit')
+  .refine((name) => !name.startsWith('ERRAND_'), { error: 'must not begin with ERRAND_, which is ours' });
+
+const labelKey = z
+  .string()
+  .max(LIMITS.labelKeyCharacters)
+  .regex(/^[A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?$/, 'must be letters, digits and _ . / - in between');
+// No control characters: labels are printed in terminals and logs.
+const labelValue = z.string().max(LIMITS.labelValueCharacters).regex(/^\P{C}*$/u, 'must not contain control characters');
+
+const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: number) =>
+  schema.refine((record) => Object.keys(record).length <= most, { error: `must have at most ${most} entries` });
+
+/** Parses to the branded id, so that inside nothing needs to cast. */
+export const CommandIdText = z
+  .string()
+  .regex(COMMAND_ID, 'must be a command id: cmd_ and 26 characters')
+  .meta({ id: 'CommandId', description: 'Sorts by the time of submission.' }) as unknown as z.ZodType<CommandId, string>;
+
+const Retry = z
+  .strictObject({
+    maxAttempts: z.int().min(1).max(LIMITS.attempts).describe('How often the command may run in all.'),
+    on: z.array(z.enum(RETRY_CAUSES)).default(['provider-error']).describe('What is retried.'),
+  })
+  .describe('Full-jitter exponential backoff lies between attempts.');
+
+const submitFields = z.strictObject({
+  argv: z
+    .array(processText(LIMITS.argumentBytes))
+    .min(1, 'must name a program')
+    .max(LIMITS.argvItems)
+    .refine((argv) => argv[0] !== '', { error: 'the program must not be empty', path: [0] })
+    .describe('The program and its arguments. No shell is involved.')
+    .optional(),
+  script: processText(LIMITS.argumentBytes)
+    .min(1)
+    .describe('Text for a shell, run as `<shell> -c <script>`.')
+    .optional(),
+  shell: absolutePath.describe('The shell for `script`. Default /bin/sh.').optional(),
+  target: z.string().min(1).max(63).describe('Where it runs; see GET /v1/providers. Default: the first target.').optional(),
+  image: z.string().min(1).max(512).optional(),
+  env: counted(z.record(envName, processText(LIMITS.envValueBytes)), LIMITS.envVariables)
+    .describe('All of the environment but PATH, HOME, LANG and ours (ERRAND_…).')
+    .optional(),
+  cwd: absolutePath.describe('Default: an empty folder of its own, removed afterwards.').optional(),
+  stdin: z.string().describe('Input as text; or "open": parts follow by PUT …/stdin.').optional(),
+  stdinBase64: z.base64().describe('Input as bytes.').optional(),
+  timeoutSeconds: z.int().min(1).max(LIMITS.timeoutSeconds).describe('Run time-out. Default 3600.').optional(),
+  queueTtlSeconds: z
+    .int()
+    .min(1)
+    .max(LIMITS.queueTtlSeconds)
+    .describe('A command that has not started by then expires. Default 3600.')
+    .optional(),
+  cpu: z.number().min(0.05).max(256).optional(),
+  memoryMiB: z.int().min(16).max(4_194_304).optional(),
+  priority: z.enum(PRIORITIES).describe('Default normal.').optional(),
+  labels: counted(z.record(labelKey, labelValue), LIMITS.labels).optional(),
+  isolation: z.enum(ISOLATION_LEVELS).describe("At least this level, or refused. Default: the target's own.").optional(),
+  retry: Retry.optional(),
+});
+
+const exactlyOne = { error: 'exactly one of argv and script must be given', path: ['argv'] };
+const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
+
+export const SubmitCommand = submitFields
+  .refine((body) => (body.argv === undefined) !== (body.script === undefined), exactlyOne)
+  .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
+  .meta({ id: 'SubmitCommand' });
+export type SubmitCommand = z.infer<typeof SubmitCommand>;
+
+export const ReplayCommand = submitFields
+  .refine((body) => body.argv === undefined || body.script === undefined, exactlyOne)
+  .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
+  .meta({ id: 'ReplayCommand', description: 'Fields to change; the others are as they were submitted.' });
+export type ReplayCommand = z.infer<typeof ReplayCommand>;
+
+export const SignalCommand = z
+  .strictObject({ signal: z.enum(SIGNALS) })
+  .meta({ id: 'SignalCommand', description: 'One signal for the command’s process group.' });
+export type SignalCommand = z.infer<typeof SignalCommand>;
+
+const Timestamp = z.iso.datetime();
+const Bytes = z.int().min(0);
+
+export const ResultView = z
+  .object({
+    exitCode: z.int().nullable().describe('Null when a signal ended it, or nobody can know.'),
+    signal: z.string().nullable(),
+    reason: z.enum(REASONS),
+    detail: z.string().optional().describe('One sentence for a person.'),
+    durationMs: z.int().nullable(),
+    stdoutBytes: Bytes,
+    stderrBytes: Bytes,
+    droppedBytes: Bytes.describe('Output beyond the limit, counted and not kept.'),
+    isolation: z.enum(ISOLATION_LEVELS).describe('The level that was used.'),
+  })
+  .meta({ id: 'Result' });
+export type ResultView = z.infer<typeof ResultView>;
+
+export const AttemptView = z
+  .object({
+    number: z.int().min(1),
+    target: z.string(),
+    status: z.enum(STATUSES),
+    requestedAt: Timestamp,
+    startedAt: Timestamp.nullable(),
+    endedAt: Timestamp.nullable(),
+    result: ResultView.nullable(),
+  })
+  .meta({ id: 'Attempt' });
+export type AttemptView = z.infer<typeof AttemptView>;
+
+const summaryFields = {
+  id: CommandIdText,
+  status: z.enum(STATUSES),
+  target: z.string(),
+  argv: z.array(z.string()).optional(),
+  script: z.string().optional(),
+  shell: z.string().optional(),
+  image: z.string().optional(),
+  cwd: z.string().optional(),
+  envNames: z.array(z.string()).describe('Values are not shown.'),
+  stdin: z.enum(['none', 'fixed', 'open']),
+  timeoutSeconds: z.int(),
+  queueTtlSeconds: z.int(),
+  priority: z.enum(PRIORITIES),
+  isolation: z.enum(ISOLATION_LEVELS),
+  labels: z.record(z.string(), z.string()),
+  submittedAt: Timestamp,
+  startedAt: Timestamp.nullable(),
+  endedAt: Timestamp.nullable(),
+  cancelRequestedAt: Timestamp.nullable(),
+  result: ResultView.nullable(),
+  attempts: z.array(AttemptView),
+  replayOf: CommandIdText.nullable(),
+};
+
+/** A command as it is listed: everything but its output. */
+export const CommandSummary = z.object(summaryFields).meta({ id: 'CommandSummary' });
+export type CommandSummary = z.infer<typeof CommandSummary>;
+
+export const CommandView = z
+  .object({
+    ...summaryFields,
+    stdout: z.string().describe(`The last attempt's, the first ${LIMITS.recordTextBytes} bytes, invalid UTF-8 replaced.`),
+    stderr: z.string(),
+    outputTruncated: z.boolean().describe('True when stdout or stderr here are not all that was written.'),
+  })
+  .meta({ id: 'Command' });
+export type CommandView = z.infer<typeof CommandView>;
+
+export const CommandList = z
+  .object({ items: z.array(CommandSummary), nextCursor: z.string().optional() })
+  .meta({ id: 'CommandList' });
+export type CommandList = z.infer<typeof CommandList>;
+
+export const TargetView = z
+  .object({
+    target: z.string(),
+    provider: z.string(),
+    healthy: z.boolean(),
+    detail: z.string().optional(),
+    features: z.object({
+      mode: z.enum(['inline', 'detached']),
+      startTicket: z.boolean(),
+      liveOutput: z.boolean(),
+      separateStreams: z.boolean(),
+      stdin: z.boolean(),
+      signals: z.boolean(),
+      cancel: z.enum(['tree', 'process-group']),
+      customImage: z.boolean(),
+      resourceLimits: z.boolean(),
+      isolation: z.array(z.enum(ISOLATION_LEVELS)),
+      longestTimeoutSeconds: z.int(),
+    }),
+  })
+  .meta({ id: 'Target' });
+export type TargetView = z.infer<typeof TargetView>;
+
+export const TargetList = z.object({ items: z.array(TargetView) }).meta({ id: 'TargetList' });
+export type TargetList = z.infer<typeof TargetList>;
+
+export const StdinAccepted = z
+  .object({ stdinBytes: Bytes.describe('All input so far: the offset of the next part.'), ended: z.boolean() })
+  .meta({ id: 'StdinAccepted' });
+export type StdinAccepted = z.infer<typeof StdinAccepted>;
+
+export const Healthy = z.object({ status: z.literal('ok') }).meta({ id: 'Healthy' });
+
+export const ProblemView = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().optional(),
+    instance: z.string().optional(),
+    code: z.string().describe('Stable; see docs/errors.md.'),
+    requestId: z.string().optional(),
+    errors: z
+      .array(z.object({ in: z.enum(['body', 'query', 'path', 'header']), pointer: z.string(), detail: z.string() }))
+      .optional()
+      .describe('One entry for each fault in the request, with a JSON pointer to it.'),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details.' });
+export type ProblemView = z.infer<typeof ProblemView>;

@@ -1,0 +1,162 @@
+import type { Instant } from './clock.ts';
+import type { CommandId, TenantId } from './ids.ts';
+import type { OutputTotals } from './output.ts';
+
+/** From which status a command may move to which. The empty rows are final. */
+const NEXT = {
+  queued: ['starting', 'canceled', 'expired'],
+  // Back to `queued` when the start ticket was never redeemed, so nothing ran, or before a retry.
+  // Straight to an end where no ticket is redeemed, so that the start of the run is not seen.
+  starting: ['running', 'queued', 'succeeded', 'failed', 'timed_out', 'canceled', 'lost'],
+  running: ['queued', 'succeeded', 'failed', 'timed_out', 'canceled', 'lost'],
+  succeeded: [],
+  failed: [],
+  timed_out: [],
+  canceled: [],
+  expired: [],
+  lost: [],
+} as const satisfies Record<string, readonly string[]>;
+
+export type Status = keyof typeof NEXT;
+export const STATUSES = Object.keys(NEXT) as [Status, ...Status[]];
+export const canMove = (from: Status, to: Status): boolean => (NEXT[from] as readonly Status[]).includes(to);
+export const isFinal = (status: Status): boolean => NEXT[status].length === 0;
+
+export const REASONS = [
+  'exit',
+  'signal',
+  'timeout',
+  'canceled',
+  'out-of-memory',
+  'lost',
+  'provider-error',
+  'denied',
+] as const;
+export type Reason = (typeof REASONS)[number];
+
+/** From the weakest walls to the strongest. */
+export const ISOLATION_LEVELS = ['none', 'process', 'container', 'sandbox', 'microvm'] as const;
+export type Isolation = (typeof ISOLATION_LEVELS)[number];
+
+export const PRIORITIES = ['high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+export const RETRY_CAUSES = ['lost', 'provider-error', 'nonzero-exit'] as const;
+export type RetryCause = (typeof RETRY_CAUSES)[number];
+
+/** Signals that a caller may send; the POSIX ones that mean the same on every platform we run on. */
+export const SIGNALS = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGKILL',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGTERM',
+  'SIGCONT',
+  'SIGSTOP',
+  'SIGWINCH',
+] as const;
+export type SignalName = (typeof SIGNALS)[number];
+
+/** The input that a command is given: nothing, bytes fixed at submission, or parts that the caller sends while it runs. */
+export type Stdin = { readonly kind: 'none' } | { readonly kind: 'fixed'; readonly base64: string } | { readonly kind: 'open' };
+
+/** What was asked for, defaults filled in. It never changes after submission. */
+export interface CommandSpec {
+  /** Exactly one of `argv` and `script` is there. */
+  readonly argv?: readonly [string, ...string[]];
+  readonly script?: string;
+  /** Runs `script` as `<shell> -c <script>`. */
+  readonly shell: string;
+  readonly target: string;
+  readonly image?: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly stdin: Stdin;
+  /** From the start of the command until it is stopped. */
+  readonly timeoutSeconds: number;
+  /** From submission until a command that has not started expires. */
+  readonly queueTtlSeconds: number;
+  readonly cpu?: number;
+  readonly memoryMiB?: number;
+  readonly priority: Priority;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly isolation: Isolation;
+  readonly retry: { readonly maxAttempts: number; readonly on: readonly RetryCause[] };
+}
+
+/** How a run ended, as the one who watched it saw it. */
+export interface Exit {
+  /** The exit status, or null when a signal ended the command or it could not be run at all. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly outOfMemory?: boolean;
+  /** One sentence for a person, such as why the program could not be executed. */
+  readonly detail?: string;
+}
+
+export interface Result extends OutputTotals {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly reason: Reason;
+  readonly detail?: string;
+  readonly durationMs: number | null;
+  /** The level that was really used. */
+  readonly isolation: Isolation;
+}
+
+/** One try to run a command on a provider. */
+export interface Attempt {
+  /** From 1. */
+  readonly number: number;
+  readonly target: string;
+  readonly status: Exclude<Status, 'queued'>;
+  /** One-time right to execute. Redeemed by the runner before it executes; void once the attempt is given up. */
+  readonly ticket: string;
+  /** Who holds the run, for an inline provider. */
+  readonly worker: string;
+  readonly requestedAt: Instant;
+  /** When the ticket was redeemed. */
+  readonly startedAt?: Instant;
+  readonly endedAt?: Instant;
+  /** When the run time-out ends it. */
+  readonly deadlineAt?: Instant;
+  /** Until then the holder is trusted to be alive; serves progress only, never safety. */
+  readonly leaseUntil: Instant;
+  /** Set once, by whichever came first. */
+  readonly stop?: { readonly reason: 'canceled' | 'timeout'; readonly requestedAt: Instant };
+  readonly result?: Result;
+}
+
+export interface SentSignal {
+  readonly attempt: number;
+  /** From 1 within the command. */
+  readonly number: number;
+  readonly signal: SignalName;
+}
+
+/** The record of a command: what the store keeps and the engine moves. */
+export interface Command {
+  readonly id: CommandId;
+  readonly tenant: TenantId;
+  readonly spec: CommandSpec;
+  readonly status: Status;
+  readonly submittedBy: string;
+  readonly submittedAt: Instant;
+  readonly startedAt?: Instant;
+  readonly endedAt?: Instant;
+  /** When someone must look at it next; absent once final. */
+  readonly dueAt?: Instant;
+  /** A command still queued then expires. */
+  readonly expiresAt: Instant;
+  /** A retry waits until then. */
+  readonly notBefore?: Instant;
+  readonly cancelRequestedAt?: Instant;
+  readonly signals: readonly SentSignal[];
+  readonly attempts: readonly Attempt[];
+  readonly result?: Result;
+  readonly replayOf?: CommandId;
+}
+
+export const currentAttempt = (command: Command): Attempt | undefined => command.attempts.at(-1);

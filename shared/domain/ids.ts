@@ -1,0 +1,27 @@
+import { monotonicFactory } from 'ulid';
+import type { Clock, Random } from './clock.ts';
+
+/** `cmd_` and 26 characters of Crockford base 32: a ULID, so ids sort by the time of submission. */
+export type CommandId = string & { readonly __brand: 'CommandId' };
+export type TenantId = string & { readonly __brand: 'TenantId' };
+
+export const COMMAND_ID = /^cmd_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+export const isCommandId = (text: string): text is CommandId => COMMAND_ID.test(text);
+
+/** @throws TypeError when `text` is not a tenant's name (lower-case letters, digits, `-`; at most 63). */
+export const toTenantId = (text: string): TenantId => {
+  if (!TENANT_ID.test(text)) throw new TypeError(`Not a tenant id: ${JSON.stringify(text)}`);
+  return text as TenantId;
+};
+
+/** Makes command ids that grow even within one millisecond (https://github.com/ulid/spec). */
+export const makeCommandIds = (clock: Clock, random: Random): (() => CommandId) => {
+  const next = monotonicFactory(() => random.fraction());
+  return () => `cmd_${next(clock.now()).toLowerCase()}` as CommandId;
+};
+
+/** The key that names one try at the provider. Stable: a second start with the same key is the same run. */
+export type AttemptKey = `${CommandId}-${number}`;
+export const attemptKeyOf = (id: CommandId, attemptNumber: number): AttemptKey => `${id}-${attemptNumber}`;

@@ -1,0 +1,35 @@
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+
+/** Every size and count that a caller can run into, in one place. The contract's schemas and the use cases read it. */
+export const LIMITS = {
+  /** A JSON body. Larger input belongs in `PUT /v1/commands/{id}/stdin`. */
+  bodyBytes: 256 * KiB,
+  /** One `PUT …/stdin`. */
+  stdinPartBytes: 1 * MiB,
+  /** All input of one command. */
+  stdinBytes: 4 * GiB,
+  argvItems: 1_024,
+  /** One argument or script. Linux refuses more than 128 KiB in one argument (MAX_ARG_STRLEN, execve(2)). */
+  argumentBytes: 127 * KiB,
+  envVariables: 256,
+  envNameBytes: 255,
+  envValueBytes: 64 * KiB,
+  pathBytes: 4_095,
+  labels: 32,
+  labelKeyCharacters: 63,
+  labelValueCharacters: 255,
+  timeoutSeconds: 7 * 24 * 3_600,
+  queueTtlSeconds: 14 * 24 * 3_600,
+  attempts: 10,
+  waitSeconds: 60,
+  listItems: 100,
+  idempotencyKeyCharacters: 255,
+  idempotencySeconds: 24 * 3_600,
+  /** `stdout` and `stderr` as text in a command that is read back, each. */
+  recordTextBytes: 64 * KiB,
+  /** Output kept of one attempt; more is counted in `droppedBytes` and not kept. */
+  outputBytes: 16 * GiB,
+  signals: 100,
+} as const;

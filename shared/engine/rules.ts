@@ -1,0 +1,34 @@
+/** The engine's numbers. They serve progress only: what is safe never depends on a clock. */
+export interface EngineRules {
+  /** Who holds a run is trusted to be alive for so long after the last sign of life. */
+  readonly leaseSeconds: number;
+  /** A start whose ticket is not redeemed by then is given up; nothing ran. */
+  readonly startSeconds: number;
+  /** A queued command is looked at again after so long, in case its wake-up was lost. */
+  readonly requeueSeconds: number;
+  /** A stop that has not been seen to work is repeated after so long. */
+  readonly stopSeconds: number;
+  /** Full jitter: a random wait between 0 and min(cap, base × 2^(tries − 1)). */
+  readonly backoff: { readonly baseSeconds: number; readonly capSeconds: number };
+}
+
+export const DEFAULT_RULES: EngineRules = {
+  leaseSeconds: 30,
+  startSeconds: 60,
+  requeueSeconds: 30,
+  stopSeconds: 15,
+  backoff: { baseSeconds: 1, capSeconds: 60 },
+};
+
+/**
+ * Full-jitter exponential backoff, in milliseconds
+ * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+ * @param tries how many tries there were, from 1
+ * @param fraction random, in [0, 1)
+ */
+export const backoffMs = (rules: EngineRules, tries: number, fraction: number): number => {
+  const { baseSeconds, capSeconds } = rules.backoff;
+  // 2^30 seconds are beyond any cap; a higher power would only lose precision.
+  const ceilingSeconds = Math.min(capSeconds, baseSeconds * 2 ** Math.min(tries - 1, 30));
+  return Math.floor(fraction * ceilingSeconds * 1_000);
+};

@@ -1,0 +1,166 @@
+import { type Attempt, type Command, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
+import { conclude, giveUpStart } from './conclude.ts';
+import type { Observation, Step, StepContext } from './types.ts';
+
+/**
+ * What happens when: the state machine of a command. Pure: it reads no clock, no store, no provider.
+ * Each row answers one observation in one status; what has no row changes nothing, so that late and doubled
+ * observations do no harm.
+ */
+export const step = (command: Command, seen: Observation, context: StepContext): Step => {
+  if (isFinal(command.status)) return stay(command);
+  const attempt = currentAttempt(command);
+  switch (seen.kind) {
+    case 'cancel-requested':
+      if (command.cancelRequestedAt !== undefined) return stay(command);
+      return requestCancel({ ...command, cancelRequestedAt: context.now }, context);
+    case 'signal-requested':
+      if (command.status !== 'running' || !attempt) return stay(command);
+      return to(withSignal(command, attempt, seen.signal));
+    case 'looked':
+      if (command.status === 'queued') return lookAtQueued(command, seen, context);
+      return attempt ? lookAtAttempt(command, attempt, seen.holding, context) : stay(command);
+    case 'swept':
+      if (command.status === 'queued') return resend(command, context);
+      return attempt ? lookAtAttempt(command, attempt, false, context) : stay(command);
+    default:
+      // Word of an attempt that was given up, or that ended: its time is over.
+      if (!attempt || attempt.number !== seen.attempt || command.status === 'queued') return stay(command);
+      return hear(command, attempt, seen, context);
+  }
+};
+
+type AttemptObservation = Extract<Observation, { attempt: number }>;
+
+const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, context: StepContext): Step => {
+  switch (seen.kind) {
+    case 'redeemed':
+      return redeem(command, attempt, seen.ticket, context);
+    case 'ended':
+      // Nothing executes without the ticket, so such word is of something else.
+      if (!mayHaveRun(attempt, context)) return stay(command);
+      return conclude(command, attempt, { kind: 'exit', exit: seen.exit, output: seen.output }, context);
+    case 'rejected':
+      if (seen.retryable) return giveUpStart(command, attempt, context);
+      return conclude(command, attempt, { kind: 'provider-error', detail: seen.detail }, context);
+    case 'alive':
+      return stopOverdue(command, attempt, context) ?? to(withLease(command, attempt, context));
+    case 'gone':
+      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, context);
+      return conclude(command, attempt, { kind: 'lost', detail: seen.detail, output: seen.output }, context);
+  }
+};
+
+const lookAtQueued = (
+  command: Command,
+  { worker, ticket }: { worker: string; ticket: string },
+  context: StepContext,
+): Step => {
+  const { now, rules } = context;
+  if (now >= command.expiresAt) return expire(command, context);
+  if (command.notBefore !== undefined && now < command.notBefore) {
+    return { next: command, effects: [{ kind: 'wake', at: command.notBefore }] };
+  }
+  const attempt: Attempt = {
+    number: (currentAttempt(command)?.number ?? 0) + 1,
+    target: command.spec.target,
+    status: 'starting',
+    ticket,
+    worker,
+    requestedAt: now,
+    leaseUntil: now + rules.startSeconds * 1_000,
+  };
+  const { notBefore: _, ...rest } = command;
+  const next: Command = { ...rest, status: 'starting', attempts: [...command.attempts, attempt], dueAt: attempt.leaseUntil };
+  return { next, effects: [{ kind: 'start', attempt }] };
+};
+
+const expire = (command: Command, context: StepContext): Step => {
+  const detail = `Not started within ${command.spec.queueTtlSeconds} s of waiting in the queue.`;
+  return conclude(command, undefined, { kind: 'expired', detail }, context);
+};
+
+/** Wakes a worker, and steps back in the line of those that are due, so that the others are reached too. */
+const resend = (command: Command, context: StepContext): Step => {
+  const { now, rules } = context;
+  if (now >= command.expiresAt) return expire(command, context);
+  const dueAt = Math.min(command.expiresAt, now + rules.requeueSeconds * 1_000);
+  return { next: { ...command, dueAt }, effects: [{ kind: 'wake', at: Math.max(now, command.notBefore ?? now) }] };
+};
+
+const lookAtAttempt = (command: Command, attempt: Attempt, holding: boolean, context: StepContext): Step => {
+  const { now, rules } = context;
+  if (holding) {
+    const stopping = stopOverdue(command, attempt, context);
+    if (stopping) return stopping;
+    // Renewed at half its length, so that one missed look does not end it.
+    const renewAt = attempt.leaseUntil - rules.leaseSeconds * 500;
+    return now >= renewAt && command.status === 'running' ? to(withLease(command, attempt, context)) : stay(command);
+  }
+  // The holder does what is to be done, as long as it is trusted to be alive.
+  if (now < attempt.leaseUntil) return stay(command);
+  if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, context);
+  return { next: command, effects: [{ kind: 'observe', attempt }] };
+};
+
+/** Only the holder of the ticket may execute, once, and not after a cancel or when it was given up. */
+const redeem = (command: Command, attempt: Attempt, ticket: string, context: StepContext): Step => {
+  if (command.status !== 'starting' || attempt.ticket !== ticket || command.cancelRequestedAt !== undefined) {
+    return stay(command);
+  }
+  const { now } = context;
+  const started: Attempt = {
+    ...attempt,
+    status: 'running',
+    startedAt: now,
+    deadlineAt: now + command.spec.timeoutSeconds * 1_000,
+  };
+  return to(withLease({ ...command, status: 'running', startedAt: command.startedAt ?? now }, started, context));
+};
+
+/** What never ran is canceled at once; what may run is stopped by its holder, and canceled when it was seen gone. */
+const requestCancel = (command: Command, context: StepContext): Step => {
+  const attempt = currentAttempt(command);
+  if (command.status === 'queued' || !attempt) return conclude(command, undefined, { kind: 'canceled' }, context);
+  if (!mayHaveRun(attempt, context)) return conclude(command, attempt, { kind: 'canceled' }, context);
+  return { next: { ...command, dueAt: context.now }, effects: [{ kind: 'wake', at: context.now }] };
+};
+
+/** The run time-out, and a stop that was asked for and has not been seen to work. */
+const stopOverdue = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
+  const { now, rules } = context;
+  if (attempt.stop) {
+    if (now < attempt.stop.requestedAt + rules.stopSeconds * 1_000) return undefined;
+    return stop(command, attempt, attempt.stop.reason, context);
+  }
+  if (command.cancelRequestedAt !== undefined) return stop(command, attempt, 'canceled', context);
+  if (attempt.deadlineAt !== undefined && now >= attempt.deadlineAt) return stop(command, attempt, 'timeout', context);
+  return undefined;
+};
+
+const stop = (command: Command, attempt: Attempt, reason: 'canceled' | 'timeout', context: StepContext): Step => {
+  const stopping: Attempt = { ...attempt, stop: { reason, requestedAt: context.now } };
+  return { next: withLease(command, stopping, context), effects: [{ kind: 'stop', attempt: stopping }] };
+};
+
+const mayHaveRun = (attempt: Attempt, context: StepContext): boolean =>
+  attempt.startedAt !== undefined || !context.startTicket;
+
+const withLease = (command: Command, attempt: Attempt, { now, rules }: StepContext): Command => {
+  const leaseUntil = now + rules.leaseSeconds * 1_000;
+  const stopAgainAt = attempt.stop ? attempt.stop.requestedAt + rules.stopSeconds * 1_000 : attempt.deadlineAt;
+  return {
+    ...command,
+    attempts: [...command.attempts.slice(0, -1), { ...attempt, leaseUntil }],
+    dueAt: Math.min(leaseUntil, stopAgainAt ?? leaseUntil),
+  };
+};
+
+const withSignal = (command: Command, attempt: Attempt, signal: SignalName): Command => ({
+  ...command,
+  signals: [...command.signals, { attempt: attempt.number, number: command.signals.length + 1, signal }],
+});
+
+const stay = (command: Command): Step => ({ next: command, effects: [] });
+const to = (next: Command): Step => ({ next, effects: [] });
+

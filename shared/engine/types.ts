@@ -1,0 +1,45 @@
+import type { Instant } from '../domain/clock.ts';
+import type { Attempt, Command, Exit, SignalName } from '../domain/command.ts';
+import type { OutputTotals } from '../domain/output.ts';
+import type { EngineRules } from './rules.ts';
+
+/** What someone saw, or asked for. */
+export type Observation =
+  /** A worker looks. `holding`: it carries the present attempt and vouches that it is alive. */
+  | { readonly kind: 'looked'; readonly worker: string; readonly ticket: string; readonly holding: boolean }
+  /** The sweeper found it due: its wake-up may be lost. */
+  | { readonly kind: 'swept' }
+  /** The runner asks for the right to execute. */
+  | { readonly kind: 'redeemed'; readonly attempt: number; readonly ticket: string }
+  /** The runner saw the end. */
+  | { readonly kind: 'ended'; readonly attempt: number; readonly exit: Exit; readonly output: OutputTotals }
+  /** The provider did not take the start; surely nothing was executed. */
+  | { readonly kind: 'rejected'; readonly attempt: number; readonly detail: string; readonly retryable: boolean }
+  /** The provider knows that the run exists. */
+  | { readonly kind: 'alive'; readonly attempt: number }
+  /** Nothing is left of the run, and how it ended cannot be known. */
+  | { readonly kind: 'gone'; readonly attempt: number; readonly output: OutputTotals; readonly detail?: string }
+  | { readonly kind: 'cancel-requested' }
+  | { readonly kind: 'signal-requested'; readonly signal: SignalName };
+
+/** What must be done once `next` is stored, by the one who stored it. Each may be lost: a later look asks again. */
+export type Effect =
+  | { readonly kind: 'start'; readonly attempt: Attempt }
+  | { readonly kind: 'observe'; readonly attempt: Attempt }
+  | { readonly kind: 'stop'; readonly attempt: Attempt }
+  | { readonly kind: 'wake'; readonly at: Instant };
+
+export interface StepContext {
+  readonly now: Instant;
+  /** Random, in [0, 1), for jitter. */
+  readonly fraction: number;
+  readonly rules: EngineRules;
+  /** Whether the target's runner redeems the start ticket. Without it, an attempt may run from its start on. */
+  readonly startTicket: boolean;
+}
+
+export interface Step {
+  /** The same object as before when nothing changes. */
+  readonly next: Command;
+  readonly effects: readonly Effect[];
+}

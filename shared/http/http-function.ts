@@ -1,0 +1,91 @@
+import type { Readable } from 'node:stream';
+import middy, { type MiddlewareObj } from '@middy/core';
+import { executionModeStandard } from '@middy/core/Standard';
+import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
+import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import type { Deps } from '../app/deps.ts';
+import { type EndpointName, matchEndpoint } from '../contract/endpoints.ts';
+import type { Actor } from '../domain/actor.ts';
+import { AppError } from '../domain/errors.ts';
+import { toTenantId } from '../domain/ids.ts';
+import { type Parsed, parseRequest } from './parse-request.ts';
+import { PROBLEM_TYPE, toProblem } from './problem.ts';
+
+/** What a handler answers. `body` is a stream only from a function that streams. */
+export interface Reply {
+  readonly statusCode: number;
+  readonly headers: Record<string, string>;
+  readonly body: string | Readable;
+}
+
+export interface Request<N extends EndpointName> extends Parsed<N> {
+  readonly actor: Actor;
+}
+
+/** The handlers of one function, by endpoint. */
+export type Handlers = { readonly [N in EndpointName]?: (deps: Deps, request: Request<N>) => Promise<Reply> };
+
+/** What a function under functions/http is: an API Gateway event (payload 2.0) in, a reply out. */
+export type HttpHandler = (event: APIGatewayProxyEventV2, context: Context) => Promise<Reply>;
+/** What a streaming one is: Lambda's response stream is the second argument. */
+export type StreamingHttpHandler = (
+  event: APIGatewayProxyEventV2,
+  responseStream: NodeJS.WritableStream,
+  context: Context,
+) => Promise<void>;
+
+/** The middy stack of every HTTP function: problem+json outermost, then match, authenticate, parse, call, reply. */
+export const httpFunction = (deps: Deps, handlers: Handlers): HttpHandler =>
+  stack(deps, handlers, executionModeStandard) as unknown as HttpHandler;
+
+/** The same for a function whose replies are streamed (Lambda response streaming). */
+export const streamingHttpFunction = (deps: Deps, handlers: Handlers): StreamingHttpHandler =>
+  stack(deps, handlers, executionModeStreamifyResponse) as unknown as StreamingHttpHandler;
+
+const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionModeStandard) =>
+  middy<APIGatewayProxyEventV2, Reply>({ executionMode, timeoutEarlyInMillis: 0 })
+    .use(problemJson(deps))
+    .handler(async (event: APIGatewayProxyEventV2) => {
+      const { name, params } = route(event, handlers);
+      const parsed = parseRequest(name, {
+        params,
+        query: event.queryStringParameters ?? {},
+        headers: event.headers,
+        body: Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8'),
+      });
+      // The table's types tie a name to its request; a lookup by a name known only at run time loses that tie.
+      const handle = handlers[name] as (deps: Deps, request: Request<EndpointName>) => Promise<Reply>;
+      return withRequestId(await handle(deps, { ...parsed, actor: authenticate() }), event);
+    });
+
+const route = (event: APIGatewayProxyEventV2, handlers: Handlers): { name: EndpointName; params: Record<string, string> } => {
+  const { method, path } = event.requestContext.http;
+  const match = matchEndpoint(method, event.rawPath);
+  if (match.kind === 'wrong-method') {
+    const allow = match.allow.join(', ');
+    throw new AppError('method-not-allowed', `${path} takes ${allow}, not ${method}.`, { headers: { allow } });
+  }
+  if (match.kind === 'unknown-path' || !handlers[match.name]) {
+    throw new AppError('not-found', `There is nothing at ${path.slice(0, 200)}. GET /openapi.json lists what there is.`);
+  }
+  return match;
+};
+
+/** One tenant and one actor, until access control exists; that is why the server listens on loopback only. */
+const authenticate = (): Actor => ({ id: 'owner', tenant: toTenantId('default') });
+
+const problemJson = ({ log }: Pick<Deps, 'log'>): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
+  onError: ({ error, event }): Reply => {
+    const { requestId } = event.requestContext;
+    const problem = toProblem(error, requestId);
+    if (problem.status >= 500) log.error('A request failed', { requestId, error });
+    const headers = error instanceof AppError ? error.headers : {};
+    const body = JSON.stringify({ ...problem, instance: event.rawPath.slice(0, 200) });
+    return withRequestId({ statusCode: problem.status, headers: { 'content-type': PROBLEM_TYPE, ...headers }, body }, event);
+  },
+});
+
+const withRequestId = (reply: Reply, { requestContext }: APIGatewayProxyEventV2): Reply => ({
+  ...reply,
+  headers: { 'cache-control': 'no-store', ...reply.headers, 'x-request-id': requestContext.requestId },
+});

@@ -1,0 +1,103 @@
+/**
+ * What the launcher and its helpers say to each other over a pipe each way, so that another helper (a native one)
+ * can take the place of the one in helper.ts.
+ *
+ *   frame := length (u32, big-endian: of what follows) · kind (u8) · run (u32) · payload
+ *
+ * To the helper:
+ *   launch     JSON LaunchSpec. Makes the work folder and executes.
+ *   stdin      bytes of input, within the input window
+ *   stdinEnd   no more input
+ *   credit     u32: so many bytes of output were taken
+ *   signal     name of a signal for the process group
+ *   stop       TERM, grace, KILL for the whole tree
+ * From the helper:
+ *   stdout     bytes, within the output window
+ *   stderr     bytes, within the output window
+ *   stdinTaken u32: so many bytes of input were taken
+ *   end        JSON LaunchEnd. All of the run is gone; nothing follows.
+ *
+ * Windows are per run: each side sends at most WINDOW_BYTES that were not yet taken, so that a slow reader holds up
+ * its own command only.
+ */
+export const KINDS = {
+  launch: 1,
+  stdin: 2,
+  stdinEnd: 3,
+  credit: 4,
+  signal: 5,
+  stop: 6,
+  stdout: 16,
+  stderr: 17,
+  stdinTaken: 18,
+  end: 19,
+} as const;
+export type FrameKind = keyof typeof KINDS;
+
+export const WINDOW_BYTES = 1024 * 1024;
+
+export interface LaunchSpec {
+  /** Also the value of ERRAND_ATTEMPT, by which what belongs to the run is found again. */
+  readonly key: string;
+  readonly argv: readonly [string, ...string[]];
+  /** All of it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Made for the run, and removed after it. */
+  readonly workDirectory: string;
+  /** @default workDirectory */
+  readonly cwd?: string;
+  /** Whether input follows; otherwise it is empty. */
+  readonly stdin: boolean;
+  readonly graceSeconds: number;
+}
+
+export type LaunchEnd =
+  | { readonly kind: 'ended'; readonly exitCode: number | null; readonly signal: string | null; readonly detail?: string }
+  /** Surely not executed. */
+  | { readonly kind: 'rejected'; readonly detail: string; readonly retryable: boolean };
+
+const nameByKind = new Map<number, FrameKind>(Object.entries(KINDS).map(([name, kind]) => [kind, name as FrameKind]));
+const HEADER_BYTES = 9;
+
+/** A frame as the pieces to write, so that the payload is not copied. */
+export const frame = (kind: FrameKind, run: number, payload: Uint8Array = new Uint8Array()): Uint8Array[] => {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header.writeUInt32BE(HEADER_BYTES - 4 + payload.length, 0);
+  header.writeUInt8(KINDS[kind], 4);
+  header.writeUInt32BE(run, 5);
+  return payload.length > 0 ? [header, payload] : [header];
+};
+
+export const jsonFrame = (kind: FrameKind, run: number, value: LaunchSpec | LaunchEnd): Uint8Array[] =>
+  frame(kind, run, Buffer.from(JSON.stringify(value)));
+
+export const numberFrame = (kind: FrameKind, run: number, value: number): Uint8Array[] => {
+  const payload = Buffer.allocUnsafe(4);
+  payload.writeUInt32BE(value);
+  return frame(kind, run, payload);
+};
+
+export type OnFrame = (kind: FrameKind, run: number, payload: Buffer) => void;
+
+/** Cuts what comes over a pipe, in whatever pieces, into frames. */
+export const makeFrameReader = (onFrame: OnFrame): ((piece: Buffer) => void) => {
+  let rest: Buffer[] = [];
+  let have = 0;
+  let need = HEADER_BYTES;
+  return (piece) => {
+    rest.push(piece);
+    have += piece.length;
+    if (have < need) return;
+    let buffer = rest.length === 1 ? piece : Buffer.concat(rest, have);
+    for (;;) {
+      need = buffer.length < 4 ? HEADER_BYTES : 4 + buffer.readUInt32BE(0);
+      if (buffer.length < need) break;
+      const kind = nameByKind.get(buffer.readUInt8(4));
+      if (kind === undefined) throw new Error(`Unknown frame ${buffer.readUInt8(4)}`);
+      onFrame(kind, buffer.readUInt32BE(5), buffer.subarray(HEADER_BYTES, need));
+      buffer = buffer.subarray(need);
+    }
+    rest = buffer.length > 0 ? [buffer] : [];
+    have = buffer.length;
+  };
+};

@@ -1,0 +1,72 @@
+/**
+ * The helper: a small process that spawns commands for the server, as spawning from a process that has grown is
+ * slow. Speaks the frames of frames.ts over its standard input and output. When its input ends, the server is gone,
+ * and so must be all that it started.
+ */
+import { Socket } from 'node:net';
+import { frame, jsonFrame, type LaunchEnd, type LaunchSpec, makeFrameReader, numberFrame } from './frames.ts';
+import { type HelperRun, startRun } from './helper-run.ts';
+
+const input = new Socket({ fd: 0, readable: true, writable: false });
+// process.stdout would block on a full pipe.
+const output = new Socket({ fd: 1, readable: false, writable: true });
+const runs = new Map<number, HelperRun>();
+
+let corked = false;
+const write = (pieces: readonly Uint8Array[]): void => {
+  if (output.destroyed) return;
+  if (!corked) {
+    // What is said within one turn of the event loop leaves in one write.
+    corked = true;
+    output.cork();
+    setImmediate(() => {
+      corked = false;
+      output.uncork();
+    });
+  }
+  for (const piece of pieces) output.write(piece);
+};
+
+const launch = (id: number, spec: LaunchSpec): void => {
+  const ended = (end: LaunchEnd): void => {
+    runs.delete(id);
+    write(jsonFrame('end', id, end));
+  };
+  runs.set(
+    id,
+    startRun(spec, {
+      output: (stream, bytes) => write(frame(stream, id, bytes)),
+      stdinTaken: (bytes) => write(numberFrame('stdinTaken', id, bytes)),
+      ended,
+    }),
+  );
+};
+
+const reader = makeFrameReader((kind, id, payload) => {
+  if (kind === 'launch') return launch(id, JSON.parse(payload.toString('utf8')) as LaunchSpec);
+  const run = runs.get(id);
+  // Word for a run that has ended meanwhile.
+  if (!run) return;
+  if (kind === 'stdin') run.stdin(payload);
+  else if (kind === 'stdinEnd') run.stdinEnd();
+  else if (kind === 'credit') run.credit(payload.readUInt32BE(0));
+  else if (kind === 'signal') run.signal(payload.toString('latin1') as NodeJS.Signals);
+  else if (kind === 'stop') run.stop();
+});
+
+let leaving = false;
+const leave = (): void => {
+  if (leaving) return;
+  leaving = true;
+  output.destroy();
+  void Promise.all([...runs.values()].map((run) => run.abandon())).finally(() => process.exit(0));
+};
+
+input.on('data', reader);
+input.on('close', leave);
+input.on('error', leave);
+output.on('error', leave);
+// A terminal's Ctrl-C is for the server, which then says what is to end.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.on('SIGHUP', () => {});

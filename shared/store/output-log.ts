@@ -1,0 +1,107 @@
+import type { OutputChunk, OutputTotals, Segment, StreamName } from '../domain/output.ts';
+import type { Objects } from '../objects/objects.ts';
+import { type OutputWriter, type OutputWriterOptions, openOutputWriter } from './output-writer.ts';
+import { keys, type Reference } from './schema.ts';
+import type { Item, Store } from './store.ts';
+
+/** What is stored of a chunk beside its bytes. */
+export interface ChunkData {
+  readonly stdoutOffset: number;
+  readonly stderrOffset: number;
+  readonly segments: readonly Segment[];
+  /** Where the bytes are when they are too many for an item. */
+  readonly object?: string;
+}
+
+export interface OutputSize extends Pick<OutputTotals, 'stdoutBytes' | 'stderrBytes'> {}
+
+/** The output of attempts, as ordered chunks of bytes: small ones in the store, large ones as objects. */
+export interface OutputLog {
+  /** The only writer of an attempt's output. */
+  openWriter(reference: Reference, attempt: number): OutputWriter;
+  /** The chunks from the one that holds byte `offset` of both streams on, up to what is stored now. */
+  read(reference: Reference, attempt: number, offset: number): AsyncGenerator<OutputChunk>;
+  /** How much is stored now. */
+  size(reference: Reference, attempt: number): Promise<OutputSize>;
+  /** An offset of both streams at or before byte `streamOffset` of one stream, in the chunk that holds it. */
+  seek(reference: Reference, attempt: number, stream: StreamName, streamOffset: number): Promise<number>;
+}
+
+const CHUNKS_PER_READ = 16;
+/** Sorts after every chunk: the keys have 15 digits. */
+const LAST_OFFSET = 1e15 - 1;
+
+export const makeOutputLog = (store: Store, objects: Objects, options: OutputWriterOptions): OutputLog => {
+  /** The chunk that holds byte `offset` of both streams, or the last one before it. */
+  const chunkAt = async (reference: Reference, attempt: number, offset: number): Promise<Item | undefined> => {
+    const { pk, sk } = keys.output(reference, attempt, offset);
+    const range = { from: keys.output(reference, attempt, 0).sk, to: sk, limit: 1, reverse: true };
+    return (await store.query(pk, range))[0];
+  };
+
+  const toChunk = async (item: Item): Promise<OutputChunk> => {
+    const { object, ...data } = item.data as ChunkData;
+    const bytes = object === undefined ? (item.bytes ?? new Uint8Array()) : await objects.get(object);
+    return { ...data, offset: data.stdoutOffset + data.stderrOffset, bytes };
+  };
+
+  return {
+    openWriter: (reference, attempt) => openOutputWriter(store, objects, reference, attempt, options),
+
+    async *read(reference, attempt, offset) {
+      const { pk, sk: end } = keys.output(reference, attempt, LAST_OFFSET);
+      let from = (await chunkAt(reference, attempt, offset))?.sk ?? keys.output(reference, attempt, offset).sk;
+      for (let exclusive = false; ; exclusive = true) {
+        const items = await store.query(pk, { from, to: end, limit: CHUNKS_PER_READ });
+        for (const item of items) {
+          if (exclusive && item.sk === from) continue;
+          yield await toChunk(item);
+        }
+        const last = items.at(-1);
+        if (items.length < CHUNKS_PER_READ || last === undefined) return;
+        from = last.sk;
+      }
+    },
+
+    async size(reference, attempt) {
+      const last = await chunkAt(reference, attempt, LAST_OFFSET);
+      if (!last) return { stdoutBytes: 0, stderrBytes: 0 };
+      const { stdoutOffset, stderrOffset, segments } = last.data as ChunkData;
+      return {
+        stdoutBytes: stdoutOffset + lengthOf(segments, 'stdout'),
+        stderrBytes: stderrOffset + lengthOf(segments, 'stderr'),
+      };
+    },
+
+    async seek(reference, attempt, stream, streamOffset) {
+      const last = await chunkAt(reference, attempt, LAST_OFFSET);
+      if (!last) return 0;
+      if (startOf(last, stream) <= streamOffset) return startOf(last);
+      // A chunk's offset within a stream never exceeds its offset in both, and grows with it: so halve the range
+      // between an offset whose chunk begins early enough and one whose chunk begins too late.
+      let early = streamOffset;
+      let late = startOf(last);
+      while (late - early > 1) {
+        const middle = Math.floor((early + late) / 2);
+        const item = await chunkAt(reference, attempt, middle);
+        if (!item) return 0;
+        if (startOf(item, stream) <= streamOffset) early = Math.max(middle, endOf(item) - 1);
+        else late = startOf(item);
+      }
+      const found = await chunkAt(reference, attempt, early);
+      return found ? startOf(found) : 0;
+    },
+  };
+};
+
+const startOf = (item: Item, stream?: StreamName): number => {
+  const { stdoutOffset, stderrOffset } = item.data as ChunkData;
+  if (stream === undefined) return stdoutOffset + stderrOffset;
+  return stream === 'stdout' ? stdoutOffset : stderrOffset;
+};
+
+const endOf = (item: Item): number =>
+  (item.data as ChunkData).segments.reduce((offset, { length }) => offset + length, startOf(item));
+
+export const lengthOf = (segments: readonly Segment[], stream: StreamName): number =>
+  segments.reduce((sum, segment) => (segment.stream === stream ? sum + segment.length : sum), 0);

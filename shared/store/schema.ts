@@ -1,0 +1,71 @@
+import type { Instant } from '../domain/clock.ts';
+import { type CommandId, isCommandId, type TenantId, toTenantId } from '../domain/ids.ts';
+import type { IndexName, Key } from './store.ts';
+
+/** The table's own attributes, as every adapter and the CDK stack name them. */
+export const TABLE = {
+  partitionKey: 'pk',
+  sortKey: 'sk',
+  expiresAt: 'expiresAt',
+  indexes: {
+    due: { partitionKey: 'duePk', sortKey: 'dueSk' },
+    list: { partitionKey: 'listPk', sortKey: 'listSk' },
+  } satisfies Record<IndexName, { partitionKey: string; sortKey: string }>,
+} as const;
+
+/** The due index is spread over so many partitions, so that none of them takes all writes. */
+const DUE_SHARDS = 4;
+
+/** Names a command across tenants: `<tenant>/<command id>`. Also the partition of all that belongs to it. */
+export type Reference = `${TenantId}/${CommandId}`;
+export const referenceOf = (tenant: TenantId, id: CommandId): Reference => `${tenant}/${id}`;
+
+/** @throws TypeError when `text` is no reference. */
+export const parseReference = (text: string): { tenant: TenantId; id: CommandId } => {
+  const [tenant = '', id = '', ...more] = text.split('/');
+  if (!isCommandId(id) || more.length > 0) throw new TypeError(`Not a command reference: ${JSON.stringify(text)}`);
+  return { tenant: toTenantId(tenant), id };
+};
+
+/** Numbers as text that sorts as the numbers do. */
+const sortable = (value: number, digits: number): string => String(value).padStart(digits, '0');
+
+/** The kinds of item and their keys. Every partition key begins with the tenant. */
+export const keys = {
+  command: (reference: Reference): Key => ({ pk: reference, sk: 'command' }),
+  /** A chunk of an attempt's output, by the bytes of both streams before it. */
+  output: (reference: Reference, attempt: number, offset: number): Key => ({
+    pk: reference,
+    sk: `output/${sortable(attempt, 4)}/${sortable(offset, 15)}`,
+  }),
+  /** A part of open stdin, by the bytes before it. */
+  stdinPart: (reference: Reference, offset: number): Key => ({ pk: reference, sk: `stdin/${sortable(offset, 15)}` }),
+  /** How much open stdin there is, and whether it has ended. */
+  stdinState: (reference: Reference): Key => ({ pk: reference, sk: 'stdin' }),
+  idempotency: (tenant: TenantId, keyHash: string): Key => ({ pk: `${tenant}/idempotency/${keyHash}`, sk: 'record' }),
+  /** Objects hold what is too large for an item. */
+  objects: (reference: Reference, kind: 'output' | 'stdin'): string => `${reference}/${kind}/`,
+};
+
+/** The sparse indexes and their keys. */
+export const indexKeys = {
+  /** What must be looked at, the most overdue first. Holds all tenants: it is read by the sweeper alone. */
+  due: (reference: Reference, dueAt: Instant): Key => ({
+    pk: duePartition(shardOf(reference)),
+    sk: `${sortable(dueAt, 15)}/${reference}`,
+  }),
+  /** A tenant's commands by id, which is by time of submission. */
+  list: (tenant: TenantId, id: CommandId): Key => ({ pk: `${tenant}/commands`, sk: id }),
+};
+
+const duePartition = (shard: number): string => `due/${shard}`;
+export const duePartitions: readonly string[] = Array.from({ length: DUE_SHARDS }, (_, shard) => duePartition(shard));
+/** Sorts after every item that is due by `now`. */
+export const dueBy = (now: Instant): string => `${sortable(Math.min(now, 1e15 - 1), 15)}/\uffff`;
+
+/** FNV-1a, 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/): stable across versions and machines. */
+const shardOf = (text: string): number => {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return (hash >>> 0) % DUE_SHARDS;
+};

@@ -1,0 +1,67 @@
+import type { Instant } from '../domain/clock.ts';
+
+/** Where an item lives. The partition key begins with the tenant. */
+export interface Key {
+  readonly pk: string;
+  readonly sk: string;
+}
+
+export type IndexName = 'due' | 'list';
+
+/**
+ * One stored item. The model is DynamoDB's: a partition key, a sort key, and sparse indexes that hold only the
+ * items that carry their key.
+ */
+export interface Item extends Key {
+  /** 1 when first put; a write sets the next number. */
+  readonly version: number;
+  /** Plain JSON. */
+  readonly data: unknown;
+  readonly bytes?: Uint8Array;
+  /** Keys in the sparse indexes. Absent: not in that index. */
+  readonly due?: Key;
+  readonly list?: Key;
+  /** When the item may be removed. Readers must not count on its being gone by then. */
+  readonly expiresAt?: Instant;
+}
+
+export type Write =
+  /** Puts the item if nothing is there (`ifVersion: 0`), or if the stored version is `ifVersion`. */
+  | { readonly put: Item; readonly ifVersion: number }
+  /** Deletes whatever is there. */
+  | { readonly remove: Key };
+
+/** The outcome of a conditional write. `actual` is the item that stood in the way of `writes[index]`, undefined when missing. */
+export type Written =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly index: number; readonly actual: Item | undefined };
+
+export interface Range {
+  /** Sort keys from this one on (inclusive). */
+  readonly from?: string;
+  /** Sort keys up to this one (inclusive). */
+  readonly to?: string;
+  /** Most items to return. */
+  readonly limit: number;
+  /** Highest sort key first. @default false */
+  readonly reverse?: boolean;
+}
+
+/**
+ * The truth. Strongly consistent by key; index queries may lag.
+ * Every resolved write is on stable storage. Any method rejects with AppError 'unavailable' when the store cannot
+ * be reached or is full: then nothing of the write is there, or all of it, and the caller finds out by reading.
+ */
+export interface Store {
+  get(key: Key): Promise<Item | undefined>;
+  /** All of `writes` (1 to 100, no two on one key) or none of them. */
+  write(writes: readonly Write[]): Promise<Written>;
+  query(pk: string, range: Range): Promise<readonly Item[]>;
+  /** Items by an index's keys, `bytes` left out. */
+  queryIndex(index: IndexName, pk: string, range: Range): Promise<readonly Item[]>;
+  /** Removes items whose `expiresAt` has passed, where the store does not do so by itself. */
+  removeExpired(now: Instant): Promise<void>;
+  /** Rejects when the store cannot take a write right now. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
