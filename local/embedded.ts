@@ -1,14 +1,23 @@
 import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
+import { recoverRuns } from '../shared/app/sweep.ts';
 import { silentLog } from '../shared/telemetry/log.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
 import { openData } from './open-data.ts';
 import { findServer } from './server-lock.ts';
 import { systemClock, systemRandom } from './system-clock.ts';
 
+export interface EmbeddedOptions {
+  readonly dataDirectory: string;
+  /** Whether commands are run here; otherwise they are stored for the next server. */
+  readonly work: boolean;
+}
+
 export interface Embedded {
   readonly url: string;
+  /** False when it is a server in another process that answers. */
+  readonly inProcess: boolean;
   readonly fetch: typeof globalThis.fetch;
   close(): Promise<void>;
 }
@@ -17,12 +26,14 @@ export interface Embedded {
  * The whole of Errand inside the calling process, on a data folder: no port is opened.
  * When a server already runs on that folder, it is that server which answers.
  */
-export const openEmbedded = async ({ dataDirectory }: { dataDirectory: string }): Promise<Embedded> => {
+export const openEmbedded = async ({ dataDirectory, work }: EmbeddedOptions): Promise<Embedded> => {
   const directory = resolve(dataDirectory);
   const server = findServer(directory);
-  if (server) return { url: server.url, fetch: globalThis.fetch, close: async () => {} };
-  const data = await openData({ dataDirectory: directory, clock: systemClock, random: systemRandom, log: silentLog });
-  return { url: 'http://embedded.invalid', fetch: fetchFrom(makeGateway(data.deps)), close: data.close };
+  if (server) return { url: server.url, inProcess: false, fetch: globalThis.fetch, close: async () => {} };
+  const data = await openData({ dataDirectory: directory, work, clock: systemClock, random: systemRandom, log: silentLog });
+  // What an earlier process left behind when it was killed is not shown as running.
+  await recoverRuns(data.deps);
+  return { url: 'http://embedded.invalid', inProcess: true, fetch: fetchFrom(makeGateway(data.deps)), close: data.close };
 };
 
 /** `fetch` that asks the gateway directly. */

@@ -15,6 +15,8 @@ import { isLocked, tryLock } from './process-lock.ts';
 export interface OpenDataOptions {
   /** Made if it is not there, readable by its owner only. */
   readonly dataDirectory: string;
+  /** Whether this process takes commands off the queue. @default true */
+  readonly work?: boolean;
   /** How many commands run at once; the others wait. @default 64 */
   readonly concurrency?: number;
   readonly clock: Clock;
@@ -30,7 +32,7 @@ export interface OpenData {
 
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
-  const { dataDirectory, concurrency = 64, clock, random, log } = options;
+  const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
   const workers = join(dataDirectory, 'workers');
   await makeDataFolder(workers);
   const worker = `worker-${clock.now()}-${random.hex(4)}`;
@@ -58,7 +60,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     closing: closing.signal,
     log,
   });
-  queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
+  if (work) queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
   return {
     deps,
     async close() {

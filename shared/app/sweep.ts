@@ -1,5 +1,5 @@
-import { currentAttempt } from '../domain/command.ts';
-import type { Reference } from '../store/schema.ts';
+import type { Stored } from '../store/commands.ts';
+import { referenceOf } from '../store/schema.ts';
 import { lookAtRun, perform } from './advance-command.ts';
 import type { Deps } from './deps.ts';
 import { observeCommand } from './observe-command.ts';
@@ -27,28 +27,39 @@ export const sweep = async (deps: Deps): Promise<number> => {
  * lease still good, and the in-process queue died with it.
  */
 export const recover = async (deps: Deps): Promise<number> => {
-  const unfinished = await deps.commands.due(Number.POSITIVE_INFINITY, MOST_RECOVERED);
-  await forEach(unfinished, deps, async (reference) => {
-    const stored = await deps.commands.find(reference);
-    if (!stored) return;
-    const { status, spec, notBefore = 0 } = stored.command;
-    if (status !== 'queued' && currentAttempt(stored.command)) return lookAtRun(deps, reference);
+  const unfinished = await findUnfinished(deps);
+  await forEach(unfinished, deps, async ({ command }) => {
+    const { id, tenant, status, spec, notBefore = 0 } = command;
+    const reference = referenceOf(tenant, id);
+    if (status !== 'queued') return lookAtRun(deps, reference);
     const delaySeconds = Math.max(0, (notBefore - deps.clock.now()) / 1_000);
     await deps.queue.send({ v: 1, id: reference }, { priority: spec.priority, delaySeconds });
   });
   return unfinished.length;
 };
 
+/** As `recover`, for what was started only: what waits goes on waiting for a server. */
+export const recoverRuns = async (deps: Deps): Promise<void> => {
+  const started = (await findUnfinished(deps)).filter(({ command }) => command.status !== 'queued');
+  await forEach(started, deps, ({ command }) => lookAtRun(deps, referenceOf(command.tenant, command.id)));
+};
+
+const findUnfinished = async (deps: Deps): Promise<Stored[]> => {
+  const references = await deps.commands.due(Number.POSITIVE_INFINITY, MOST_RECOVERED);
+  const found: Stored[] = [];
+  for (const reference of references) {
+    const stored = await deps.commands.find(reference);
+    if (stored) found.push(stored);
+  }
+  return found;
+};
+
 /** One command that cannot be looked at must not keep the others waiting. */
-const forEach = async (
-  references: readonly Reference[],
-  deps: Pick<Deps, 'log'>,
-  look: (reference: Reference) => Promise<void>,
-): Promise<void> => {
-  const rest = references.values();
+const forEach = async <T>(due: readonly T[], { log }: Pick<Deps, 'log'>, look: (one: T) => Promise<void>): Promise<void> => {
+  const rest = due.values();
   const worker = async () => {
-    for (const reference of rest) {
-      await look(reference).catch((error: unknown) => deps.log.error('A due command could not be looked at', { reference, error }));
+    for (const one of rest) {
+      await look(one).catch((error: unknown) => log.error('A due command could not be looked at', { error }));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

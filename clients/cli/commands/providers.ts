@@ -1,0 +1,31 @@
+import { type ConnectOptions, connect } from '../connect.ts';
+import { table } from '../render.ts';
+import { plain, type Terminal, write } from '../terminal.ts';
+
+export interface ProvidersOptions extends ConnectOptions {
+  readonly json?: boolean;
+}
+
+/** Lists the targets and what they can do. */
+export const listProviders = async (options: ProvidersOptions, terminal: Terminal): Promise<number> => {
+  const { client, close } = await connect(options, terminal);
+  try {
+    const { items } = await client.targets();
+    if (options.json) {
+      for (const item of items) await write(terminal.stdout, `${JSON.stringify(item)}\n`);
+      return 0;
+    }
+    const rows = items.map(({ target, provider, healthy, detail, features }) => [
+      target,
+      provider,
+      healthy ? 'yes' : plain(`no: ${detail ?? 'unknown'}`),
+      features.isolation.join(' '),
+      features.cancel,
+      `${features.longestTimeoutSeconds} s`,
+    ]);
+    await write(terminal.stdout, table(['TARGET', 'PROVIDER', 'HEALTHY', 'ISOLATION', 'CANCELS', 'LONGEST'], rows));
+    return 0;
+  } finally {
+    await close();
+  }
+};

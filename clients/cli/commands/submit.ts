@@ -1,0 +1,58 @@
+import { type CommandOptions, toSubmission } from '../arguments.ts';
+import { type ConnectOptions, connect } from '../connect.ts';
+import { hasStdin } from '../stdin-feed.ts';
+import { say, type Terminal, write } from '../terminal.ts';
+import { LIMITS } from '../../../shared/domain/limits.ts';
+import { resolveId } from '../command-id.ts';
+
+export interface SubmitOptions extends CommandOptions, ConnectOptions {
+  readonly json?: boolean;
+}
+
+/** Submits and prints the id alone. */
+export const submit = async (argv: readonly string[], options: SubmitOptions, terminal: Terminal): Promise<number> => {
+  const submission = await toSubmission(argv, options, terminal);
+  const stdinBase64 = options.script !== '-' && hasStdin(terminal, { interactive: false }) ? await readAll(terminal) : undefined;
+  const connection = await connect({ ...options, ...OFFLINE }, terminal);
+  try {
+    const command = await connection.client.submit({ ...submission, ...(stdinBase64 ? { stdinBase64 } : {}) });
+    await write(terminal.stdout, options.json ? `${JSON.stringify(command)}\n` : `${command.id}\n`);
+    if (connection.embedded) tellToServe(terminal, options);
+    return 0;
+  } finally {
+    await connection.close();
+  }
+};
+
+/** Submits the same again and prints the new id. */
+export const replay = async (given: string, argv: readonly string[], options: SubmitOptions, terminal: Terminal): Promise<number> => {
+  const changes = await toSubmission(argv, options, terminal);
+  const connection = await connect({ ...options, ...OFFLINE }, terminal);
+  try {
+    const command = await connection.client.replay(await resolveId(connection.client, given), changes);
+    await write(terminal.stdout, options.json ? `${JSON.stringify(command)}\n` : `${command.id}\n`);
+    if (connection.embedded) tellToServe(terminal, options);
+    return 0;
+  } finally {
+    await connection.close();
+  }
+};
+
+/** This process ends before the command would, so it only stores it. */
+const OFFLINE = { work: false } as const;
+
+const tellToServe = (terminal: Terminal, { data }: ConnectOptions): void =>
+  say(terminal, `stored; no server runs here, so it starts with the next \`errand serve${data ? ` --data ${data}` : ''}\``);
+
+const readAll = async ({ stdin }: Pick<Terminal, 'stdin'>): Promise<string> => {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of stdin) {
+    pieces.push(piece as Buffer);
+    length += (piece as Buffer).length;
+    if (length > LIMITS.bodyBytes) {
+      throw new Error(`submit takes at most ${LIMITS.bodyBytes} bytes of input. Use \`errand run\`, which passes any amount on.`);
+    }
+  }
+  return Buffer.concat(pieces).toString('base64');
+};

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { type Client, makeClient } from '../sdk/client.ts';
+import type { Terminal } from './terminal.ts';
+
+/** The options that say where the server is. */
+export interface ConnectOptions {
+  readonly url?: string;
+  readonly profile?: string;
+  readonly data?: string;
+  /** Whether this process, if it has to do without a server, runs commands itself. @default true */
+  readonly work?: boolean;
+}
+
+export interface Connection {
+  readonly client: Client;
+  /** Whether commands run inside this very process, which then must stay until they have ended. */
+  readonly embedded: boolean;
+  close(): Promise<void>;
+}
+
+const Config = z.strictObject({
+  profiles: z.record(z.string(), z.strictObject({ url: z.url(), apiKey: z.string().optional() })),
+});
+
+/**
+ * Finds the server: --url or ERRAND_URL, else the profile, else the server that runs on the data folder, else one
+ * inside this process.
+ * @throws Error in words for a person
+ */
+export const connect = async (options: ConnectOptions, { env }: Pick<Terminal, 'env'>): Promise<Connection> => {
+  const remote = findRemote(options, env);
+  if (remote) return { client: makeClient(remote), embedded: false, close: async () => {} };
+  const { openEmbedded } = await import('./embedded.ts');
+  const embedded = await openEmbedded({ dataDirectory: dataDirectoryOf(options, env), work: options.work ?? true });
+  return { client: makeClient(embedded), embedded: embedded.inProcess, close: embedded.close };
+};
+
+export const dataDirectoryOf = ({ data }: ConnectOptions, env: NodeJS.ProcessEnv): string =>
+  data ?? env['ERRAND_DATA'] ?? '.errand';
+
+const findRemote = (options: ConnectOptions, env: NodeJS.ProcessEnv): { url: string; apiKey?: string | undefined } | undefined => {
+  const url = options.url ?? env['ERRAND_URL'];
+  const apiKey = env['ERRAND_API_KEY'];
+  if (url !== undefined) {
+    if (!URL.canParse(url)) throw new Error(`${url} is no URL. Give one such as http://127.0.0.1:7070.`);
+    return { url, apiKey };
+  }
+  const name = options.profile ?? env['ERRAND_PROFILE'];
+  if (name === undefined) return undefined;
+  const file = env['ERRAND_CONFIG'] ?? join(homedir(), '.config', 'errand', 'config.json');
+  const profile = readProfiles(file)[name];
+  if (!profile) throw new Error(`There is no profile ${name} in ${file}. Add it there, or give --url.`);
+  return { url: profile.url, apiKey: apiKey ?? profile.apiKey };
+};
+
+const readProfiles = (file: string): z.infer<typeof Config>['profiles'] => {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new Error(`The profiles in ${file} cannot be read: ${(cause as Error).message}.`, { cause });
+  }
+  try {
+    return Config.parse(JSON.parse(text)).profiles;
+  } catch (cause) {
+    // The parser's own words could quote a key.
+    throw new Error(`${file} is not as it should be: {"profiles": {"name": {"url": "…", "apiKey": "…"}}}.`, { cause });
+  }
+};

@@ -1,0 +1,143 @@
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { ISOLATION_LEVELS, PRIORITIES, RETRY_CAUSES, STATUSES } from '../../shared/domain/command.ts';
+import { collectEnv, collectPair, parseDuration, parseWholeNumber } from './arguments.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Tells main the exit code of the one command that was asked for. */
+export type OnExit = (code: number) => void;
+
+/**
+ * Every command of the CLI as data: its words, options and examples. What it does is a file under commands/, loaded
+ * when it is asked for.
+ */
+export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
+  const program = new Command('errand')
+    .description('Runs commands somewhere else and brings back what they said.')
+    .option('--url <url>', 'the server (ERRAND_URL); without one, the server on the data folder, or none at all')
+    .option('--profile <name>', 'a server from ~/.config/errand/config.json (ERRAND_PROFILE)')
+    .option('--data <folder>', 'the data folder of the embedded server (ERRAND_DATA; default ./.errand)')
+    .version('0.1.0', '-V, --version')
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .showHelpAfterError('Try errand --help, or errand <command> --help.')
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text.replace(/^error: /, 'errand: ')),
+    })
+    .exitOverride();
+
+  /** Options before and after the command's name count alike. */
+  const optionsOf = <T>(command: Command): T => ({ ...program.opts(), ...command.opts() }) as T;
+  const examples = (command: Command, lines: readonly string[]): Command =>
+    command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+  const withJson = (command: Command): Command => command.option('--json', 'one JSON object a line on stdout, and nothing else');
+
+  const described = (command: Command): Command =>
+    command
+      .option('--on <target>', 'where to run it; see errand providers')
+      .option('--script <file>', 'run a shell script from a file, or from stdin with -')
+      .option('--shell <path>', 'the shell for --script (default /bin/sh)')
+      .option('--env <name=value>', 'a variable; a bare NAME takes its value from here; repeatable', collectEnv(terminal))
+      .option('--cwd <folder>', 'where it runs (default: an empty folder of its own)')
+      .option('--image <image>', 'a container image, where the target runs images')
+      .option('--timeout <time>', 'stop it after this, such as 60s, 5m, 1h30m (default 1h)', parseDuration)
+      .option('--queue-ttl <time>', 'give up if it has not started by then (default 1h)', parseDuration)
+      .option('--label <key=value>', 'a label; repeatable', collectPair)
+      .addOption(new Option('--priority <priority>', 'before or after others').choices(PRIORITIES))
+      .addOption(new Option('--isolation <level>', 'at least these walls, or refuse').choices(ISOLATION_LEVELS))
+      .option('--retry <times>', 'run it at most so many times in all', parseWholeNumber)
+      .addOption(new Option('--retry-on <cause...>', 'what is retried (default: all)').choices(RETRY_CAUSES));
+  const status = new Option('--status <status>', 'only these').choices(STATUSES);
+
+  examples(
+    withJson(described(program.command('run').argument('[cmd...]', 'the program and its arguments, after --')))
+      .description('Run a command and wait: its output here, its exit code ours.')
+      .option('-i, --interactive', 'pass on what is typed on the terminal as its input')
+      .passThroughOptions()
+      .action(async (argv, _, command) => onExit(await (await import('./commands/run.ts')).run(argv, optionsOf(command), terminal))),
+    [
+      'errand run -- echo hello',
+      'errand run --timeout 5m --env CI=1 -- npm test',
+      'tar c . | errand run -- sh -c "tar x && make"',
+      'errand run --script deploy.sh',
+    ],
+  );
+  examples(
+    withJson(described(program.command('submit').argument('[cmd...]', 'the program and its arguments, after --')))
+      .description('Submit a command and print its id, without waiting.')
+      .passThroughOptions()
+      .action(async (argv, _, command) => onExit(await (await import('./commands/submit.ts')).submit(argv, optionsOf(command), terminal))),
+    ['id=$(errand submit -- make all); errand logs -f "$id"'],
+  );
+  examples(
+    withJson(program.command('logs').argument('<id>', 'a command, or last for the newest'))
+      .description('Show what a command has written.')
+      .option('-f, --follow', 'go on until it ends, through broken connections')
+      .addOption(new Option('--stream <stream>', 'only one of them').choices(['stdout', 'stderr']))
+      .option('--from <byte>', 'begin at this byte', parseWholeNumber)
+      .option('--attempt <number>', 'begin with this attempt', parseWholeNumber)
+      .option('--exit-code', 'exit as the command did')
+      .action(async (id, _, command) => onExit(await (await import('./commands/logs.ts')).logs(id, optionsOf(command), terminal))),
+    ['errand logs -f last', 'errand logs --stream stderr cmd_01j…'],
+  );
+  examples(
+    withJson(program.command('ps'))
+      .description('List commands that are not finished, newest first.')
+      .option('-a, --all', 'the finished ones too')
+      .addOption(status)
+      .option('--label <key:value>', 'only those with this label')
+      .option('--target <target>', 'only those on this target')
+      .option('--limit <count>', 'at most so many (default 50)', parseWholeNumber)
+      .action(async (_, command) => onExit(await (await import('./commands/ps.ts')).ps(optionsOf(command), terminal))),
+    ['errand ps', 'errand ps --all --status failed', "errand ps --all --json | jq -r 'select(.result.exitCode == 1) | .id'"],
+  );
+  withJson(program.command('show').argument('<id>', 'a command, or last'))
+    .description('Show all that is known of a command.')
+    .action(async (id, _, command) => onExit(await (await import('./commands/show.ts')).show(id, optionsOf(command), terminal)));
+  withJson(program.command('cancel').argument('<id...>', 'commands, or last'))
+    .description('End commands with all that they started: TERM, grace, KILL.')
+    .option('--wait', 'until they were seen gone')
+    .action(async (ids, _, command) => onExit(await (await import('./commands/cancel.ts')).cancel(ids, optionsOf(command), terminal)));
+  withJson(program.command('signal').argument('<id>', 'a command, or last').addArgument(new Argument('<signal>', 'such as HUP or USR1')))
+    .description('Send one signal to a running command.')
+    .action(async (id, name, _, command) =>
+      onExit(await (await import('./commands/cancel.ts')).signal(id, name, optionsOf(command), terminal)),
+    );
+  examples(
+    withJson(described(program.command('replay').argument('<id>', 'a command, or last').argument('[cmd...]', 'another program, after --')))
+      .description('Submit the same again as a new command, with changes.')
+      .passThroughOptions()
+      .action(async (id, argv, _, command) =>
+        onExit(await (await import('./commands/submit.ts')).replay(id, argv, optionsOf(command), terminal)),
+      ),
+    ['errand replay last', 'errand replay --timeout 10m cmd_01j…'],
+  );
+  withJson(program.command('providers'))
+    .description('List targets, what they can do, and whether they are healthy.')
+    .action(async (_, command) =>
+      onExit(await (await import('./commands/providers.ts')).listProviders(optionsOf(command), terminal)),
+    );
+  program
+    .command('serve')
+    .description('Start the embedded server: API, store and execution in this process.')
+    .option('--host <address>', 'a loopback address', '127.0.0.1')
+    .option('--port <port>', '0 for any that is free', parseWholeNumber, 7070)
+    .action(async (_, command) => onExit(await (await import('./commands/serve.ts')).serve(optionsOf(command), terminal)));
+  examples(
+    program
+      .command('completion')
+      .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
+      .description('Print a completion script for a shell.')
+      .action(async (shell) => {
+        const { completion } = await import('./completion.ts');
+        terminal.stdout.write(completion(program, shell));
+      }),
+    ['source <(errand completion bash)', 'errand completion fish > ~/.config/fish/completions/errand.fish'],
+  );
+  for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput());
+  return program;
+};
+
+/** Help and version were asked for, so they are no fault. */
+export const isHelp = (error: unknown): boolean => error instanceof CommanderError && error.exitCode === 0;
+export const isUsageError = (error: unknown): error is CommanderError => error instanceof CommanderError;

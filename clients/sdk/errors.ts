@@ -1,0 +1,39 @@
+import type { ProblemView } from '../../shared/contract/schemas.ts';
+
+/** The root of all that this client throws. */
+export class ErrandError extends Error {
+  override readonly name: string = 'ErrandError';
+}
+
+/** The server answered with a problem (RFC 9457). */
+export class ApiError extends ErrandError {
+  override readonly name = 'ApiError';
+  readonly problem: ProblemView;
+
+  constructor(problem: ProblemView, options?: ErrorOptions) {
+    super(problem.detail ?? problem.title, options);
+    this.problem = problem;
+  }
+
+  get code(): string {
+    return this.problem.code;
+  }
+
+  get status(): number {
+    return this.problem.status;
+  }
+}
+
+/** The server could not be reached, or was lost on the way. The command, if there is one, goes on without us. */
+export class ConnectionError extends ErrandError {
+  override readonly name = 'ConnectionError';
+  readonly url: string;
+  readonly commandId: string | undefined;
+
+  constructor(url: string, commandId: string | undefined, options?: ErrorOptions) {
+    const what = commandId ? `The connection to ${url} was lost; ${commandId} goes on there` : `${url} cannot be reached`;
+    super(what, options);
+    this.url = url;
+    this.commandId = commandId;
+  }
+}
