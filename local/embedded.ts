@@ -30,10 +30,21 @@ export const openEmbedded = async ({ dataDirectory, work }: EmbeddedOptions): Pr
   const directory = resolve(dataDirectory);
   const server = findServer(directory);
   if (server) return { url: server.url, inProcess: false, fetch: globalThis.fetch, close: async () => {} };
-  const data = await openData({ dataDirectory: directory, work, clock: systemClock, random: systemRandom, log: silentLog });
+  const data = await openData({
+    dataDirectory: directory,
+    work,
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+  });
   // What an earlier process left behind when it was killed is not shown as running.
   await recoverRuns(data.deps);
-  return { url: 'http://embedded.invalid', inProcess: true, fetch: fetchFrom(makeGateway(data.deps)), close: data.close };
+  return {
+    url: 'http://embedded.invalid',
+    inProcess: true,
+    fetch: fetchFrom(makeGateway(data.deps)),
+    close: data.close,
+  };
 };
 
 /** `fetch` that asks the gateway directly. */
@@ -49,9 +60,13 @@ const fetchFrom =
       body: (request.body as ReadableStream<Uint8Array> | null) ?? undefined,
       sourceIp: '',
     });
-    if (typeof reply.body === 'string') return new Response(reply.body, { status: reply.statusCode, headers: reply.headers });
+    if (typeof reply.body === 'string')
+      return new Response(reply.body, { status: reply.statusCode, headers: reply.headers });
     const { body } = reply;
     // As over a socket: a caller that aborts stops the reading.
     request.signal.addEventListener('abort', () => body.destroy(), { once: true });
-    return new Response(Readable.toWeb(body) as ReadableStream<Uint8Array>, { status: reply.statusCode, headers: reply.headers });
+    return new Response(Readable.toWeb(body) as ReadableStream<Uint8Array>, {
+      status: reply.statusCode,
+      headers: reply.headers,
+    });
   };

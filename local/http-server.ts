@@ -16,7 +16,10 @@ export interface HttpServer {
  * Serves the gateway over HTTP/1.1.
  * @throws Error in words for a person when the port is taken or the address cannot be used
  */
-export const listen = async (gateway: Gateway, options: { host: string; port: number; log: Log }): Promise<HttpServer> => {
+export const listen = async (
+  gateway: Gateway,
+  options: { host: string; port: number; log: Log },
+): Promise<HttpServer> => {
   const { host, port, log } = options;
   const server = createServer(
     // A client that trickles its headers or body is cut off; replies may take as long as they like.
@@ -47,14 +50,19 @@ export const listen = async (gateway: Gateway, options: { host: string; port: nu
 
 const bind = (server: Server, host: string, port: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(explain(error, host, port), { cause: error })));
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(new Error(explain(error, host, port), { cause: error })),
+    );
     server.listen({ host, port }, resolve);
   });
 
 const explain = ({ code, message }: NodeJS.ErrnoException, host: string, port: number): string => {
-  if (code === 'EADDRINUSE') return `Port ${port} on ${host} is taken. Choose another with --port, or stop what listens there.`;
-  if (code === 'EACCES') return `Port ${port} on ${host} may not be used by this user. Choose one above 1023 with --port.`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `This machine has no address ${host}. Choose another with --host.`;
+  if (code === 'EADDRINUSE')
+    return `Port ${port} on ${host} is taken. Choose another with --port, or stop what listens there.`;
+  if (code === 'EACCES')
+    return `Port ${port} on ${host} may not be used by this user. Choose one above 1023 with --port.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `This machine has no address ${host}. Choose another with --host.`;
   return `Cannot listen on ${host}:${port}: ${message}`;
 };
 

@@ -46,7 +46,12 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     workDirectory: join(dataDirectory, 'work'),
     isOwnerAlive: async (name) => isLocked(lockOf(name)),
   });
-  const local: Target = { name: 'local', provider: provider.name, features: provider.features, load: async () => provider };
+  const local: Target = {
+    name: 'local',
+    provider: provider.name,
+    features: provider.features,
+    load: async () => provider,
+  };
   const deps = makeDeps({
     clock,
     random,

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { recover, sweep } from '../shared/app/sweep.ts';
 import type { Deps } from '../shared/app/deps.ts';
+import { recover, sweep } from '../shared/app/sweep.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { makeGateway } from './gateway.ts';
 import { listen } from './http-server.ts';

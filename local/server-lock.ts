@@ -20,5 +20,7 @@ export const lockServer = (dataDirectory: string): ProcessLock => {
   if (lock) return lock;
   const other = findServer(dataDirectory);
   const who = other ? ` (process ${other.pid}, ${other.url})` : '';
-  throw new Error(`A server already runs on ${dataDirectory}${who}. Use it, stop it, or choose another folder with --data.`);
+  throw new Error(
+    `A server already runs on ${dataDirectory}${who}. Use it, stop it, or choose another folder with --data.`,
+  );
 };

@@ -85,7 +85,10 @@ export const toSubmission = async (
     retry:
       options.retry === undefined
         ? undefined
-        : { maxAttempts: options.retry, on: options.retryOn ?? ['provider-error' as const, 'lost' as const, 'nonzero-exit' as const] },
+        : {
+            maxAttempts: options.retry,
+            on: options.retryOn ?? ['provider-error' as const, 'lost' as const, 'nonzero-exit' as const],
+          },
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Submission;
 };

@@ -52,7 +52,10 @@ compdef _errand errand
 const fish = (commands: readonly Words[], global: Words['options']): string =>
   [
     '# errand completion for fish',
-    ...global.map(({ flag, description }) => `complete -c errand -n __fish_use_subcommand -l ${flag.slice(2)} -d ${quote(description)}`),
+    ...global.map(
+      ({ flag, description }) =>
+        `complete -c errand -n __fish_use_subcommand -l ${flag.slice(2)} -d ${quote(description)}`,
+    ),
     ...commands.flatMap(({ name, description, options }) => [
       `complete -c errand -n __fish_use_subcommand -f -a ${name} -d ${quote(description)}`,
       ...options.map(

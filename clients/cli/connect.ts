@@ -41,7 +41,10 @@ export const connect = async (options: ConnectOptions, { env }: Pick<Terminal, '
 export const dataDirectoryOf = ({ data }: ConnectOptions, env: NodeJS.ProcessEnv): string =>
   data ?? env['ERRAND_DATA'] ?? '.errand';
 
-const findRemote = (options: ConnectOptions, env: NodeJS.ProcessEnv): { url: string; apiKey?: string | undefined } | undefined => {
+const findRemote = (
+  options: ConnectOptions,
+  env: NodeJS.ProcessEnv,
+): { url: string; apiKey?: string | undefined } | undefined => {
   const url = options.url ?? env['ERRAND_URL'];
   const apiKey = env['ERRAND_API_KEY'];
   if (url !== undefined) {

@@ -14,7 +14,9 @@ export const exitCodeOf = ({ status, result }: Pick<CommandView, 'status' | 'res
 };
 
 /** What a person must be told about an end that is no ordinary exit; undefined otherwise. */
-export const explainEnd = (command: Pick<CommandView, 'id' | 'status' | 'result' | 'timeoutSeconds'>): string | undefined => {
+export const explainEnd = (
+  command: Pick<CommandView, 'id' | 'status' | 'result' | 'timeoutSeconds'>,
+): string | undefined => {
   const { id, status, result, timeoutSeconds } = command;
   switch (status) {
     case 'timed_out':

@@ -10,10 +10,17 @@ export interface ShowOptions extends FollowOptions {
 }
 
 /** What the reader of our output did to the following. */
-export type Followed = { readonly kind: 'ended'; readonly command: CommandView } | { readonly kind: 'left' | 'broken-pipe' };
+export type Followed =
+  | { readonly kind: 'ended'; readonly command: CommandView }
+  | { readonly kind: 'left' | 'broken-pipe' };
 
 /** Shows a command's output as it comes, stdout to stdout and stderr to stderr, byte for byte. */
-export const showOutput = async (client: Client, id: string, terminal: Terminal, options: ShowOptions): Promise<Followed> => {
+export const showOutput = async (
+  client: Client,
+  id: string,
+  terminal: Terminal,
+  options: ShowOptions,
+): Promise<Followed> => {
   const { json, until, ...follow } = options;
   const progress = progressLine(terminal);
   try {
@@ -21,7 +28,8 @@ export const showOutput = async (client: Client, id: string, terminal: Terminal,
       if (event.type === 'stdout' || event.type === 'stderr') progress.clear();
       if (json) await write(terminal.stdout, toJsonLine(event));
       else if (event.type === 'stdout' || event.type === 'stderr') await write(terminal[event.type], event.bytes);
-      if (event.type === 'status' && (event.status === 'queued' || event.status === 'starting')) progress.show(`${event.status} …`);
+      if (event.type === 'status' && (event.status === 'queued' || event.status === 'starting'))
+        progress.show(`${event.status} …`);
       else if (event.type === 'status') progress.clear();
       if (event.type === 'end') return { kind: 'ended', command: event.command };
       if (until?.(event)) return { kind: 'left' };

@@ -30,14 +30,19 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
   const optionsOf = <T>(command: Command): T => ({ ...program.opts(), ...command.opts() }) as T;
   const examples = (command: Command, lines: readonly string[]): Command =>
     command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`);
-  const withJson = (command: Command): Command => command.option('--json', 'one JSON object a line on stdout, and nothing else');
+  const withJson = (command: Command): Command =>
+    command.option('--json', 'one JSON object a line on stdout, and nothing else');
 
   const described = (command: Command): Command =>
     command
       .option('--on <target>', 'where to run it; see errand providers')
       .option('--script <file>', 'run a shell script from a file, or from stdin with -')
       .option('--shell <path>', 'the shell for --script (default /bin/sh)')
-      .option('--env <name=value>', 'a variable; a bare NAME takes its value from here; repeatable', collectEnv(terminal))
+      .option(
+        '--env <name=value>',
+        'a variable; a bare NAME takes its value from here; repeatable',
+        collectEnv(terminal),
+      )
       .option('--cwd <folder>', 'where it runs (default: an empty folder of its own)')
       .option('--image <image>', 'a container image, where the target runs images')
       .option('--timeout <time>', 'stop it after this, such as 60s, 5m, 1h30m (default 1h)', parseDuration)
@@ -54,7 +59,9 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       .description('Run a command and wait: its output here, its exit code ours.')
       .option('-i, --interactive', 'pass on what is typed on the terminal as its input')
       .passThroughOptions()
-      .action(async (argv, _, command) => onExit(await (await import('./commands/run.ts')).run(argv, optionsOf(command), terminal))),
+      .action(async (argv, _, command) =>
+        onExit(await (await import('./commands/run.ts')).run(argv, optionsOf(command), terminal)),
+      ),
     [
       'errand run -- echo hello',
       'errand run --timeout 5m --env CI=1 -- npm test',
@@ -66,7 +73,9 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     withJson(described(program.command('submit').argument('[cmd...]', 'the program and its arguments, after --')))
       .description('Submit a command and print its id, without waiting.')
       .passThroughOptions()
-      .action(async (argv, _, command) => onExit(await (await import('./commands/submit.ts')).submit(argv, optionsOf(command), terminal))),
+      .action(async (argv, _, command) =>
+        onExit(await (await import('./commands/submit.ts')).submit(argv, optionsOf(command), terminal)),
+      ),
     ['id=$(errand submit -- make all); errand logs -f "$id"'],
   );
   examples(
@@ -77,7 +86,9 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       .option('--from <byte>', 'begin at this byte', parseWholeNumber)
       .option('--attempt <number>', 'begin with this attempt', parseWholeNumber)
       .option('--exit-code', 'exit as the command did')
-      .action(async (id, _, command) => onExit(await (await import('./commands/logs.ts')).logs(id, optionsOf(command), terminal))),
+      .action(async (id, _, command) =>
+        onExit(await (await import('./commands/logs.ts')).logs(id, optionsOf(command), terminal)),
+      ),
     ['errand logs -f last', 'errand logs --stream stderr cmd_01j…'],
   );
   examples(
@@ -89,22 +100,42 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       .option('--target <target>', 'only those on this target')
       .option('--limit <count>', 'at most so many (default 50)', parseWholeNumber)
       .action(async (_, command) => onExit(await (await import('./commands/ps.ts')).ps(optionsOf(command), terminal))),
-    ['errand ps', 'errand ps --all --status failed', "errand ps --all --json | jq -r 'select(.result.exitCode == 1) | .id'"],
+    [
+      'errand ps',
+      'errand ps --all --status failed',
+      "errand ps --all --json | jq -r 'select(.result.exitCode == 1) | .id'",
+    ],
   );
   withJson(program.command('show').argument('<id>', 'a command, or last'))
     .description('Show all that is known of a command.')
-    .action(async (id, _, command) => onExit(await (await import('./commands/show.ts')).show(id, optionsOf(command), terminal)));
+    .action(async (id, _, command) =>
+      onExit(await (await import('./commands/show.ts')).show(id, optionsOf(command), terminal)),
+    );
   withJson(program.command('cancel').argument('<id...>', 'commands, or last'))
     .description('End commands with all that they started: TERM, grace, KILL.')
     .option('--wait', 'until they were seen gone')
-    .action(async (ids, _, command) => onExit(await (await import('./commands/cancel.ts')).cancel(ids, optionsOf(command), terminal)));
-  withJson(program.command('signal').argument('<id>', 'a command, or last').addArgument(new Argument('<signal>', 'such as HUP or USR1')))
+    .action(async (ids, _, command) =>
+      onExit(await (await import('./commands/cancel.ts')).cancel(ids, optionsOf(command), terminal)),
+    );
+  withJson(
+    program
+      .command('signal')
+      .argument('<id>', 'a command, or last')
+      .addArgument(new Argument('<signal>', 'such as HUP or USR1')),
+  )
     .description('Send one signal to a running command.')
     .action(async (id, name, _, command) =>
       onExit(await (await import('./commands/cancel.ts')).signal(id, name, optionsOf(command), terminal)),
     );
   examples(
-    withJson(described(program.command('replay').argument('<id>', 'a command, or last').argument('[cmd...]', 'another program, after --')))
+    withJson(
+      described(
+        program
+          .command('replay')
+          .argument('<id>', 'a command, or last')
+          .argument('[cmd...]', 'another program, after --'),
+      ),
+    )
       .description('Submit the same again as a new command, with changes.')
       .passThroughOptions()
       .action(async (id, argv, _, command) =>
@@ -122,7 +153,9 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .description('Start the embedded server: API, store and execution in this process.')
     .option('--host <address>', 'a loopback address', '127.0.0.1')
     .option('--port <port>', '0 for any that is free', parseWholeNumber, 7070)
-    .action(async (_, command) => onExit(await (await import('./commands/serve.ts')).serve(optionsOf(command), terminal)));
+    .action(async (_, command) =>
+      onExit(await (await import('./commands/serve.ts')).serve(optionsOf(command), terminal)),
+    );
   examples(
     program
       .command('completion')

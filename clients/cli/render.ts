@@ -5,8 +5,18 @@ import { paint, plain, type Terminal } from './terminal.ts';
 const COLOURS = { succeeded: 'green', running: 'cyan', starting: 'cyan', queued: 'yellow' } as const;
 
 /** The status with what makes it readable at a glance: the exit code or signal. */
-export const statusText = (terminal: Terminal, { status, result }: Pick<CommandSummary, 'status' | 'result'>): string => {
-  const how = status !== 'failed' ? '' : result?.exitCode != null ? ` (${result.exitCode})` : result?.signal ? ` (${result.signal})` : '';
+export const statusText = (
+  terminal: Terminal,
+  { status, result }: Pick<CommandSummary, 'status' | 'result'>,
+): string => {
+  const how =
+    status !== 'failed'
+      ? ''
+      : result?.exitCode != null
+        ? ` (${result.exitCode})`
+        : result?.signal
+          ? ` (${result.signal})`
+          : '';
   const colour = status in COLOURS ? COLOURS[status as keyof typeof COLOURS] : 'red';
   return paint(terminal, terminal.stdout, colour, status + how);
 };
@@ -31,8 +41,17 @@ export const table = (head: readonly string[], rows: readonly (readonly string[]
   const lengthOf = (cell: string | undefined): number => stripVTControlCharacters(cell ?? '').length;
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => lengthOf(row[i]))));
   return [head, ...rows]
-    .map((row) => row.map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - lengthOf(cell))).join('  ').trimEnd())
-    .map((line) => (width !== undefined && lengthOf(line) > width ? `${line.slice(0, width - 1 + line.length - lengthOf(line))}…` : line))
+    .map((row) =>
+      row
+        .map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - lengthOf(cell)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) =>
+      width !== undefined && lengthOf(line) > width
+        ? `${line.slice(0, width - 1 + line.length - lengthOf(line))}…`
+        : line,
+    )
     .map((line) => `${line}\n`)
     .join('');
 };

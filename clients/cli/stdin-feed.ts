@@ -21,7 +21,12 @@ export const hasStdin = ({ stdin }: Pick<Terminal, 'stdin'>, { interactive }: { 
 };
 
 /** Passes input on until it ends, or the command does, or `signal` aborts. */
-export const feedStdin = async (client: Client, id: string, { stdin }: Pick<Terminal, 'stdin'>, signal: AbortSignal): Promise<void> => {
+export const feedStdin = async (
+  client: Client,
+  id: string,
+  { stdin }: Pick<Terminal, 'stdin'>,
+  signal: AbortSignal,
+): Promise<void> => {
   const stop = () => stdin.destroy();
   signal.addEventListener('abort', stop, { once: true });
   try {

@@ -34,7 +34,8 @@ const UNSAFE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 export const plain = (text: string): string => text.replaceAll(UNSAFE, escapeCharacter);
 
 const escapeCharacter = (character: string): string =>
-  ({ '\n': '\\n', '\t': '\\t', '\r': '\\r' })[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  ({ '\n': '\\n', '\t': '\\t', '\r': '\\r' })[character] ??
+  `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 /** One line on stderr for a person: what happened, and what to do. */
 export const say = (terminal: Terminal, message: string): void => {

@@ -100,7 +100,10 @@ export const makeClient = (options: ClientOptions): Client => {
 
   const fetchOnce = (method: string, path: string, call: Call): Promise<Response> => {
     const query = Object.entries(call.query ?? {}).filter(([, value]) => value !== undefined);
-    const search = query.length > 0 ? `?${new URLSearchParams(query.map(([name, value]): [string, string] => [name, String(value)]))}` : '';
+    const search =
+      query.length > 0
+        ? `?${new URLSearchParams(query.map(([name, value]): [string, string] => [name, String(value)]))}`
+        : '';
     return fetch(`${url}${path}${search}`, {
       method,
       headers: {
@@ -159,7 +162,9 @@ export const makeClient = (options: ClientOptions): Client => {
 
     async *list({ status, label, target } = {}) {
       for (let cursor: string | undefined; ; ) {
-        const page: CommandList = await json('GET', '/v1/commands', { query: { status, label, target, cursor, limit: 100 } });
+        const page: CommandList = await json('GET', '/v1/commands', {
+          query: { status, label, target, cursor, limit: 100 },
+        });
         yield* page.items;
         cursor = page.nextCursor;
         if (cursor === undefined) return;

@@ -31,7 +31,9 @@ export class ConnectionError extends ErrandError {
   readonly commandId: string | undefined;
 
   constructor(url: string, commandId: string | undefined, options?: ErrorOptions) {
-    const what = commandId ? `The connection to ${url} was lost; ${commandId} goes on there` : `${url} cannot be reached`;
+    const what = commandId
+      ? `The connection to ${url} was lost; ${commandId} goes on there`
+      : `${url} cannot be reached`;
     super(what, options);
     this.url = url;
     this.commandId = commandId;

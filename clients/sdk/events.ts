@@ -1,10 +1,16 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { OutputEvents } from '../../shared/contract/events.ts';
 import type { CommandView } from '../../shared/contract/schemas.ts';
 
 /** What happens to a command, as it happens. */
 export type CommandEvent =
   | { readonly type: 'status'; readonly status: CommandView['status']; readonly attempt: number }
-  | { readonly type: 'stdout' | 'stderr'; readonly attempt: number; readonly offset: number; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'stdout' | 'stderr';
+      readonly attempt: number;
+      readonly offset: number;
+      readonly bytes: Uint8Array;
+    }
   | { readonly type: 'heartbeat' }
   /** The last one. */
   | { readonly type: 'end'; readonly command: CommandView };
@@ -38,17 +44,18 @@ export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenera
 
 /** Undefined for an event that a newer server sends and this client does not know. */
 const toEvent = ({ event, data }: EventSourceMessage): CommandEvent | undefined => {
-  const value = JSON.parse(data);
   switch (event) {
     case 'status':
-      return { type: event, status: value.status, attempt: value.attempt };
+      return { type: event, ...(JSON.parse(data) as OutputEvents['status']) };
     case 'stdout':
-    case 'stderr':
-      return { type: event, attempt: value.attempt, offset: value.offset, bytes: fromBase64(value.data) };
+    case 'stderr': {
+      const { attempt, offset, data: base64 } = JSON.parse(data) as OutputEvents['stdout'];
+      return { type: event, attempt, offset, bytes: fromBase64(base64) };
+    }
     case 'heartbeat':
       return { type: event };
     case 'end':
-      return { type: event, command: value };
+      return { type: event, command: JSON.parse(data) as OutputEvents['end'] };
     default:
       return undefined;
   }
@@ -56,4 +63,6 @@ const toEvent = ({ event, data }: EventSourceMessage): CommandEvent | undefined 
 
 /** Node's Buffer is many times faster than what browsers have. */
 const fromBase64 = (text: string): Uint8Array =>
-  typeof Buffer === 'undefined' ? Uint8Array.from(atob(text), (character) => character.charCodeAt(0)) : Buffer.from(text, 'base64');
+  typeof Buffer === 'undefined'
+    ? Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
+    : Buffer.from(text, 'base64');

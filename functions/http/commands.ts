@@ -21,7 +21,11 @@ export const commands = (deps: Deps) =>
     replayCommand: async (_, { actor, params, body, headers }) => {
       const waitSeconds = parsePreferWait(headers['prefer']);
       const idempotencyKey = parseIdempotencyKey(headers['idempotency-key']);
-      return submittedReply(deps, await replayCommand(deps, actor, params.id, { changes: body, idempotencyKey }), waitSeconds);
+      return submittedReply(
+        deps,
+        await replayCommand(deps, actor, params.id, { changes: body, idempotencyKey }),
+        waitSeconds,
+      );
     },
     listCommands: async (_, { actor, query }) => json(200, await listCommands(deps, actor, query)),
     getCommand: async (_, { actor, params, headers }) => {
@@ -29,7 +33,8 @@ export const commands = (deps: Deps) =>
       const { command } = await requireCommand(deps, actor, params.id);
       return json(200, await toView(deps, await waitForCommand(deps, command, waitSeconds)));
     },
-    cancelCommand: async (_, { actor, params }) => json(202, await toView(deps, await cancelCommand(deps, actor, params.id))),
+    cancelCommand: async (_, { actor, params }) =>
+      json(202, await toView(deps, await cancelCommand(deps, actor, params.id))),
     signalCommand: async (_, { actor, params, body }) =>
       json(202, await toView(deps, await signalCommand(deps, actor, params.id, body.signal))),
     writeStdin: async (_, { actor, params, query, bytes }) =>

@@ -1,4 +1,4 @@
-import type { OutputEventData, OutputEventName } from '../contract/events.ts';
+import type { OutputEventName, OutputEvents } from '../contract/events.ts';
 import type { Actor } from '../domain/actor.ts';
 import { type Command, isFinal } from '../domain/command.ts';
 import type { CommandId } from '../domain/ids.ts';
@@ -17,7 +17,7 @@ export interface Position {
 
 /** One event, with the position to resume from right after it. */
 export type FollowEvent = {
-  [N in OutputEventName]: { readonly name: N; readonly data: OutputEventData<N>; readonly position: Position };
+  [N in OutputEventName]: { readonly name: N; readonly data: OutputEvents[N]; readonly position: Position };
 }[OutputEventName];
 
 interface FollowOptions {

@@ -10,10 +10,11 @@ import type { Deps } from './deps.ts';
 import { makeHeldRuns } from './held-runs.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
-export interface Parts extends Pick<
-  Deps,
-  'clock' | 'random' | 'store' | 'queue' | 'changes' | 'targets' | 'worker' | 'lookEverySeconds' | 'closing' | 'log'
-> {
+export interface Parts
+  extends Pick<
+    Deps,
+    'clock' | 'random' | 'store' | 'queue' | 'changes' | 'targets' | 'worker' | 'lookEverySeconds' | 'closing' | 'log'
+  > {
   readonly objects: Objects;
 }
 

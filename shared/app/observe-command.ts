@@ -50,5 +50,7 @@ export const targetOf = (deps: Pick<Deps, 'targets'>, command: Command): Target 
 
 const cleanUp = async (deps: Deps, reference: Reference, { spec }: Command): Promise<void> => {
   if (spec.stdin.kind !== 'open') return;
-  await deps.stdin.remove(reference).catch((error: unknown) => deps.log.warn('Input was left behind', { reference, error }));
+  await deps.stdin
+    .remove(reference)
+    .catch((error: unknown) => deps.log.warn('Input was left behind', { reference, error }));
 };

@@ -41,7 +41,12 @@ export async function* piecesOf(
       if (stream && segment.stream !== stream) continue;
       const skip = Math.max(0, from - before);
       if (skip >= bytes.length) continue;
-      yield { stream: segment.stream, bytes: bytes.subarray(skip), offset: offset + skip, end: chunk.offset + position };
+      yield {
+        stream: segment.stream,
+        bytes: bytes.subarray(skip),
+        offset: offset + skip,
+        end: chunk.offset + position,
+      };
     }
   }
 }

@@ -6,7 +6,11 @@ import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 
 /** @throws AppError 'not-found', the same for another tenant's command as for one that never was */
-export const requireCommand = async (deps: Pick<Deps, 'commands'>, { tenant }: Actor, id: CommandId): Promise<Stored> => {
+export const requireCommand = async (
+  deps: Pick<Deps, 'commands'>,
+  { tenant }: Actor,
+  id: CommandId,
+): Promise<Stored> => {
   const stored = await deps.commands.find(referenceOf(tenant, id));
   if (!stored) throw new AppError('not-found', `There is no command ${id}.`);
   return stored;

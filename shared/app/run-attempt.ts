@@ -31,12 +31,7 @@ export const runAttempt = async (deps: Deps, reference: Reference, started: Stor
   return moved;
 };
 
-const startAtProvider = async (
-  deps: Deps,
-  { command }: Stored,
-  attempt: Attempt,
-  io: RunIo,
-): Promise<StartOutcome> => {
+const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt, io: RunIo): Promise<StartOutcome> => {
   const target = targetOf(deps, command);
   if (!target) {
     const detail = `The target ${command.spec.target} is not configured here.`;
@@ -112,7 +107,8 @@ const makeCarriedRun = (
   const look = async (): Promise<void> => {
     const found = await deps.commands.find(reference);
     const looked = { kind: 'looked', worker: deps.worker, ticket: '', holding: true } as const;
-    const moved = found && isSameAttempt(found, attempt) && (await observeCommand(deps, reference, looked, { from: found }));
+    const moved =
+      found && isSameAttempt(found, attempt) && (await observeCommand(deps, reference, looked, { from: found }));
     if (moved) stored = moved.stored;
     else if (found) stored = found;
     // Stopped, or given to someone else while this process was not heard of: either way it must end here.

@@ -25,7 +25,10 @@ export const signalCommand = async (deps: Deps, actor: Actor, id: CommandId, sig
   const reference = referenceOf(actor.tenant, id);
   const moved = await observeCommand(deps, reference, { kind: 'signal-requested', signal }, { from: stored });
   if (!moved?.changed) {
-    throw new AppError('conflict', `${id} is ${moved?.stored.command.status}, not running. Send the signal once it runs.`);
+    throw new AppError(
+      'conflict',
+      `${id} is ${moved?.stored.command.status}, not running. Send the signal once it runs.`,
+    );
   }
   return moved.stored.command;
 };

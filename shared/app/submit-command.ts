@@ -47,11 +47,14 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
   };
-  const idempotency = idempotencyKey === undefined ? undefined : {
-    keyHash: sha256(idempotencyKey),
-    bodyHash: sha256(canonicalJson([replayOf ?? null, body])),
-    expiresAt: now + LIMITS.idempotencySeconds * 1_000,
-  };
+  const idempotency =
+    idempotencyKey === undefined
+      ? undefined
+      : {
+          keyHash: sha256(idempotencyKey),
+          bodyHash: sha256(canonicalJson([replayOf ?? null, body])),
+          expiresAt: now + LIMITS.idempotencySeconds * 1_000,
+        };
   const added = await deps.commands.add(command, idempotency, now);
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
   await wake(deps, command);
@@ -78,14 +81,20 @@ const wake = async (deps: Deps, { id, tenant, spec }: Command): Promise<void> =>
   const reference: Reference = referenceOf(tenant, id);
   await deps.queue
     .send({ v: 1, id: reference }, { priority: spec.priority })
-    .catch((error: unknown) => deps.log.warn('A wake-up was not sent; the sweeper will find the command', { reference, error }));
+    .catch((error: unknown) =>
+      deps.log.warn('A wake-up was not sent; the sweeper will find the command', { reference, error }),
+    );
 };
 
 const toSpec = (targets: Deps['targets'], body: SubmitCommand): CommandSpec => {
   const target = body.target === undefined ? targets[0] : targets.find(({ name }) => name === body.target);
   if (!target) {
     const known = targets.map(({ name }) => name).join(', ');
-    throw refusal('invalid-request', '/target', `There is no target ${JSON.stringify(body.target)}. Targets: ${known}.`);
+    throw refusal(
+      'invalid-request',
+      '/target',
+      `There is no target ${JSON.stringify(body.target)}. Targets: ${known}.`,
+    );
   }
   checkFeatures(target, body);
   const [program, ...args] = body.argv ?? [];

@@ -55,7 +55,11 @@ const findUnfinished = async (deps: Deps): Promise<Stored[]> => {
 };
 
 /** One command that cannot be looked at must not keep the others waiting. */
-const forEach = async <T>(due: readonly T[], { log }: Pick<Deps, 'log'>, look: (one: T) => Promise<void>): Promise<void> => {
+const forEach = async <T>(
+  due: readonly T[],
+  { log }: Pick<Deps, 'log'>,
+  look: (one: T) => Promise<void>,
+): Promise<void> => {
   const rest = due.values();
   const worker = async () => {
     for (const one of rest) {

@@ -1,8 +1,8 @@
+import type { AttemptView, CommandSummary, CommandView } from '../contract/schemas.ts';
 import { type Instant, toTimestamp } from '../domain/clock.ts';
 import { type Attempt, type Command, currentAttempt } from '../domain/command.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { StreamName } from '../domain/output.ts';
-import type { AttemptView, CommandSummary, CommandView } from '../contract/schemas.ts';
 import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { piecesOf } from './read-output.ts';
@@ -45,7 +45,8 @@ export const toView = async (deps: Pick<Deps, 'output'>, command: Command): Prom
     const reference = referenceOf(command.tenant, command.id);
     const size = attempt.result ?? (await deps.output.size(reference, attempt.number));
     truncated ||= size.stdoutBytes > LIMITS.recordTextBytes || size.stderrBytes > LIMITS.recordTextBytes;
-    if (size.stdoutBytes + size.stderrBytes > 0) Object.assign(text, await firstText(deps, command, attempt.number, size));
+    if (size.stdoutBytes + size.stderrBytes > 0)
+      Object.assign(text, await firstText(deps, command, attempt.number, size));
   }
   return { ...toSummary(command), ...text, outputTruncated: truncated };
 };

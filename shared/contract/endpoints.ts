@@ -93,7 +93,9 @@ export const endpoints = {
     function: 'commands',
     summary: 'Read a command with its attempts, result and first output',
     params: id,
-    headers: { prefer: `\`wait=N\` (N ≤ ${LIMITS.waitSeconds} seconds): answer when the command has ended, or after N seconds.` },
+    headers: {
+      prefer: `\`wait=N\` (N ≤ ${LIMITS.waitSeconds} seconds): answer when the command has ended, or after N seconds.`,
+    },
     answers: { 200: { description: 'The command.', schema: CommandView } },
   },
   readOutput: {
@@ -105,7 +107,14 @@ export const endpoints = {
     query: z.strictObject({
       stream: z.enum(['stdout', 'stderr']).optional(),
       from: wholeNumber.optional(),
-      attempt: wholeNumber.pipe(z.int().min(1).max(LIMITS.attempts * 100)).optional(),
+      attempt: wholeNumber
+        .pipe(
+          z
+            .int()
+            .min(1)
+            .max(LIMITS.attempts * 100),
+        )
+        .optional(),
     }),
     headers: {
       accept: '`text/event-stream` follows the command live until it has ended.',
@@ -128,7 +137,9 @@ export const endpoints = {
     function: 'commands',
     summary: 'End a command: TERM, grace, KILL, the whole tree',
     params: id,
-    answers: { 202: { description: 'Taken. `canceled` once it was seen gone. Twice is the same as once.', schema: CommandView } },
+    answers: {
+      202: { description: 'Taken. `canceled` once it was seen gone. Twice is the same as once.', schema: CommandView },
+    },
   },
   signalCommand: {
     method: 'POST',

@@ -1,18 +1,24 @@
-import * as z from 'zod';
-import { CommandView } from './schemas.ts';
-import { STATUSES } from '../domain/command.ts';
+import type { CommandView } from './schemas.ts';
+
+/** Bytes of one stream, and where they lie in it. */
+interface Piece {
+  readonly attempt: number;
+  readonly offset: number;
+  /** Base64. */
+  readonly data: string;
+}
 
 /**
- * The events of a live output stream (server-sent events). The `id` of each is a position to resume from:
+ * The events of a live output stream (server-sent events), by name. The `id` of each is a position to resume from:
  * `<attempt>:<bytes of both streams delivered of that attempt>`.
  */
-export const outputEvents = {
-  status: z.object({ status: z.enum(STATUSES), attempt: z.int().min(0) }),
-  stdout: z.object({ attempt: z.int(), offset: z.int(), data: z.base64() }),
-  stderr: z.object({ attempt: z.int(), offset: z.int(), data: z.base64() }),
-  heartbeat: z.object({}),
+export interface OutputEvents {
+  readonly status: { readonly status: CommandView['status']; readonly attempt: number };
+  readonly stdout: Piece;
+  readonly stderr: Piece;
+  /** Nothing happened for a while; the stream is alive. */
+  readonly heartbeat: Record<string, never>;
   /** The last event: the finished command. */
-  end: CommandView,
-} as const;
-export type OutputEventName = keyof typeof outputEvents;
-export type OutputEventData<N extends OutputEventName> = z.infer<(typeof outputEvents)[N]>;
+  readonly end: CommandView;
+}
+export type OutputEventName = keyof OutputEvents;

@@ -29,7 +29,10 @@ const labelKey = z
   .max(LIMITS.labelKeyCharacters)
   .regex(/^[A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?$/, 'must be letters, digits and _ . / - in between');
 // No control characters: labels are printed in terminals and logs.
-const labelValue = z.string().max(LIMITS.labelValueCharacters).regex(/^\P{C}*$/u, 'must not contain control characters');
+const labelValue = z
+  .string()
+  .max(LIMITS.labelValueCharacters)
+  .regex(/^\P{C}*$/u, 'must not contain control characters');
 
 const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: number) =>
   schema.refine((record) => Object.keys(record).length <= most, { error: `must have at most ${most} entries` });
@@ -38,7 +41,10 @@ const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: 
 export const CommandIdText = z
   .string()
   .regex(COMMAND_ID, 'must be a command id: cmd_ and 26 characters')
-  .meta({ id: 'CommandId', description: 'Sorts by the time of submission.' }) as unknown as z.ZodType<CommandId, string>;
+  .meta({ id: 'CommandId', description: 'Sorts by the time of submission.' }) as unknown as z.ZodType<
+  CommandId,
+  string
+>;
 
 const Retry = z
   .strictObject({
@@ -60,7 +66,12 @@ const submitFields = z.strictObject({
     .describe('Text for a shell, run as `<shell> -c <script>`.')
     .optional(),
   shell: absolutePath.describe('The shell for `script`. Default /bin/sh.').optional(),
-  target: z.string().min(1).max(63).describe('Where it runs; see GET /v1/providers. Default: the first target.').optional(),
+  target: z
+    .string()
+    .min(1)
+    .max(63)
+    .describe('Where it runs; see GET /v1/providers. Default: the first target.')
+    .optional(),
   image: z.string().min(1).max(512).optional(),
   env: counted(z.record(envName, processText(LIMITS.envValueBytes)), LIMITS.envVariables)
     .describe('All of the environment but PATH, HOME, LANG and ours (ERRAND_…).')
@@ -79,7 +90,10 @@ const submitFields = z.strictObject({
   memoryMiB: z.int().min(16).max(4_194_304).optional(),
   priority: z.enum(PRIORITIES).describe('Default normal.').optional(),
   labels: counted(z.record(labelKey, labelValue), LIMITS.labels).optional(),
-  isolation: z.enum(ISOLATION_LEVELS).describe("At least this level, or refused. Default: the target's own.").optional(),
+  isolation: z
+    .enum(ISOLATION_LEVELS)
+    .describe("At least this level, or refused. Default: the target's own.")
+    .optional(),
   retry: Retry.optional(),
 });
 
@@ -106,7 +120,7 @@ export type SignalCommand = z.infer<typeof SignalCommand>;
 const Timestamp = z.iso.datetime();
 const Bytes = z.int().min(0);
 
-export const ResultView = z
+const ResultView = z
   .object({
     exitCode: z.int().nullable().describe('Null when a signal ended it, or nobody can know.'),
     signal: z.string().nullable(),
@@ -166,7 +180,9 @@ export type CommandSummary = z.infer<typeof CommandSummary>;
 export const CommandView = z
   .object({
     ...summaryFields,
-    stdout: z.string().describe(`The last attempt's, the first ${LIMITS.recordTextBytes} bytes, invalid UTF-8 replaced.`),
+    stdout: z
+      .string()
+      .describe(`The last attempt's, the first ${LIMITS.recordTextBytes} bytes, invalid UTF-8 replaced.`),
     stderr: z.string(),
     outputTruncated: z.boolean().describe('True when stdout or stderr here are not all that was written.'),
   })
@@ -178,7 +194,7 @@ export const CommandList = z
   .meta({ id: 'CommandList' });
 export type CommandList = z.infer<typeof CommandList>;
 
-export const TargetView = z
+const TargetView = z
   .object({
     target: z.string(),
     provider: z.string(),

@@ -60,7 +60,10 @@ export const SIGNALS = [
 export type SignalName = (typeof SIGNALS)[number];
 
 /** The input that a command is given: nothing, bytes fixed at submission, or parts that the caller sends while it runs. */
-export type Stdin = { readonly kind: 'none' } | { readonly kind: 'fixed'; readonly base64: string } | { readonly kind: 'open' };
+export type Stdin =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'fixed'; readonly base64: string }
+  | { readonly kind: 'open' };
 
 /** What was asked for, defaults filled in. It never changes after submission. */
 export interface CommandSpec {

@@ -20,10 +20,17 @@ interface Verdict {
 }
 
 /** Ends the attempt, and the command with it unless its retry rule gives it another try. */
-export const conclude = (command: Command, attempt: Attempt | undefined, ending: Ending, context: StepContext): Step => {
+export const conclude = (
+  command: Command,
+  attempt: Attempt | undefined,
+  ending: Ending,
+  context: StepContext,
+): Step => {
   const verdict = judge(attempt, ending);
   const result = resultOf(command, attempt, ending, verdict, context);
-  const ended = attempt ? withAttempt(command, { ...attempt, status: verdict.status, endedAt: context.now, result }) : command;
+  const ended = attempt
+    ? withAttempt(command, { ...attempt, status: verdict.status, endedAt: context.now, result })
+    : command;
   if (verdict.retryCause && mayRetry(ended, verdict.retryCause)) return requeue(ended, tries(ended), context);
   const { dueAt: _, notBefore: __, ...rest } = ended;
   return { next: { ...rest, status: verdict.status, endedAt: context.now, result }, effects: [] };

@@ -71,7 +71,12 @@ const lookAtQueued = (
     leaseUntil: now + rules.startSeconds * 1_000,
   };
   const { notBefore: _, ...rest } = command;
-  const next: Command = { ...rest, status: 'starting', attempts: [...command.attempts, attempt], dueAt: attempt.leaseUntil };
+  const next: Command = {
+    ...rest,
+    status: 'starting',
+    attempts: [...command.attempts, attempt],
+    dueAt: attempt.leaseUntil,
+  };
   return { next, effects: [{ kind: 'start', attempt }] };
 };
 
@@ -163,4 +168,3 @@ const withSignal = (command: Command, attempt: Attempt, signal: SignalName): Com
 
 const stay = (command: Command): Step => ({ next: command, effects: [] });
 const to = (next: Command): Step => ({ next, effects: [] });
-

@@ -58,7 +58,10 @@ const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionMo
       return withRequestId(await handle(deps, { ...parsed, actor: authenticate() }), event);
     });
 
-const route = (event: APIGatewayProxyEventV2, handlers: Handlers): { name: EndpointName; params: Record<string, string> } => {
+const route = (
+  event: APIGatewayProxyEventV2,
+  handlers: Handlers,
+): { name: EndpointName; params: Record<string, string> } => {
   const { method, path } = event.requestContext.http;
   const match = matchEndpoint(method, event.rawPath);
   if (match.kind === 'wrong-method') {
@@ -66,7 +69,10 @@ const route = (event: APIGatewayProxyEventV2, handlers: Handlers): { name: Endpo
     throw new AppError('method-not-allowed', `${path} takes ${allow}, not ${method}.`, { headers: { allow } });
   }
   if (match.kind === 'unknown-path' || !handlers[match.name]) {
-    throw new AppError('not-found', `There is nothing at ${path.slice(0, 200)}. GET /openapi.json lists what there is.`);
+    throw new AppError(
+      'not-found',
+      `There is nothing at ${path.slice(0, 200)}. GET /openapi.json lists what there is.`,
+    );
   }
   return match;
 };
@@ -81,7 +87,10 @@ const problemJson = ({ log }: Pick<Deps, 'log'>): MiddlewareObj<APIGatewayProxyE
     if (problem.status >= 500) log.error('A request failed', { requestId, error });
     const headers = error instanceof AppError ? error.headers : {};
     const body = JSON.stringify({ ...problem, instance: event.rawPath.slice(0, 200) });
-    return withRequestId({ statusCode: problem.status, headers: { 'content-type': PROBLEM_TYPE, ...headers }, body }, event);
+    return withRequestId(
+      { statusCode: problem.status, headers: { 'content-type': PROBLEM_TYPE, ...headers }, body },
+      event,
+    );
   },
 });
 

@@ -15,7 +15,8 @@ export interface Parsed<N extends EndpointName = EndpointName> {
   readonly headers: Readonly<Record<string, string | undefined>>;
 }
 
-type Output<E, K extends PropertyKey> = E extends Record<K, infer S> ? (S extends z.ZodType ? z.output<S> : undefined) : undefined;
+type Output<E, K extends PropertyKey> =
+  E extends Record<K, infer S> ? (S extends z.ZodType ? z.output<S> : undefined) : undefined;
 
 /** A request as API Gateway hands it over, the parts that we read. */
 export interface RawRequest {
@@ -33,26 +34,34 @@ export const parseRequest = <N extends EndpointName>(name: N, raw: RawRequest): 
   const endpoint: Endpoint = endpoints[name];
   const most = endpoint.bodyBytes ?? LIMITS.bodyBytes;
   if (raw.body.length > most) {
-    throw new AppError('too-large', `The body has ${raw.body.length} bytes; at most ${most} are taken.${hint(endpoint)}`);
+    throw new AppError(
+      'too-large',
+      `The body has ${raw.body.length} bytes; at most ${most} are taken.${hint(endpoint)}`,
+    );
   }
   const faults: Fault[] = [];
   const params = check(endpoint.params, raw.params, 'path', faults);
   const query = check(endpoint.query, raw.query, 'query', faults, { unknownAllowed: endpoint.query === undefined });
   const body = endpoint.body && check(endpoint.body, parseJson(endpoint, raw), 'body', faults);
   if (faults.length > 0) {
-    throw new AppError('invalid-request', faults.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; '), { faults });
+    throw new AppError('invalid-request', faults.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; '), {
+      faults,
+    });
   }
   return { name, params, query, body, bytes: raw.body, headers: raw.headers } as Parsed<N>;
 };
 
-const hint = ({ body }: Endpoint): string => (body ? ' Send larger input to PUT /v1/commands/{id}/stdin.' : ' Send it in smaller parts.');
+const hint = ({ body }: Endpoint): string =>
+  body ? ' Send larger input to PUT /v1/commands/{id}/stdin.' : ' Send it in smaller parts.';
 
 const parseJson = (endpoint: Endpoint, { headers, body }: RawRequest): unknown => {
   if (body.length === 0 && endpoint.bodyOptional) return {};
   const type = headers['content-type'] ?? '';
   if (!/^application\/([a-z0-9.-]+\+)?json\s*(;|$)/i.test(type)) {
     const detail = `The body must be JSON: send Content-Type: application/json${type && `, not ${type.slice(0, 100)}`}.`;
-    throw new AppError('unsupported-media-type', detail, { faults: [{ in: 'header', pointer: '/content-type', detail }] });
+    throw new AppError('unsupported-media-type', detail, {
+      faults: [{ in: 'header', pointer: '/content-type', detail }],
+    });
   }
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));

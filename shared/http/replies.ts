@@ -55,7 +55,8 @@ export const parseIdempotencyKey = (key: string | undefined): string | undefined
 export const parseLastEventId = (id: string | undefined): Position | undefined => {
   if (id === undefined || id === '') return undefined;
   const [, attempt, offset] = /^(\d{1,6}):(\d{1,15})$/.exec(id) ?? [];
-  if (attempt === undefined || offset === undefined) throw invalidHeader('last-event-id', 'must be the id of an event of this stream');
+  if (attempt === undefined || offset === undefined)
+    throw invalidHeader('last-event-id', 'must be the id of an event of this stream');
   return { attempt: Number(attempt), offset: Number(offset) };
 };
 
@@ -84,10 +85,14 @@ async function* toEventText(events: AsyncGenerator<FollowEvent>): AsyncGenerator
 export const outputBytes = (output: OpenOutput, from: number | undefined, range: string | undefined): Reply => {
   const { first, last } = parseRange(range, output.size) ?? { first: from ?? 0, last: output.size - 1 };
   if (first > output.size || (range !== undefined && first === output.size)) {
-    throw new AppError('range-not-satisfiable', `The output has ${output.size} bytes now; byte ${first} is not among them.`, {
-      headers: { 'content-range': `bytes */${output.size}` },
-      faults: [range === undefined ? fromFault : rangeFault],
-    });
+    throw new AppError(
+      'range-not-satisfiable',
+      `The output has ${output.size} bytes now; byte ${first} is not among them.`,
+      {
+        headers: { 'content-range': `bytes */${output.size}` },
+        faults: [range === undefined ? fromFault : rangeFault],
+      },
+    );
   }
   const partial = range !== undefined && isByteRange(range);
   return {

@@ -1,5 +1,4 @@
-import type { Isolation, SignalName } from '../domain/command.ts';
-import type { Exit } from '../domain/command.ts';
+import type { Exit, Isolation, SignalName } from '../domain/command.ts';
 import type { AttemptKey } from '../domain/ids.ts';
 import type { StreamName } from '../domain/output.ts';
 

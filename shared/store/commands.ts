@@ -1,5 +1,4 @@
-import type { Instant } from '../domain/clock.ts';
-import type { Random } from '../domain/clock.ts';
+import type { Instant, Random } from '../domain/clock.ts';
 import type { Command, Status } from '../domain/command.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
 import { dueBy, duePartitions, indexKeys, keys, type Reference, referenceOf } from './schema.ts';
@@ -52,7 +51,11 @@ export interface Commands {
   /** Commands whose time to be looked at has come, the most overdue first. */
   due(now: Instant, limit: number): Promise<readonly Reference[]>;
   /** Newest first. A page may hold fewer than `limit`, even none, and still be followed by another. */
-  list(tenant: TenantId, filter: ListFilter, page: { limit: number; after?: CommandId | undefined }): Promise<CommandPage>;
+  list(
+    tenant: TenantId,
+    filter: ListFilter,
+    page: { limit: number; after?: CommandId | undefined },
+  ): Promise<CommandPage>;
 }
 
 interface CommandData {

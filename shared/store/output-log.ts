@@ -1,17 +1,8 @@
 import type { OutputChunk, OutputTotals, Segment, StreamName } from '../domain/output.ts';
 import type { Objects } from '../objects/objects.ts';
-import { type OutputWriter, type OutputWriterOptions, openOutputWriter } from './output-writer.ts';
+import { type ChunkData, type OutputWriter, type OutputWriterOptions, openOutputWriter } from './output-writer.ts';
 import { keys, type Reference } from './schema.ts';
 import type { Item, Store } from './store.ts';
-
-/** What is stored of a chunk beside its bytes. */
-export interface ChunkData {
-  readonly stdoutOffset: number;
-  readonly stderrOffset: number;
-  readonly segments: readonly Segment[];
-  /** Where the bytes are when they are too many for an item. */
-  readonly object?: string;
-}
 
 export interface OutputSize extends Pick<OutputTotals, 'stdoutBytes' | 'stderrBytes'> {}
 
@@ -103,5 +94,5 @@ const startOf = (item: Item, stream?: StreamName): number => {
 const endOf = (item: Item): number =>
   (item.data as ChunkData).segments.reduce((offset, { length }) => offset + length, startOf(item));
 
-export const lengthOf = (segments: readonly Segment[], stream: StreamName): number =>
+const lengthOf = (segments: readonly Segment[], stream: StreamName): number =>
   segments.reduce((sum, segment) => (segment.stream === stream ? sum + segment.length : sum), 0);

@@ -1,9 +1,17 @@
 import type { Clock } from '../domain/clock.ts';
 import type { OutputTotals, Segment, StreamName } from '../domain/output.ts';
 import type { Objects } from '../objects/objects.ts';
-import type { ChunkData } from './output-log.ts';
 import { keys, type Reference } from './schema.ts';
 import type { Store, Write } from './store.ts';
+
+/** What is stored of a chunk beside its bytes. */
+export interface ChunkData {
+  readonly stdoutOffset: number;
+  readonly stderrOffset: number;
+  readonly segments: readonly Segment[];
+  /** Where the bytes are when they are too many for an item. */
+  readonly object?: string;
+}
 
 export interface OutputWriterOptions {
   readonly clock: Clock;

@@ -1,5 +1,5 @@
 import type { Instant } from '../domain/clock.ts';
-import { type CommandId, isCommandId, type TenantId, toTenantId } from '../domain/ids.ts';
+import type { CommandId, TenantId } from '../domain/ids.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -19,13 +19,6 @@ const DUE_SHARDS = 4;
 /** Names a command across tenants: `<tenant>/<command id>`. Also the partition of all that belongs to it. */
 export type Reference = `${TenantId}/${CommandId}`;
 export const referenceOf = (tenant: TenantId, id: CommandId): Reference => `${tenant}/${id}`;
-
-/** @throws TypeError when `text` is no reference. */
-export const parseReference = (text: string): { tenant: TenantId; id: CommandId } => {
-  const [tenant = '', id = '', ...more] = text.split('/');
-  if (!isCommandId(id) || more.length > 0) throw new TypeError(`Not a command reference: ${JSON.stringify(text)}`);
-  return { tenant: toTenantId(tenant), id };
-};
 
 /** Numbers as text that sorts as the numbers do. */
 const sortable = (value: number, digits: number): string => String(value).padStart(digits, '0');

@@ -71,7 +71,11 @@ export const makeStdinLog = (
       for (;;) {
         const { item, state } = await readState(reference);
         const offset = state.stdinBytes;
-        if (from !== undefined && from + bytes.length <= offset && (await isPart(store, reference, from, bytes.length))) {
+        if (
+          from !== undefined &&
+          from + bytes.length <= offset &&
+          (await isPart(store, reference, from, bytes.length))
+        ) {
           return state;
         }
         if (state.ended) throw new AppError('conflict', 'The input of this command has already been ended.');

@@ -13,8 +13,10 @@ export interface Log {
 
 /** One JSON object a line. */
 export const jsonLog = (clock: Clock, write: (line: string) => void): Log => {
-  const at = (level: Level) => (message: string, fields: LogFields = {}) =>
-    write(`${JSON.stringify({ time: toTimestamp(clock.now()), level, message, ...fields }, describeError)}\n`);
+  const at =
+    (level: Level) =>
+    (message: string, fields: LogFields = {}) =>
+      write(`${JSON.stringify({ time: toTimestamp(clock.now()), level, message, ...fields }, describeError)}\n`);
   return { info: at('info'), warn: at('warn'), error: at('error') };
 };
 

@@ -1,5 +1,5 @@
-import { isFinal } from '../../../shared/domain/command.ts';
 import type { SignalCommand } from '../../../shared/contract/schemas.ts';
+import { isFinal } from '../../../shared/domain/command.ts';
 import { toSignalName } from '../arguments.ts';
 import { resolveId } from '../command-id.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
@@ -27,7 +27,12 @@ export const cancel = async (given: readonly string[], options: CancelOptions, t
 };
 
 /** Sends one signal to a running command. */
-export const signal = async (given: string, name: string, options: CancelOptions, terminal: Terminal): Promise<number> => {
+export const signal = async (
+  given: string,
+  name: string,
+  options: CancelOptions,
+  terminal: Terminal,
+): Promise<number> => {
   const { client, close } = await connect(options, terminal);
   try {
     // The server knows the list; a name that is not on it comes back as its fault.

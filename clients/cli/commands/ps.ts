@@ -39,7 +39,10 @@ export const ps = async (options: PsOptions, terminal: Terminal): Promise<number
 
 const UNFINISHED = ['running', 'starting', 'queued'] as const;
 
-const collect = async (client: Client, { all, status, label, target, limit = 50 }: PsOptions): Promise<CommandSummary[]> => {
+const collect = async (
+  client: Client,
+  { all, status, label, target, limit = 50 }: PsOptions,
+): Promise<CommandSummary[]> => {
   const statuses = status ? [status] : all ? [undefined] : UNFINISHED;
   const found: CommandSummary[] = [];
   for (const wanted of statuses) {

@@ -33,7 +33,13 @@ export const run = async (argv: readonly string[], options: RunOptions, terminal
   }
 };
 
-const attend = async (client: Client, id: string, wantsStdin: boolean, options: RunOptions, terminal: Terminal): Promise<number> => {
+const attend = async (
+  client: Client,
+  id: string,
+  wantsStdin: boolean,
+  options: RunOptions,
+  terminal: Terminal,
+): Promise<number> => {
   const over = new AbortController();
   const feeding = wantsStdin ? feedStdin(client, id, terminal, over.signal) : Promise.resolve();
   // Its fault is looked at below, after the command's own end.

@@ -35,14 +35,20 @@ const describe = (command: CommandView, terminal: Terminal): string => {
     ['started', command.startedAt ?? undefined],
     ['ended', command.endedAt ?? undefined],
     ['time-out', `${command.timeoutSeconds} s, after at most ${command.queueTtlSeconds} s in the queue`],
-    ['result', result ? `${result.reason}, exit code ${result.exitCode ?? '-'}, signal ${result.signal ?? '-'}` : undefined],
+    [
+      'result',
+      result ? `${result.reason}, exit code ${result.exitCode ?? '-'}, signal ${result.signal ?? '-'}` : undefined,
+    ],
     ['detail', result?.detail && plain(result.detail)],
     ['took', result?.durationMs == null ? undefined : `${result.durationMs} ms`],
     ['output', result ? `${result.stdoutBytes} bytes of stdout, ${result.stderrBytes} of stderr` : undefined],
     ['replay of', command.replayOf ?? undefined],
     ...command.attempts
       .filter(() => command.attempts.length > 1)
-      .map(({ number, status, startedAt }): [string, string] => [`attempt ${number}`, `${status} ${startedAt ?? 'never started'}`]),
+      .map(({ number, status, startedAt }): [string, string] => [
+        `attempt ${number}`,
+        `${status} ${startedAt ?? 'never started'}`,
+      ]),
   ];
   return rows
     .filter(([, value]) => value)

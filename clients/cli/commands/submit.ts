@@ -1,9 +1,9 @@
+import { LIMITS } from '../../../shared/domain/limits.ts';
 import { type CommandOptions, toSubmission } from '../arguments.ts';
+import { resolveId } from '../command-id.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { hasStdin } from '../stdin-feed.ts';
 import { say, type Terminal, write } from '../terminal.ts';
-import { LIMITS } from '../../../shared/domain/limits.ts';
-import { resolveId } from '../command-id.ts';
 
 export interface SubmitOptions extends CommandOptions, ConnectOptions {
   readonly json?: boolean;
@@ -12,7 +12,8 @@ export interface SubmitOptions extends CommandOptions, ConnectOptions {
 /** Submits and prints the id alone. */
 export const submit = async (argv: readonly string[], options: SubmitOptions, terminal: Terminal): Promise<number> => {
   const submission = await toSubmission(argv, options, terminal);
-  const stdinBase64 = options.script !== '-' && hasStdin(terminal, { interactive: false }) ? await readAll(terminal) : undefined;
+  const stdinBase64 =
+    options.script !== '-' && hasStdin(terminal, { interactive: false }) ? await readAll(terminal) : undefined;
   const connection = await connect({ ...options, ...OFFLINE }, terminal);
   try {
     const command = await connection.client.submit({ ...submission, ...(stdinBase64 ? { stdinBase64 } : {}) });
@@ -25,7 +26,12 @@ export const submit = async (argv: readonly string[], options: SubmitOptions, te
 };
 
 /** Submits the same again and prints the new id. */
-export const replay = async (given: string, argv: readonly string[], options: SubmitOptions, terminal: Terminal): Promise<number> => {
+export const replay = async (
+  given: string,
+  argv: readonly string[],
+  options: SubmitOptions,
+  terminal: Terminal,
+): Promise<number> => {
   const changes = await toSubmission(argv, options, terminal);
   const connection = await connect({ ...options, ...OFFLINE }, terminal);
   try {
@@ -42,7 +48,10 @@ export const replay = async (given: string, argv: readonly string[], options: Su
 const OFFLINE = { work: false } as const;
 
 const tellToServe = (terminal: Terminal, { data }: ConnectOptions): void =>
-  say(terminal, `stored; no server runs here, so it starts with the next \`errand serve${data ? ` --data ${data}` : ''}\``);
+  say(
+    terminal,
+    `stored; no server runs here, so it starts with the next \`errand serve${data ? ` --data ${data}` : ''}\``,
+  );
 
 const readAll = async ({ stdin }: Pick<Terminal, 'stdin'>): Promise<string> => {
   const pieces: Buffer[] = [];
@@ -51,7 +60,9 @@ const readAll = async ({ stdin }: Pick<Terminal, 'stdin'>): Promise<string> => {
     pieces.push(piece as Buffer);
     length += (piece as Buffer).length;
     if (length > LIMITS.bodyBytes) {
-      throw new Error(`submit takes at most ${LIMITS.bodyBytes} bytes of input. Use \`errand run\`, which passes any amount on.`);
+      throw new Error(
+        `submit takes at most ${LIMITS.bodyBytes} bytes of input. Use \`errand run\`, which passes any amount on.`,
+      );
     }
   }
   return Buffer.concat(pieces).toString('base64');

@@ -20,7 +20,7 @@
  * Windows are per run: each side sends at most WINDOW_BYTES that were not yet taken, so that a slow reader holds up
  * its own command only.
  */
-export const KINDS = {
+const KINDS = {
   launch: 1,
   stdin: 2,
   stdinEnd: 3,
@@ -52,7 +52,12 @@ export interface LaunchSpec {
 }
 
 export type LaunchEnd =
-  | { readonly kind: 'ended'; readonly exitCode: number | null; readonly signal: string | null; readonly detail?: string }
+  | {
+      readonly kind: 'ended';
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+      readonly detail?: string;
+    }
   /** Surely not executed. */
   | { readonly kind: 'rejected'; readonly detail: string; readonly retryable: boolean };
 

@@ -66,7 +66,7 @@ export const startRun = (spec: LaunchSpec, events: HelperRunEvents): HelperRun =
     await finish({ kind: 'ended', ...how });
   });
   child.stdin?.on('error', () => {}); // The command closed its input, which is its right.
-  let stopping: Promise<void> | undefined;
+  let stopping = false;
 
   return {
     stdin(bytes) {
@@ -78,7 +78,9 @@ export const startRun = (spec: LaunchSpec, events: HelperRunEvents): HelperRun =
     credit: pipes.credit,
     signal: (signal) => void send(-leader, signal),
     stop() {
-      stopping ??= endTree(wanted, spec.graceSeconds);
+      if (stopping) return;
+      stopping = true;
+      void endTree(wanted, spec.graceSeconds);
     },
     async abandon() {
       await killTrees([wanted]);
@@ -130,7 +132,12 @@ const spawnFault = ({ argv: [program], env }: LaunchSpec, error: NodeJS.ErrnoExc
     const detail = `The program ${program} was not found${where}. Give its full path, or set PATH in env.`;
     return { kind: 'ended', exitCode: 127, signal: null, detail };
   }
-  return { kind: 'ended', exitCode: 126, signal: null, detail: `The program ${program} could not be executed: ${error.message}.` };
+  return {
+    kind: 'ended',
+    exitCode: 126,
+    signal: null,
+    detail: `The program ${program} could not be executed: ${error.message}.`,
+  };
 };
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -169,4 +176,3 @@ const watchOutput = (child: ChildProcess, output: HelperRunEvents['output']) => 
     },
   };
 };
-

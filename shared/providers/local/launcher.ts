@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import type { SignalName } from '../../domain/command.ts';
 import type { StreamName } from '../../domain/output.ts';
 import {
-  frame,
   type FrameKind,
+  frame,
   jsonFrame,
   type LaunchEnd,
   type LaunchSpec,
@@ -121,13 +121,15 @@ const startHelper = (onExit: () => void): Helper => {
 type Send = (pieces: readonly Uint8Array[]) => void;
 
 /** What is said within one turn of the event loop leaves in one write. */
-const batched = ({ stdin }: ChildProcess & { stdin: Writable }): Send => (pieces) => {
-  if (stdin.writableCorked === 0) {
-    stdin.cork();
-    setImmediate(() => stdin.uncork());
-  }
-  for (const piece of pieces) stdin.write(piece);
-};
+const batched =
+  ({ stdin }: ChildProcess & { stdin: Writable }): Send =>
+  (pieces) => {
+    if (stdin.writableCorked === 0) {
+      stdin.cork();
+      setImmediate(() => stdin.uncork());
+    }
+    for (const piece of pieces) stdin.write(piece);
+  };
 
 const makeRun = (
   id: number,
@@ -194,7 +196,10 @@ const feedStdin = (id: number, stdin: AsyncIterable<Uint8Array> | undefined, sen
     }
   };
   // Input that cannot be read any further ends: the command then ends too, or has its time-out.
-  if (stdin) void feed(stdin).catch(() => {}).finally(() => stopped || send(frame('stdinEnd', id)));
+  if (stdin)
+    void feed(stdin)
+      .catch(() => {})
+      .finally(() => stopped || send(frame('stdinEnd', id)));
   return {
     taken(bytes: number) {
       window += bytes;

@@ -20,7 +20,9 @@ export interface Wanted {
 export const findTrees = (wanted: readonly Wanted[]): Map<string, number[]> => {
   const found = new Map<string, number[]>(wanted.map(({ key }) => [key, []]));
   if (!canFindTrees) return found;
-  const keyByLeader = new Map(wanted.flatMap(({ key, leader }) => (leader === undefined ? [] : [[leader, key] as const])));
+  const keyByLeader = new Map(
+    wanted.flatMap(({ key, leader }) => (leader === undefined ? [] : [[leader, key] as const])),
+  );
   const keyByPid = new Map<number, string>(keyByLeader);
   const parents = new Map<number, number>();
   for (const pid of processIds()) {
@@ -68,7 +70,12 @@ const readStat = (pid: number): Stat | undefined => {
   if (text === undefined) return undefined;
   // The name, in parentheses, may itself hold spaces and parentheses.
   const [state, parent, group, session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { isZombie: state === 'Z' || state === 'X', parent: Number(parent), group: Number(group), session: Number(session) };
+  return {
+    isZombie: state === 'Z' || state === 'X',
+    parent: Number(parent),
+    group: Number(group),
+    session: Number(session),
+  };
 };
 
 const readMarker = (pid: number): string | undefined => {
@@ -128,7 +135,7 @@ export const killTrees = async (wanted: readonly Wanted[]): Promise<void> => {
 };
 
 /** Asks all of a run to end: TERM, and CONT for those that were stopped and would not hear it. */
-export const terminateTree = (wanted: Wanted): void => {
+const terminateTree = (wanted: Wanted): void => {
   const pids = findTrees([wanted]).get(wanted.key) ?? [];
   for (const signal of ['SIGTERM', 'SIGCONT'] as const) {
     if (wanted.leader !== undefined) send(-wanted.leader, signal);

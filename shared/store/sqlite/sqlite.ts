@@ -32,7 +32,9 @@ export const sqliteStore = ({ file }: SqliteOptions): Store => {
 
   const unavailable = (cause: unknown): AppError => {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    return new AppError('unavailable', `The store ${file} cannot be used right now: ${reason}. ${advice(cause)}`, { cause });
+    return new AppError('unavailable', `The store ${file} cannot be used right now: ${reason}. ${advice(cause)}`, {
+      cause,
+    });
   };
 
   const whenOpen = <T>(read: () => T): T => {
@@ -131,7 +133,8 @@ const applyAll = (statements: Statements, writes: readonly Write[]): Written => 
 };
 
 const checked = (item: Item, ifVersion: number): Item => {
-  if (item.version !== ifVersion + 1) throw new TypeError(`A write on version ${ifVersion} must make version ${ifVersion + 1}`);
+  if (item.version !== ifVersion + 1)
+    throw new TypeError(`A write on version ${ifVersion} must make version ${ifVersion + 1}`);
   return item;
 };
 
@@ -150,7 +153,8 @@ const open = (file: string): { database: DatabaseSync; statements: Statements } 
 };
 
 const migrate = (database: DatabaseSync): void => {
-  const version = (): number => (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version;
+  const version = (): number =>
+    (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version;
   if (version() === MIGRATIONS.length) return;
   database.exec('BEGIN IMMEDIATE');
   try {
@@ -181,5 +185,8 @@ const ADVICE: Readonly<Record<number, string>> = {
 
 const advice = (error: unknown): string => {
   const code = (error as { errcode?: number }).errcode;
-  return (code !== undefined && ADVICE[code & 0xff]) || 'Nothing was stored; try again, or choose another folder with --data.';
+  return (
+    (code !== undefined && ADVICE[code & 0xff]) ||
+    'Nothing was stored; try again, or choose another folder with --data.'
+  );
 };

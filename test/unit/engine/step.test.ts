@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Command, canMove, currentAttempt, type Exit, isFinal, type Status } from '../../../shared/domain/command.ts';
+import {
+  type Command,
+  canMove,
+  currentAttempt,
+  type Exit,
+  isFinal,
+  type Status,
+} from '../../../shared/domain/command.ts';
 import { step } from '../../../shared/engine/step.ts';
 import type { Observation, StepContext } from '../../../shared/engine/types.ts';
 import { aCommand, anAttempt, aRunning, aStarting, at, SECOND, T0 } from '../../support/commands.ts';
@@ -24,13 +31,22 @@ describe('a queued command', () => {
   test('is started by whoever looks first, with a ticket of its own', () => {
     const { next, effects } = step(aCommand(), looked, at(1));
     expect(next.status).toBe('starting');
-    expect(currentAttempt(next)).toMatchObject({ number: 1, ticket: 'ticket-2', worker: 'worker-2', status: 'starting' });
+    expect(currentAttempt(next)).toMatchObject({
+      number: 1,
+      ticket: 'ticket-2',
+      worker: 'worker-2',
+      status: 'starting',
+    });
     expect(effects).toEqual([{ kind: 'start', attempt: currentAttempt(next) }]);
   });
 
   test('that waited longer than its queue TTL expires and never starts', () => {
     const { next, effects } = step(aCommand({}, { queueTtlSeconds: 5 }), looked, at(5));
-    expect(next).toMatchObject({ status: 'expired', endedAt: T0 + 5 * SECOND, result: { reason: 'timeout', exitCode: null } });
+    expect(next).toMatchObject({
+      status: 'expired',
+      endedAt: T0 + 5 * SECOND,
+      result: { reason: 'timeout', exitCode: null },
+    });
     expect(effects).toEqual([]);
   });
 
@@ -100,7 +116,12 @@ describe('a command that ended', () => {
   ])('by %s', ([, exit, status, reason]) => {
     const { next, effects } = step(aRunning(), ended(exit), at(3));
     const expected = { exitCode: exit.exitCode, reason, durationMs: 3_000, ...output };
-    expect(next).toMatchObject({ status, endedAt: T0 + 3 * SECOND, result: expected, attempts: [{ status, result: expected }] });
+    expect(next).toMatchObject({
+      status,
+      endedAt: T0 + 3 * SECOND,
+      result: expected,
+      attempts: [{ status, result: expected }],
+    });
     expect(next.dueAt).toBeUndefined();
     expect(effects).toEqual([]);
   });
@@ -110,7 +131,10 @@ describe('a command that ended', () => {
     ['timeout', 'timed_out'],
   ])('after it was stopped (%s) is %s, whatever its exit code', ([reason, status]) => {
     const attempts = [{ ...anAttempt({ status: 'running', startedAt: T0 }), stop: { reason, requestedAt: T0 } }];
-    expect(step(aRunning({ attempts }), ended(), at(3)).next).toMatchObject({ status, result: { exitCode: 0, reason } });
+    expect(step(aRunning({ attempts }), ended(), at(3)).next).toMatchObject({
+      status,
+      result: { exitCode: 0, reason },
+    });
   });
 
   test('by itself before the stop reached it keeps its own result', () => {
@@ -119,11 +143,14 @@ describe('a command that ended', () => {
 
   test('takes no further word: the first end stands', () => {
     const { next } = step(aRunning(), ended(), at(3));
-    for (const seen of [ended({ exitCode: 1 }), gone, cancel, looked, redeemed]) expect(step(next, seen, at(9)).next).toBe(next);
+    for (const seen of [ended({ exitCode: 1 }), gone, cancel, looked, redeemed])
+      expect(step(next, seen, at(9)).next).toBe(next);
   });
 
   test('in an attempt that was given up changes nothing', () => {
-    const second = aRunning({ attempts: [anAttempt({ status: 'lost' }), anAttempt({ number: 2, ticket: 'ticket-2' })] });
+    const second = aRunning({
+      attempts: [anAttempt({ status: 'lost' }), anAttempt({ number: 2, ticket: 'ticket-2' })],
+    });
     expect(step(second, ended(), at(3)).next).toBe(second);
   });
 });
@@ -148,7 +175,9 @@ describe('a stop', () => {
   test('that is not seen to work is repeated, with its first reason', () => {
     const stopping = step(aRunning({ cancelRequestedAt: T0 }), holding, at(1)).next;
     expect(effectsOf(stopping, holding, at(15))).toEqual([]);
-    expect(step(stopping, holding, at(90)).effects).toMatchObject([{ kind: 'stop', attempt: { stop: { reason: 'canceled' } } }]);
+    expect(step(stopping, holding, at(90)).effects).toMatchObject([
+      { kind: 'stop', attempt: { stop: { reason: 'canceled' } } },
+    ]);
   });
 
   test('asked for twice is the same as once', () => {
@@ -157,7 +186,10 @@ describe('a stop', () => {
   });
 
   test('of a command whose ticket was not redeemed cancels it at once', () => {
-    expect(step(aStarting(), cancel, at(1)).next).toMatchObject({ status: 'canceled', attempts: [{ status: 'canceled' }] });
+    expect(step(aStarting(), cancel, at(1)).next).toMatchObject({
+      status: 'canceled',
+      attempts: [{ status: 'canceled' }],
+    });
   });
 
   test('of one that may run without a ticket waits until it was seen gone', () => {
@@ -234,7 +266,10 @@ describe('a retry', () => {
     const waits = [1, 2, 3, 9].map((tries) => {
       const earlier = Array.from({ length: tries - 1 }, (_, i) => anAttempt({ number: i + 1, status: 'failed' }));
       const running = anAttempt({ number: tries, status: 'running', startedAt: T0 });
-      const command = aRunning({ attempts: [...earlier, running] }, { retry: { maxAttempts: 10, on: ['nonzero-exit'] } });
+      const command = aRunning(
+        { attempts: [...earlier, running] },
+        { retry: { maxAttempts: 10, on: ['nonzero-exit'] } },
+      );
       const seen = { ...ended({ exitCode: 1 }), attempt: tries } as Observation;
       const waitOf = (fraction: number) => (step(command, seen, at(0, { fraction })).next.notBefore ?? 0) - T0;
       expect(waitOf(0)).toBe(0);
@@ -244,15 +279,22 @@ describe('a retry', () => {
   });
 
   test('ends with the last attempt that was allowed', () => {
-    const attempts = [1, 2, 3].map((number) => anAttempt({ number, status: number < 3 ? 'failed' : 'running', startedAt: T0 }));
+    const attempts = [1, 2, 3].map((number) =>
+      anAttempt({ number, status: number < 3 ? 'failed' : 'running', startedAt: T0 }),
+    );
     const seen = { ...ended({ exitCode: 9 }), attempt: 3 } as Observation;
-    expect(step(aRunning({ attempts }, { retry }), seen, at(5)).next).toMatchObject({ status: 'failed', result: { exitCode: 9 } });
+    expect(step(aRunning({ attempts }, { retry }), seen, at(5)).next).toMatchObject({
+      status: 'failed',
+      result: { exitCode: 9 },
+    });
   });
 
   test('never follows a cancel, and a time-out is no cause for one', () => {
     expect(step(aRunning({ cancelRequestedAt: T0 }, { retry }), gone, at(31)).next.status).toBe('lost');
     const timedOut = [anAttempt({ status: 'running', startedAt: T0, stop: { reason: 'timeout', requestedAt: T0 } })];
-    expect(step(aRunning({ attempts: timedOut }, { retry }), ended({ exitCode: 1 }), at(61)).next.status).toBe('timed_out');
+    expect(step(aRunning({ attempts: timedOut }, { retry }), ended({ exitCode: 1 }), at(61)).next.status).toBe(
+      'timed_out',
+    );
   });
 
   test('of a start that the provider could not take yet costs no try, and ends with the queue TTL', () => {
@@ -293,14 +335,22 @@ describe('whatever is seen in whatever order', () => {
     fc.constant<Observation>(holding),
     fc.constant<Observation>({ kind: 'swept' }),
     fc.constant<Observation>(cancel),
-    fc.record({ kind: fc.constant('redeemed' as const), attempt: fc.integer({ min: 1, max: 4 }), ticket: fc.constantFrom('ticket-1', 'ticket-2') }),
+    fc.record({
+      kind: fc.constant('redeemed' as const),
+      attempt: fc.integer({ min: 1, max: 4 }),
+      ticket: fc.constantFrom('ticket-1', 'ticket-2'),
+    }),
     fc.record({
       kind: fc.constant('ended' as const),
       attempt: fc.integer({ min: 1, max: 4 }),
       exit: fc.record({ exitCode: fc.constantFrom(0, 1), signal: fc.constant(null) }),
       output: fc.constant(output),
     }),
-    fc.record({ kind: fc.constantFrom('gone' as const), attempt: fc.integer({ min: 1, max: 4 }), output: fc.constant(output) }),
+    fc.record({
+      kind: fc.constantFrom('gone' as const),
+      attempt: fc.integer({ min: 1, max: 4 }),
+      output: fc.constant(output),
+    }),
     fc.record({ kind: fc.constantFrom('alive' as const), attempt: fc.integer({ min: 1, max: 4 }) }),
     fc.record({
       kind: fc.constant('rejected' as const),
@@ -311,10 +361,15 @@ describe('whatever is seen in whatever order', () => {
   );
 
   test('the status moves only as the table allows, what is not final has a time to be looked at, and one run at most has a good ticket', () => {
-    const history = fc.array(fc.tuple(observations, fc.integer({ min: 0, max: 100 }), fc.double({ min: 0, max: 0.99, noNaN: true })), {
-      maxLength: 40,
-    });
-    const retry = fc.constantFrom([], ['lost'], ['nonzero-exit', 'provider-error', 'lost']) as fc.Arbitrary<['lost'] | []>;
+    const history = fc.array(
+      fc.tuple(observations, fc.integer({ min: 0, max: 100 }), fc.double({ min: 0, max: 0.99, noNaN: true })),
+      {
+        maxLength: 40,
+      },
+    );
+    const retry = fc.constantFrom([], ['lost'], ['nonzero-exit', 'provider-error', 'lost']) as fc.Arbitrary<
+      ['lost'] | []
+    >;
     fc.assert(
       fc.property(history, retry, fc.boolean(), (seen, on, startTicket) => {
         let command = aCommand({}, { retry: { maxAttempts: 3, on } });
@@ -328,7 +383,9 @@ describe('whatever is seen in whatever order', () => {
           const open = command.attempts.filter(({ endedAt }) => endedAt === undefined);
           expect(open.length).toBe(command.status === 'starting' || command.status === 'running' ? 1 : 0);
           // What ran counts against the caller's rule, so it never runs more often than allowed.
-          expect(command.attempts.filter(({ startedAt }) => startedAt !== undefined).length).toBeLessThanOrEqual(on.length ? 3 : 1);
+          expect(command.attempts.filter(({ startedAt }) => startedAt !== undefined).length).toBeLessThanOrEqual(
+            on.length ? 3 : 1,
+          );
         }
       }),
       { numRuns: 2_000 },

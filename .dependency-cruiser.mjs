@@ -1,0 +1,157 @@
+const ADAPTERS = '^shared/(store/sqlite/|queue/in-process|objects/files|providers/[^/]+/)';
+const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
+
+/** The import directions of docs/architecture.md. Imports point down only. */
+export default {
+  forbidden: [
+    rule('no-circular', 'Two files that need each other are one, or lack a third.', {}, { circular: true }),
+    rule(
+      'no-orphans',
+      'What nothing imports is dead, unless it is an entry.',
+      {
+        orphan: true,
+        pathNot: [
+          '\\.d\\.ts$',
+          '^[^/]+\\.(ts|mjs)$',
+          '^clients/cli/errand\\.js$',
+          '^infra/app\\.ts$',
+          '^test/support/programs/',
+          '\\.test\\.ts$',
+        ],
+      },
+      {},
+    ),
+    rule(
+      'domain-is-the-floor',
+      'The domain knows nothing but itself.',
+      { path: '^shared/domain/' },
+      {
+        path: '^(shared|functions|local|clients|infra)/',
+        pathNot: '^shared/domain/',
+      },
+    ),
+    rule(
+      'engine-sees-domain-only',
+      'What happens when depends on nothing that happens.',
+      { path: '^shared/engine/' },
+      {
+        path: '^(shared|functions|local|clients|infra)/',
+        pathNot: '^shared/(engine|domain)/',
+      },
+    ),
+    rule(
+      'contract-sees-domain-only',
+      'Clients load the contract, also in browsers.',
+      { path: '^shared/contract/' },
+      {
+        path: '^(shared|functions|local|clients|infra)/',
+        pathNot: '^shared/(contract|domain)/',
+      },
+    ),
+    rule(
+      'core-is-portable',
+      'Domain, engine and contract run in a browser too.',
+      { path: '^shared/(domain|engine|contract)/' },
+      {
+        dependencyTypes: ['core'],
+      },
+    ),
+    rule(
+      'app-sees-ports-only',
+      'A use case is given its adapters.',
+      { path: '^shared/(app|http|events|telemetry)/' },
+      { path: ADAPTERS },
+    ),
+    rule(
+      'app-is-below-http',
+      'Use cases know nothing of requests.',
+      { path: '^shared/(app|store|queue|objects|providers|events)/' },
+      {
+        path: '^shared/http/',
+      },
+    ),
+    rule(
+      'shared-stands-alone',
+      'The product knows nothing of who hosts or calls it.',
+      { path: '^shared/' },
+      {
+        path: '^(functions|local|clients|infra)/',
+      },
+    ),
+    rule(
+      'functions-see-shared-only',
+      'A handler is a sentence.',
+      { path: '^functions/' },
+      { path: '^(local|clients|infra)/' },
+    ),
+    rule(
+      'adapters-are-strangers',
+      'An adapter knows its port and the domain, no other adapter.',
+      { path: '^shared/(store/sqlite/|queue/in-process|objects/files)' },
+      {
+        path: ADAPTERS,
+        pathNot: ['^shared/store/sqlite/'],
+      },
+    ),
+    rule(
+      'providers-are-strangers',
+      'A provider knows its port and the domain, nothing else of ours.',
+      { path: '^shared/providers/([^/]+)/' },
+      {
+        path: '^shared/',
+        pathNot: ['^shared/providers/$1/', '^shared/providers/provider\\.ts$', '^shared/domain/'],
+      },
+    ),
+    rule(
+      'providers-by-registry',
+      'Providers are loaded by the registry, lazily.',
+      { path: '^(shared|functions|local)/', pathNot: '^shared/providers/' },
+      {
+        path: '^shared/providers/[^/]+/',
+      },
+    ),
+    rule(
+      'clients-see-the-contract',
+      'A client is no part of the server; its embedded.ts is the one door.',
+      { path: '^clients/', pathNot: '^clients/cli/embedded\\.ts$' },
+      {
+        path: '^(shared|functions|local|infra)/',
+        pathNot: '^shared/(contract|domain)/',
+      },
+    ),
+    rule('sdk-below-cli', 'The SDK knows nothing of the CLI.', { path: '^clients/sdk/' }, { path: '^clients/cli/' }),
+    rule(
+      'sqlite-behind-the-store',
+      'One adapter, and the lock that borrows from it.',
+      { pathNot: ['^shared/store/sqlite/', '^local/process-lock\\.ts$', '^test/'] },
+      {
+        path: '^(node:)?sqlite$',
+      },
+    ),
+    rule(
+      'processes-behind-the-provider',
+      'Only local execution starts processes.',
+      { pathNot: ['^shared/providers/local/', '^test/', '^bench/'] },
+      {
+        path: '^(node:)?child_process$',
+      },
+    ),
+    rule(
+      'not-for-production',
+      'What ships must not need what is for development.',
+      { path: '^(shared|functions|local|clients)/' },
+      {
+        dependencyTypes: ['npm-dev'],
+        dependencyTypesNot: ['type-only'],
+        pathNot: '^node_modules/@types/',
+      },
+    ),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    exclude: { path: '^(node_modules|cdk\\.out|coverage)/' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};
