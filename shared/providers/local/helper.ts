@@ -3,9 +3,31 @@
  * slow. Speaks the frames of frames.ts over its standard input and output. When its input ends, the server is gone,
  * and so must be all that it started.
  */
+import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { frame, jsonFrame, type LaunchEnd, type LaunchSpec, makeFrameReader, numberFrame } from './frames.ts';
 import { type HelperRun, startRun } from './helper-run.ts';
+
+/** O_CLOEXEC, as /proc/self/fdinfo shows it (in octal). */
+const CLOSE_ON_EXEC = 0o2000000;
+
+/**
+ * Closes what was inherited from whoever started the server: a command would inherit it in turn.
+ * Node's own descriptors all close on exec.
+ */
+const closeInherited = (): void => {
+  if (process.platform !== 'linux') return;
+  for (const fd of readdirSync('/proc/self/fd').map(Number)) {
+    if (fd <= 2) continue;
+    try {
+      const flags = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+      if (flags !== undefined && (Number.parseInt(flags, 8) & CLOSE_ON_EXEC) === 0) closeSync(fd);
+    } catch {
+      // It was the listing's own.
+    }
+  }
+};
+closeInherited();
 
 const input = new Socket({ fd: 0, readable: true, writable: false });
 // process.stdout would block on a full pipe.

@@ -89,7 +89,13 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
 
     async start(run, io) {
       if (closed) return { kind: 'rejected', fault: { detail: 'The server is shutting down.', retryable: true } };
-      if (io.stop.aborted || !(await io.redeem())) return { kind: 'refused' };
+      if (io.stop.aborted) return { kind: 'refused' };
+      try {
+        if (!(await io.redeem())) return { kind: 'refused' };
+      } catch {
+        // Whether it was redeemed or not: nothing was executed.
+        return { kind: 'rejected', fault: { detail: 'The start ticket could not be redeemed.', retryable: true } };
+      }
       return execute(run, io);
     },
 

@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest';
+import type { Priority } from '../../shared/domain/command.ts';
+import { toTenantId } from '../../shared/domain/ids.ts';
+import type { ConsumedQueue, WakeUp } from '../../shared/queue/queue.ts';
+import { referenceOf } from '../../shared/store/schema.ts';
+import { commandId } from '../support/commands.ts';
+import { settle } from '../support/fake-clock.ts';
+
+export const wakeUp = (n: number): WakeUp => ({ v: 1, id: referenceOf(toTenantId('default'), commandId(n)) });
+export const numberOf = ({ id }: WakeUp): number => Number(id.slice(-6));
+
+/** What every queue that this process consumes promises; each adapter runs it. */
+export const queueContract = (
+  name: string,
+  open: () => { queue: ConsumedQueue; advance: (milliseconds: number) => Promise<void> },
+): void => {
+  describe(`queue contract: ${name}`, () => {
+    test('every message is handed out, also those sent before anyone consumed', async () => {
+      const { queue } = open();
+      const seen: number[] = [];
+      for (let n = 1; n <= 500; n++) await queue.send(wakeUp(n), { priority: 'normal' });
+      queue.consume(async (message) => void seen.push(numberOf(message)), { concurrency: 3 });
+      for (let n = 501; n <= 1_000; n++) await queue.send(wakeUp(n), { priority: 'normal' });
+      await settle();
+      expect(seen.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 1_000 }, (_, i) => i + 1));
+    });
+
+    test('high goes before normal before low', async () => {
+      const { queue } = open();
+      const sent: [number, Priority][] = [
+        [1, 'low'],
+        [2, 'normal'],
+        [3, 'high'],
+        [4, 'normal'],
+        [5, 'high'],
+      ];
+      for (const [n, priority] of sent) await queue.send(wakeUp(n), { priority });
+      const seen: number[] = [];
+      queue.consume(async (message) => void seen.push(numberOf(message)), { concurrency: 1 });
+      await settle();
+      expect(seen).toEqual([3, 5, 2, 4, 1]);
+    });
+
+    test('a delayed message comes when its time has come, not before', async () => {
+      const { queue, advance } = open();
+      const seen: number[] = [];
+      queue.consume(async (message) => void seen.push(numberOf(message)), { concurrency: 1 });
+      await queue.send(wakeUp(2), { priority: 'normal', delaySeconds: 2 });
+      await queue.send(wakeUp(1), { priority: 'normal', delaySeconds: 1 });
+      await advance(999);
+      expect(seen).toEqual([]);
+      await advance(1);
+      expect(seen).toEqual([1]);
+      await advance(1_000);
+      expect(seen).toEqual([1, 2]);
+    });
+
+    test('at most so many are handled at once, and the next follows when one ends', async () => {
+      const { queue } = open();
+      const open_: (() => void)[] = [];
+      queue.consume(() => new Promise((resolve) => void open_.push(resolve)), { concurrency: 2 });
+      for (let n = 1; n <= 5; n++) await queue.send(wakeUp(n), { priority: 'normal' });
+      await settle();
+      expect(open_).toHaveLength(2);
+      open_.shift()?.();
+      await settle();
+      expect(open_).toHaveLength(2);
+    });
+
+    test('a handler that fails stops nothing', async () => {
+      const { queue } = open();
+      const seen: number[] = [];
+      queue.consume(
+        async (message) => {
+          seen.push(numberOf(message));
+          throw new Error('no');
+        },
+        { concurrency: 1 },
+      );
+      for (const n of [1, 2]) await queue.send(wakeUp(n), { priority: 'normal' });
+      await settle();
+      expect(seen).toEqual([1, 2]);
+    });
+
+    test('close waits for what is being handled, and hands out no more', async () => {
+      const { queue } = open();
+      let finish = () => {};
+      const seen: number[] = [];
+      queue.consume(
+        (message) => {
+          seen.push(numberOf(message));
+          return new Promise((resolve) => (finish = resolve));
+        },
+        { concurrency: 1 },
+      );
+      for (const n of [1, 2]) await queue.send(wakeUp(n), { priority: 'normal' });
+      let closed = false;
+      const closing = queue.close().then(() => (closed = true));
+      await settle();
+      expect(closed).toBe(false);
+      finish();
+      await closing;
+      expect(seen).toEqual([1]);
+    });
+  });
+};

@@ -1,0 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+
+/** A folder of the test's own, gone after it. */
+export const tempDirectory = (): string => {
+  const path = mkdtempSync(join(tmpdir(), 'errand-test-'));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+};
