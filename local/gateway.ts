@@ -59,10 +59,10 @@ export const makeGateway = (deps: Deps): Gateway => {
   };
 };
 
-const bodyTooLarge = new AppError(
-  'too-large',
-  `The body is larger than ${MOST_BODY_BYTES} bytes, the most that is taken. Send input in parts to PUT /v1/commands/{id}/stdin.`,
-);
+const bodyTooLarge = ((): AppError => {
+  const detail = `The body is larger than ${MOST_BODY_BYTES} bytes, the most that is taken. Send input in parts to PUT /v1/commands/{id}/stdin.`;
+  return new AppError('too-large', detail, { faults: [{ in: 'body', pointer: '', detail }] });
+})();
 
 const refuse = (error: AppError, requestId: string, instance: string): GatewayReply => {
   const problem = toProblem(error, requestId);

@@ -12,6 +12,9 @@ export const requireCommand = async (
   id: CommandId,
 ): Promise<Stored> => {
   const stored = await deps.commands.find(referenceOf(tenant, id));
-  if (!stored) throw new AppError('not-found', `There is no command ${id}.`);
+  if (!stored) {
+    const detail = `There is no command ${id}.`;
+    throw new AppError('not-found', detail, { faults: [{ in: 'path', pointer: '/id', detail }] });
+  }
   return stored;
 };

@@ -34,10 +34,8 @@ export const parseRequest = <N extends EndpointName>(name: N, raw: RawRequest): 
   const endpoint: Endpoint = endpoints[name];
   const most = endpoint.bodyBytes ?? LIMITS.bodyBytes;
   if (raw.body.length > most) {
-    throw new AppError(
-      'too-large',
-      `The body has ${raw.body.length} bytes; at most ${most} are taken.${hint(endpoint)}`,
-    );
+    const detail = `The body has ${raw.body.length} bytes; at most ${most} are taken.${hint(endpoint)}`;
+    throw new AppError('too-large', detail, { faults: [{ in: 'body', pointer: '', detail }] });
   }
   const faults: Fault[] = [];
   const params = check(endpoint.params, raw.params, 'path', faults);
