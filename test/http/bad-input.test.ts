@@ -21,7 +21,13 @@ describe('a submission that is not valid is a problem with a pointer to its faul
     ['a number in argv', '{"argv":["a",1]}', 400, 'invalid-request', '/argv/1'],
     ['NUL in an argument', '{"argv":["a","b\\u0000c"]}', 400, 'invalid-request', '/argv/1'],
     ['half a surrogate pair', '{"argv":["a","\\ud800"]}', 400, 'invalid-request', '/argv/1'],
-    ['an argument too long for execve', JSON.stringify({ argv: ['a', 'x'.repeat(130_049)] }), 400, 'invalid-request', '/argv/1'],
+    [
+      'an argument too long for execve',
+      JSON.stringify({ argv: ['a', 'x'.repeat(130_049)] }),
+      400,
+      'invalid-request',
+      '/argv/1',
+    ],
     ['too many arguments', JSON.stringify({ argv: Array(1_025).fill('a') }), 400, 'invalid-request', '/argv'],
     ['an empty script', '{"script":""}', 400, 'invalid-request', '/script'],
     ['a shell that is no path', '{"script":"a","shell":"sh"}', 400, 'invalid-request', '/shell'],
@@ -30,10 +36,22 @@ describe('a submission that is not valid is a problem with a pointer to its faul
     ['a field that a pointer must escape', '{"argv":["a"],"a/b~c":1}', 400, 'invalid-request', '/a~1b~0c'],
     ['NUL in a variable name', '{"argv":["a"],"env":{"A\\u0000B":"x"}}', 400, 'invalid-request', '/env/A\u0000B'],
     ['= in a variable name', '{"argv":["a"],"env":{"A=B":"x"}}', 400, 'invalid-request', '/env/A=B'],
-    ['a variable of ours', '{"argv":["a"],"env":{"ERRAND_ATTEMPT":"x"}}', 400, 'invalid-request', '/env/ERRAND_ATTEMPT'],
+    [
+      'a variable of ours',
+      '{"argv":["a"],"env":{"ERRAND_ATTEMPT":"x"}}',
+      400,
+      'invalid-request',
+      '/env/ERRAND_ATTEMPT',
+    ],
     ['NUL in a variable', '{"argv":["a"],"env":{"A":"x\\u0000"}}', 400, 'invalid-request', '/env/A'],
     ['a number as a variable', '{"argv":["a"],"env":{"A":1}}', 400, 'invalid-request', '/env/A'],
-    ['too many variables', JSON.stringify({ argv: ['a'], env: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`A${i}`, ''])) }), 400, 'invalid-request', '/env'],
+    [
+      'too many variables',
+      JSON.stringify({ argv: ['a'], env: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`A${i}`, ''])) }),
+      400,
+      'invalid-request',
+      '/env',
+    ],
     ['a relative folder', '{"argv":["a"],"cwd":"work"}', 400, 'invalid-request', '/cwd'],
     ['stdin twice', '{"argv":["a"],"stdin":"a","stdinBase64":"YQ=="}', 400, 'invalid-request', '/stdinBase64'],
     ['stdin that is not base64', '{"argv":["a"],"stdinBase64":"?"}', 400, 'invalid-request', '/stdinBase64'],
@@ -46,9 +64,21 @@ describe('a submission that is not valid is a problem with a pointer to its faul
     ['a negative queue TTL', '{"argv":["a"],"queueTtlSeconds":-5}', 400, 'invalid-request', '/queueTtlSeconds'],
     ['an unknown priority', '{"argv":["a"],"priority":"urgent"}', 400, 'invalid-request', '/priority'],
     ['an unknown isolation', '{"argv":["a"],"isolation":"vm"}', 400, 'invalid-request', '/isolation'],
-    ['a label with a control character', '{"argv":["a"],"labels":{"a":"\\u001b[2J"}}', 400, 'invalid-request', '/labels/a'],
+    [
+      'a label with a control character',
+      '{"argv":["a"],"labels":{"a":"\\u001b[2J"}}',
+      400,
+      'invalid-request',
+      '/labels/a',
+    ],
     ['no attempts', '{"argv":["a"],"retry":{"maxAttempts":0}}', 400, 'invalid-request', '/retry/maxAttempts'],
-    ['an unknown retry cause', '{"argv":["a"],"retry":{"maxAttempts":2,"on":["timeout"]}}', 400, 'invalid-request', '/retry/on/0'],
+    [
+      'an unknown retry cause',
+      '{"argv":["a"],"retry":{"maxAttempts":2,"on":["timeout"]}}',
+      400,
+      'invalid-request',
+      '/retry/on/0',
+    ],
     ['deep JSON', deep(100_000), 400, 'invalid-request', '/argv/0'],
     ['an unknown target', '{"argv":["a"],"target":"mars"}', 400, 'invalid-request', '/target'],
     ['an image where none runs', '{"argv":["a"],"image":"alpine"}', 422, 'unsupported-by-target', '/image'],
@@ -59,20 +89,38 @@ describe('a submission that is not valid is a problem with a pointer to its faul
     const body = name === 'not UTF-8' ? Buffer.from('{"argv":["\xe9"]}', 'latin1') : text;
     const response = await errand.request('POST', '/v1/commands', body, json);
     const problem = await problemOf(response);
-    expect([response.status, response.headers.get('content-type'), problem.code]).toEqual([status, 'application/problem+json', code]);
+    expect([response.status, response.headers.get('content-type'), problem.code]).toEqual([
+      status,
+      'application/problem+json',
+      code,
+    ]);
     expect(problem.errors?.map((fault) => fault.pointer)).toContain(pointer);
     expect(await (await errand.request('GET', '/v1/commands')).json()).toEqual({ items: [] });
   });
 
   test('several faults are told at once', async () => {
     const errand = await openErrand();
-    const response = await errand.request('POST', '/v1/commands', { argv: [], timeoutSeconds: -1, priority: 'x', nope: 1 });
-    expect((await problemOf(response)).errors?.map(({ pointer }) => pointer).toSorted()).toEqual(['/argv', '/nope', '/priority', '/timeoutSeconds']);
+    const response = await errand.request('POST', '/v1/commands', {
+      argv: [],
+      timeoutSeconds: -1,
+      priority: 'x',
+      nope: 1,
+    });
+    expect((await problemOf(response)).errors?.map(({ pointer }) => pointer).toSorted()).toEqual([
+      '/argv',
+      '/nope',
+      '/priority',
+      '/timeoutSeconds',
+    ]);
   });
 
   test('what it says never quotes the body', async () => {
     const errand = await openErrand();
-    for (const body of ['{"argv": [hunter2', '{"argv":["a"],"env":{"PASSWORD":["hunter2"]}}', '{"argv":["a"],"stdinBase64":"hunter2!"}']) {
+    for (const body of [
+      '{"argv": [hunter2',
+      '{"argv":["a"],"env":{"PASSWORD":["hunter2"]}}',
+      '{"argv":["a"],"stdinBase64":"hunter2!"}',
+    ]) {
       expect(await (await errand.request('POST', '/v1/commands', body, json)).text()).not.toContain('hunter2');
     }
   });
@@ -83,13 +131,40 @@ describe('a request that is not valid is a problem', () => {
     ['a body of 10 MB', 'POST', '/v1/commands', 'x'.repeat(10_000_000), json, 413, 'too-large', ''],
     ['a body above the limit on JSON', 'POST', '/v1/commands', 'x'.repeat(300_000), json, 413, 'too-large', ''],
     ['no content type', 'POST', '/v1/commands', Buffer.from('{}'), {}, 415, 'unsupported-media-type', '/content-type'],
-    ['another content type', 'POST', '/v1/commands', '{}', { 'content-type': 'text/plain' }, 415, 'unsupported-media-type', '/content-type'],
-    ['a form', 'POST', '/v1/commands', 'a=b', { 'content-type': 'application/x-www-form-urlencoded' }, 415, 'unsupported-media-type', '/content-type'],
+    [
+      'another content type',
+      'POST',
+      '/v1/commands',
+      '{}',
+      { 'content-type': 'text/plain' },
+      415,
+      'unsupported-media-type',
+      '/content-type',
+    ],
+    [
+      'a form',
+      'POST',
+      '/v1/commands',
+      'a=b',
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      415,
+      'unsupported-media-type',
+      '/content-type',
+    ],
     ['the wrong method', 'PATCH', '/v1/commands', {}, {}, 405, 'method-not-allowed', undefined],
     ['an unknown path', 'GET', '/v1/nothing', undefined, {}, 404, 'not-found', undefined],
     ['an unknown id', 'GET', `/v1/commands/${ID}`, undefined, {}, 404, 'not-found', '/id'],
     ['an unknown id’s output', 'GET', `/v1/commands/${ID}/output`, undefined, {}, 404, 'not-found', '/id'],
-    ['an unknown id’s live output', 'GET', `/v1/commands/${ID}/output`, undefined, { accept: 'text/event-stream' }, 404, 'not-found', '/id'],
+    [
+      'an unknown id’s live output',
+      'GET',
+      `/v1/commands/${ID}/output`,
+      undefined,
+      { accept: 'text/event-stream' },
+      404,
+      'not-found',
+      '/id',
+    ],
     ['cancel of an unknown id', 'POST', `/v1/commands/${ID}/cancel`, undefined, {}, 404, 'not-found', '/id'],
     ['signal to an unknown id', 'POST', `/v1/commands/${ID}/signal`, { signal: 'SIGHUP' }, {}, 404, 'not-found', '/id'],
     ['stdin for an unknown id', 'PUT', `/v1/commands/${ID}/stdin`, 'x', {}, 404, 'not-found', '/id'],
@@ -107,17 +182,75 @@ describe('a request that is not valid is a problem', () => {
     ['an unknown status', 'GET', '/v1/commands?status=done', undefined, {}, 400, 'invalid-request', '/status'],
     ['a label without a colon', 'GET', '/v1/commands?label=team', undefined, {}, 400, 'invalid-request', '/label'],
     ['a negative offset', 'GET', `/v1/commands/${ID}/output?from=-1`, undefined, {}, 400, 'invalid-request', '/from'],
-    ['an unknown stream', 'GET', `/v1/commands/${ID}/output?stream=stdin`, undefined, {}, 400, 'invalid-request', '/stream'],
-    ['an unknown signal', 'POST', `/v1/commands/${ID}/signal`, { signal: 'SIGNOPE' }, {}, 400, 'invalid-request', '/signal'],
-    ['a wait that is no number', 'POST', '/v1/commands', { argv: ['true'] }, { prefer: 'wait=soon' }, 400, 'invalid-request', '/prefer'],
-    ['a negative wait', 'POST', '/v1/commands', { argv: ['true'] }, { prefer: 'wait=-1' }, 400, 'invalid-request', '/prefer'],
-    ['an empty key', 'POST', '/v1/commands', { argv: ['true'] }, { 'idempotency-key': '' }, 400, 'invalid-request', '/idempotency-key'],
-    ['a key too long', 'POST', '/v1/commands', { argv: ['true'] }, { 'idempotency-key': 'k'.repeat(256) }, 400, 'invalid-request', '/idempotency-key'],
+    [
+      'an unknown stream',
+      'GET',
+      `/v1/commands/${ID}/output?stream=stdin`,
+      undefined,
+      {},
+      400,
+      'invalid-request',
+      '/stream',
+    ],
+    [
+      'an unknown signal',
+      'POST',
+      `/v1/commands/${ID}/signal`,
+      { signal: 'SIGNOPE' },
+      {},
+      400,
+      'invalid-request',
+      '/signal',
+    ],
+    [
+      'a wait that is no number',
+      'POST',
+      '/v1/commands',
+      { argv: ['true'] },
+      { prefer: 'wait=soon' },
+      400,
+      'invalid-request',
+      '/prefer',
+    ],
+    [
+      'a negative wait',
+      'POST',
+      '/v1/commands',
+      { argv: ['true'] },
+      { prefer: 'wait=-1' },
+      400,
+      'invalid-request',
+      '/prefer',
+    ],
+    [
+      'an empty key',
+      'POST',
+      '/v1/commands',
+      { argv: ['true'] },
+      { 'idempotency-key': '' },
+      400,
+      'invalid-request',
+      '/idempotency-key',
+    ],
+    [
+      'a key too long',
+      'POST',
+      '/v1/commands',
+      { argv: ['true'] },
+      { 'idempotency-key': 'k'.repeat(256) },
+      400,
+      'invalid-request',
+      '/idempotency-key',
+    ],
   ])('%s', async ([, method, path, body, headers, status, code, pointer]) => {
     const errand = await openErrand();
     const response = await errand.request(method, path, body, headers);
     const problem = await problemOf(response);
-    expect([response.status, response.headers.get('content-type'), problem.code]).toEqual([status, 'application/problem+json', code]);
+    expect([response.status, response.headers.get('content-type'), problem.code]).toEqual([
+      status,
+      'application/problem+json',
+      code,
+    ]);
     expect(problem.status).toBe(status);
     expect(response.headers.get('x-request-id')).toBeTruthy();
     if (pointer !== undefined) expect(problem.errors?.map((fault) => fault.pointer)).toContain(pointer);

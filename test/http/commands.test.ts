@@ -8,12 +8,17 @@ describe('submitting', () => {
     const response = await errand.request('POST', '/v1/commands', { argv: ['true'] });
     const command = (await response.json()) as CommandView;
     expect([response.status, response.headers.get('location')]).toEqual([202, `/v1/commands/${command.id}`]);
-    expect(await errand.get(command.id, 60)).toMatchObject({ status: 'succeeded', result: { exitCode: 0, reason: 'exit' } });
+    expect(await errand.get(command.id, 60)).toMatchObject({
+      status: 'succeeded',
+      result: { exitCode: 0, reason: 'exit' },
+    });
   });
 
   test('with Prefer: wait answers 200 once it has ended', async () => {
     const errand = await openErrand();
-    const response = await errand.request('POST', '/v1/commands', sh('echo out; echo err >&2; exit 7'), { prefer: 'wait=60' });
+    const response = await errand.request('POST', '/v1/commands', sh('echo out; echo err >&2; exit 7'), {
+      prefer: 'wait=60',
+    });
     expect([response.status, response.headers.get('preference-applied')]).toEqual([200, 'wait=60']);
     expect(await response.json()).toMatchObject({
       status: 'failed',
@@ -29,15 +34,22 @@ describe('submitting', () => {
 
   test('with Prefer: wait answers 202 when it has not ended in time', async () => {
     const errand = await openErrand();
-    const response = await errand.request('POST', '/v1/commands', sh('sleep 1000'), { prefer: 'respond-async, wait=0' });
+    const response = await errand.request('POST', '/v1/commands', sh('sleep 1000'), {
+      prefer: 'respond-async, wait=0',
+    });
     expect(response.status).toBe(202);
     expect(await response.json()).toMatchObject({ result: null });
   });
 
   test('runs a script with the shell that was named', async () => {
     const errand = await openErrand();
-    expect(await errand.submit({ script: 'x=4; echo $((x * 2)) | tr 8 h' })).toMatchObject({ stdout: 'h\n', shell: '/bin/sh' });
-    expect(await errand.submit({ script: 'print(40 + 2)', shell: '/usr/bin/python3' })).toMatchObject({ status: expect.any(String) });
+    expect(await errand.submit({ script: 'x=4; echo $((x * 2)) | tr 8 h' })).toMatchObject({
+      stdout: 'h\n',
+      shell: '/bin/sh',
+    });
+    expect(await errand.submit({ script: 'print(40 + 2)', shell: '/usr/bin/python3' })).toMatchObject({
+      status: expect.any(String),
+    });
   });
 
   test('gives the command its input, as text or as bytes', async () => {
@@ -110,7 +122,9 @@ describe('an idempotency key', () => {
     const errand = await openErrand();
     const first = await errand.submit({ argv: ['true'] });
     const replay = async () =>
-      (await (await errand.request('POST', `/v1/commands/${first.id}/replay`, {}, { 'idempotency-key': 'r' })).json()) as CommandView;
+      (await (
+        await errand.request('POST', `/v1/commands/${first.id}/replay`, {}, { 'idempotency-key': 'r' })
+      ).json()) as CommandView;
     expect((await replay()).id).toBe((await replay()).id);
   });
 });
@@ -155,7 +169,10 @@ describe('canceling', () => {
       expect(response.status).toBe(202);
       expect(((await response.json()) as CommandView).cancelRequestedAt).not.toBeNull();
     }
-    expect(await errand.get(id, 60)).toMatchObject({ status: 'canceled', result: { reason: 'canceled', signal: 'SIGTERM' } });
+    expect(await errand.get(id, 60)).toMatchObject({
+      status: 'canceled',
+      result: { reason: 'canceled', signal: 'SIGTERM' },
+    });
     const late = await errand.request('POST', `/v1/commands/${id}/cancel`);
     expect([late.status, (await problemOf(late)).code]).toEqual([409, 'already-final']);
   });
@@ -176,7 +193,10 @@ describe('canceling', () => {
 describe('signals', () => {
   test('reach a running command in order', async () => {
     const errand = await openErrand();
-    const { id } = await errand.submit(sh("trap 'echo hup' HUP; trap 'echo usr; exit 0' USR1; echo ready; while :; do sleep 0.02; done"), {});
+    const { id } = await errand.submit(
+      sh("trap 'echo hup' HUP; trap 'echo usr; exit 0' USR1; echo ready; while :; do sleep 0.02; done"),
+      {},
+    );
     await wrote(errand, id, 'ready\n');
     const send = (signal: string) => errand.request('POST', `/v1/commands/${id}/signal`, { signal });
     expect((await send('SIGHUP')).status).toBe(202);
@@ -209,13 +229,18 @@ describe('open stdin', () => {
     const errand = await openErrand();
     const file = `${errand.dataDirectory}/tries`;
     const script = `sha256sum; echo x >> ${file}; [ $(wc -l < ${file}) -ge 2 ]`;
-    const { id } = await errand.submit(sh(script, { stdin: 'open', retry: { maxAttempts: 2, on: ['nonzero-exit'] } }), {});
+    const { id } = await errand.submit(
+      sh(script, { stdin: 'open', retry: { maxAttempts: 2, on: ['nonzero-exit'] } }),
+      {},
+    );
     const part = Buffer.alloc(1024 * 1024, 'abcdefg');
     for (let n = 0; n < 3; n++) await errand.request('PUT', `/v1/commands/${id}/stdin?from=${n * part.length}`, part);
     await errand.request('DELETE', `/v1/commands/${id}/stdin`);
     const command = await errand.get(id, 60);
     const { createHash } = await import('node:crypto');
-    const expected = createHash('sha256').update(Buffer.concat([part, part, part])).digest('hex');
+    const expected = createHash('sha256')
+      .update(Buffer.concat([part, part, part]))
+      .digest('hex');
     expect(command.attempts).toHaveLength(2);
     expect(command.stdout.slice(0, 64)).toBe(expected);
   });
@@ -237,9 +262,13 @@ describe('open stdin', () => {
 describe('a replay', () => {
   test('runs the same again as a new command, with what was changed', async () => {
     const errand = await openErrand();
-    const first = await errand.submit(sh('echo "$WHO $(cat)"', { env: { WHO: 'me' }, stdin: 'in', labels: { a: 'b' }, timeoutSeconds: 9 }));
+    const first = await errand.submit(
+      sh('echo "$WHO $(cat)"', { env: { WHO: 'me' }, stdin: 'in', labels: { a: 'b' }, timeoutSeconds: 9 }),
+    );
     const replay = async (changes?: unknown) =>
-      (await (await errand.request('POST', `/v1/commands/${first.id}/replay`, changes, { prefer: 'wait=60' })).json()) as CommandView;
+      (await (
+        await errand.request('POST', `/v1/commands/${first.id}/replay`, changes, { prefer: 'wait=60' })
+      ).json()) as CommandView;
     const same = await replay();
     expect(same.id).not.toBe(first.id);
     expect(same).toMatchObject({ replayOf: first.id, stdout: 'me in\n', labels: { a: 'b' }, timeoutSeconds: 9 });

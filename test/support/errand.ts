@@ -28,12 +28,18 @@ export const openErrand = async (dataDirectory = tempDirectory()): Promise<Erran
     ...embedded,
     dataDirectory,
     request,
-    submit: async (body, headers = { prefer: 'wait=60' }) => (await (await request('POST', '/v1/commands', body, headers)).json()) as CommandView,
+    submit: async (body, headers = { prefer: 'wait=60' }) =>
+      (await (await request('POST', '/v1/commands', body, headers)).json()) as CommandView,
     get: async (id, waitSeconds = 0) =>
-      (await (await request('GET', `/v1/commands/${id}`, undefined, { prefer: `wait=${waitSeconds}` })).json()) as CommandView,
+      (await (
+        await request('GET', `/v1/commands/${id}`, undefined, { prefer: `wait=${waitSeconds}` })
+      ).json()) as CommandView,
   };
 };
 
 export const problemOf = async (response: Response): Promise<ProblemView> => (await response.json()) as ProblemView;
 
-export const sh = (script: string, over: Record<string, unknown> = {}) => ({ argv: ['/bin/sh', '-c', script], ...over });
+export const sh = (script: string, over: Record<string, unknown> = {}) => ({
+  argv: ['/bin/sh', '-c', script],
+  ...over,
+});
