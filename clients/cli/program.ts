@@ -13,9 +13,6 @@ export type OnExit = (code: number) => void;
 export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
   const program = new Command('errand')
     .description('Runs commands somewhere else and brings back what they said.')
-    .option('--url <url>', 'the server (ERRAND_URL); without one, the server on the data folder, or none at all')
-    .option('--profile <name>', 'a server from ~/.config/errand/config.json (ERRAND_PROFILE)')
-    .option('--data <folder>', 'the data folder of the embedded server (ERRAND_DATA; default ./.errand)')
     .version('0.1.0', '-V, --version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
@@ -26,6 +23,7 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     })
     .exitOverride();
 
+  for (const option of whereOptions()) program.addOption(option);
   /** Options before and after the command's name count alike. */
   const optionsOf = <T>(command: Command): T => ({ ...program.opts(), ...command.opts() }) as T;
   const examples = (command: Command, lines: readonly string[]): Command =>
@@ -137,7 +135,6 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       ),
     )
       .description('Submit the same again as a new command, with changes.')
-      .passThroughOptions()
       .action(async (id, argv, _, command) =>
         onExit(await (await import('./commands/submit.ts')).replay(id, argv, optionsOf(command), terminal)),
       ),
@@ -167,9 +164,19 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       }),
     ['source <(errand completion bash)', 'errand completion fish > ~/.config/fish/completions/errand.fish'],
   );
-  for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput());
+  for (const command of program.commands) {
+    for (const option of whereOptions()) command.addOption(command.name() === 'serve' ? option : option.hideHelp());
+    command.exitOverride().configureOutput(program.configureOutput());
+  }
   return program;
 };
+
+/** Where the server is. */
+const whereOptions = (): Option[] => [
+  new Option('--url <url>', 'the server (ERRAND_URL); without one, the server on the data folder, or none at all'),
+  new Option('--profile <name>', 'a server from ~/.config/errand/config.json (ERRAND_PROFILE)'),
+  new Option('--data <folder>', 'the data folder of the embedded server (ERRAND_DATA; default ./.errand)'),
+];
 
 /** Help and version were asked for, so they are no fault. */
 export const isHelp = (error: unknown): boolean => error instanceof CommanderError && error.exitCode === 0;

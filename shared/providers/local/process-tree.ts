@@ -23,18 +23,23 @@ export const findTrees = (wanted: readonly Wanted[]): Map<string, number[]> => {
   const keyByLeader = new Map(
     wanted.flatMap(({ key, leader }) => (leader === undefined ? [] : [[leader, key] as const])),
   );
-  const keyByPid = new Map<number, string>(keyByLeader);
+  const keyByPid = new Map<number, string>();
   const parents = new Map<number, number>();
-  for (const pid of processIds()) {
-    if (pid === process.pid) continue;
+  for (const pid of processIds(wanted)) {
+    const marker = readMarker(pid);
+    if (marker !== undefined) {
+      if (found.has(marker)) keyByPid.set(pid, marker);
+      continue;
+    }
     const stat = readStat(pid);
     if (!stat || stat.isZombie) continue;
     parents.set(pid, stat.parent);
-    const key = readMarker(pid) ?? keyByLeader.get(stat.session) ?? keyByLeader.get(stat.group);
-    if (key !== undefined && found.has(key)) keyByPid.set(pid, key);
+    const key = keyByLeader.get(stat.session) ?? keyByLeader.get(stat.group);
+    if (key !== undefined) keyByPid.set(pid, key);
   }
+  for (const [pid, key] of keyByPid) found.get(key)?.push(pid);
   for (const pid of parents.keys()) {
-    const key = keyByPid.get(pid) ?? keyOfAncestor(pid, parents, keyByPid);
+    const key = keyByPid.has(pid) ? undefined : keyOfAncestor(pid, parents, keyByPid);
     if (key !== undefined) found.get(key)?.push(pid);
   }
   return found;
@@ -55,7 +60,19 @@ const keyOfAncestor = (
   return undefined;
 };
 
-const processIds = (): number[] => readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+/** Those that may belong to one of `wanted`: what a leader started came after it, and so has a higher id. */
+const processIds = (wanted: readonly Wanted[]): number[] => {
+  const leaders = wanted.map(({ leader }) => leader ?? 0);
+  const oldest = Math.min(...leaders);
+  // Ids begin again at the bottom once they are used up.
+  const wrapped = (lastProcessId() ?? 0) < Math.max(...leaders);
+  const ids: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (pid > 0 && pid !== process.pid && (wrapped || pid >= oldest)) ids.push(pid);
+  }
+  return ids;
+};
 
 interface Stat {
   readonly isZombie: boolean;

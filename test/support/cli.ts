@@ -1,0 +1,86 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { tempDirectory } from './temp-directory.ts';
+
+const ERRAND = fileURLToPath(new URL('../../clients/cli/errand.js', import.meta.url));
+
+export interface Cli {
+  readonly process: ChildProcess;
+  readonly stdout: () => Buffer;
+  readonly stderr: () => string;
+  /** Resolves once stdout or stderr has this text. */
+  readonly says: (text: string) => Promise<void>;
+  /** The exit code, or 128 + the signal's number; once all output was read. */
+  readonly exit: Promise<number | string>;
+}
+
+export interface CliOptions {
+  readonly dataDirectory: string;
+  readonly env?: Record<string, string>;
+  readonly stdin?: 'ignore' | 'pipe';
+  readonly cwd?: string;
+}
+
+/** Starts the real CLI. It is killed, if it still runs, when the test ends. */
+export const startCli = (
+  args: readonly string[],
+  { dataDirectory, env = {}, stdin = 'ignore', cwd }: CliOptions,
+): Cli => {
+  const { PATH = '' } = process.env;
+  const options: SpawnOptions = {
+    env: { PATH, HOME: dataDirectory, ERRAND_DATA: dataDirectory, ...env },
+    stdio: [stdin, 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+  };
+  const child = spawn(process.execPath, [ERRAND, ...args], options);
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  const waiting = new Set<() => void>();
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.on('data', (piece: Buffer) => {
+      pieces[name].push(piece);
+      for (const look of waiting) look();
+    });
+  }
+  const all = (name: 'stdout' | 'stderr') => Buffer.concat(pieces[name]);
+  return {
+    process: child,
+    stdout: () => all('stdout'),
+    stderr: () => all('stderr').toString(),
+    says: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          if (!all('stdout').includes(text) && !all('stderr').includes(text)) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        child.once('close', () => reject(new Error(`It ended without saying ${text}: ${all('stderr')}`)));
+        look();
+      }),
+    exit: once(child, 'close').then(([code, signal]) => code ?? signal),
+  };
+};
+
+/** Runs the real CLI to its end. */
+export const cli = async (args: readonly string[], options: CliOptions & { input?: Uint8Array | string }) => {
+  const started = startCli(args, { ...options, stdin: options.input === undefined ? 'ignore' : 'pipe' });
+  started.process.stdin?.on('error', () => {});
+  started.process.stdin?.end(options.input);
+  const exit = await started.exit;
+  return { exit, stdout: started.stdout().toString(), stderr: started.stderr(), bytes: started.stdout() };
+};
+
+export interface Server extends Cli {
+  readonly url: string;
+}
+
+/** Starts `errand serve` on a free port, and resolves once it serves. */
+export const startServer = async (dataDirectory = tempDirectory(), args: readonly string[] = []): Promise<Server> => {
+  const started = startCli(['serve', '--port', '0', ...args], { dataDirectory });
+  await started.says('Errand serves at');
+  const [url = ''] = /http:\/\/[^ ]+/.exec(started.stdout().toString()) ?? [];
+  return { ...started, url };
+};
