@@ -180,6 +180,7 @@ describe.skipIf(!linux)('killed with -9 while 1,000 commands are queued and runn
     await untilFinal(client, someId);
     first.process.kill('SIGKILL');
     await once(first.process, 'close');
+    const killedAt = new Date().toISOString();
 
     const again = makeClient({ url: (await startServer(dataDirectory)).url });
     const counts: Record<string, number> = {};
@@ -197,6 +198,8 @@ describe.skipIf(!linux)('killed with -9 while 1,000 commands are queued and runn
       if (n % 10 === 0) expect(command.status).toBe('succeeded');
       else expect([attempts, ['succeeded', 'lost']]).toEqual([1, expect.arrayContaining([command.status])]);
     }
+    // It was killed in the middle: some were running, and many had not started yet.
+    expect(commands.filter(({ startedAt }) => (startedAt ?? '') > killedAt).length).toBeGreaterThan(100);
     expect(counts['lost'] ?? 0).toBeLessThanOrEqual(64);
     expect(commands).toHaveLength(1_000);
     expect(processesWith(`MARK=${dataDirectory}`)).toEqual([]);
@@ -235,7 +238,9 @@ describe('a client that follows', () => {
     const { port } = new URL(first.url);
     const client = makeClient({ url: first.url });
     const retry = { maxAttempts: 2, on: ['lost' as const] };
-    const { id } = await client.submit(XX);
+    const { id } = await client.submit(
+      sh('echo "attempt $ERRAND_ATTEMPT"; case $ERRAND_ATTEMPT in *-2) ;; *) sleep 1000 ;; esac', { retry }),
+    );
     const events: string[] = [];
     let restarted: Promise<unknown> | undefined;
     for await (const event of client.follow(id)) {
