@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { systemRandom } from '../../local/system-clock.ts';
+import { advanceCommand } from '../../shared/app/advance-command.ts';
+import type { Deps, Target } from '../../shared/app/deps.ts';
+import { makeDeps } from '../../shared/app/make-deps.ts';
+import type { Actor } from '../../shared/domain/actor.ts';
+import { toTenantId } from '../../shared/domain/ids.ts';
+import { inProcessChanges } from '../../shared/events/changes.ts';
+import { filesObjects } from '../../shared/objects/files.ts';
+import { providers } from '../../shared/providers/registry.ts';
+import { inProcessQueue } from '../../shared/queue/in-process.ts';
+import type { Queue } from '../../shared/queue/queue.ts';
+import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
+import type { Store } from '../../shared/store/store.ts';
+import { type Log, silentLog } from '../../shared/telemetry/log.ts';
+import { type FakeClock, fakeClock } from './fake-clock.ts';
+import { tempDirectory } from './temp-directory.ts';
+
+export const owner: Actor = { id: 'owner', tenant: toTenantId('default') };
+
+export interface TestWorker extends Deps {
+  readonly clock: FakeClock;
+}
+
+interface WorkerOptions {
+  readonly clock?: FakeClock;
+  /** Shared by workers of one installation. */
+  readonly store?: Store;
+  readonly directory?: string;
+  readonly name?: string;
+  /** Whether wake-ups are acted on. @default true */
+  readonly work?: boolean;
+  /** Loses wake-ups, as a queue may. @default none */
+  readonly loses?: () => boolean;
+  readonly log?: Log;
+  readonly isOwnerAlive?: (worker: string) => boolean;
+}
+
+/** A worker on the real adapters and a clock that stands still. */
+export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorker> => {
+  const {
+    clock = fakeClock(),
+    store = sqliteStore({ file: ':memory:' }),
+    directory = tempDirectory(),
+    name = 'worker-1',
+  } = options;
+  const provider = await providers.local({
+    workDirectory: join(directory, 'work'),
+    isOwnerAlive: async (worker) => options.isOwnerAlive?.(worker) ?? true,
+    helpers: 1,
+    graceSeconds: 0.3,
+  });
+  const closing = new AbortController();
+  const inProcess = inProcessQueue({ clock });
+  const queue: Queue = {
+    send: async (wakeUp, how) => (options.loses?.() ? undefined : inProcess.send(wakeUp, how)),
+  };
+  const target: Target = { name: 'local', provider: 'local', features: provider.features, load: async () => provider };
+  const deps = makeDeps({
+    clock,
+    random: { ...systemRandom, fraction: () => 0.5 },
+    store,
+    objects: filesObjects({ directory: join(directory, 'objects') }),
+    queue,
+    changes: inProcessChanges(clock),
+    targets: [target],
+    worker: name,
+    lookEverySeconds: 1,
+    closing: closing.signal,
+    log: options.log ?? silentLog,
+  });
+  if (options.work ?? true) inProcess.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
+  onTestFinished(async () => {
+    closing.abort();
+    const drained = inProcess.close();
+    await provider.close();
+    await drained;
+  });
+  return { ...deps, clock };
+};
