@@ -1,48 +1,52 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 /** A lock on a file that dies with its holder, however the holder dies. */
 export interface ProcessLock {
   /** Leaves a note that others can read while the lock is held. Replaces an earlier one as a whole. */
   note(note: unknown): void;
+  /** Twice is the same as once. */
   release(): void;
 }
 
-/** Locks held by this process: the kernel does not tell a process of its own locks. */
-const held = new Set<string>();
+/** Keeps the locks of this process from the garbage collector, which would close them, and so release them. */
+const held = new Set<DatabaseSync>();
 
 /**
- * Takes the lock, or returns undefined when someone holds it.
- * Node has no flock(2), so the lock is SQLite's own: the kernel's, on a database file that holds nothing.
- * @throws Error when the file cannot be made
+ * Takes the lock, or returns undefined when someone holds it, this process included.
+ * Node has no flock(2), so the lock is SQLite's own: the kernel's, on a database that stays empty.
+ * Nothing else may open the file: the kernel drops a process's locks on a file once the process closes it anywhere (fcntl(2)).
+ * @throws Error in words for a person when the file cannot be made
  */
 export const tryLock = (file: string): ProcessLock | undefined => {
-  if (held.has(file)) return undefined;
-  const database = acquire(file);
-  if (!database) return undefined;
-  held.add(file);
-  return {
-    note(note) {
-      const draft = `${noteFile(file)}.${process.pid}`;
-      writeFileSync(draft, JSON.stringify(note), { mode: 0o600 });
-      renameSync(draft, noteFile(file));
-    },
-    release() {
-      if (!held.delete(file)) return;
-      rmSync(noteFile(file), { force: true });
-      // The file goes while the lock is still held: whoever makes it anew holds another file, not a shared one.
-      rmSync(file, { force: true });
+  for (;;) {
+    makeEmpty(file);
+    const before = identityOf(file);
+    // In memory, since a journal on disk would be left behind by a holder that is killed.
+    const database = lock(file, 'PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE', false);
+    if (database === 'missing') continue;
+    if (database === 'busy') {
+      // Perhaps by someone who only looks, and is done now.
+      if (isLocked(file)) return undefined;
+      continue;
+    }
+    // Released, and so removed, while this process was opening it: then it is not the file that others see.
+    if (before === undefined || before !== identityOf(file)) {
       database.close();
-    },
-  };
+      continue;
+    }
+    held.add(database);
+    // Of a holder that was killed.
+    rmSync(noteFile(file), { force: true });
+    return toLock(file, database);
+  }
 };
 
-/** Whether someone, this process included, holds the lock. */
+/** Whether someone, this process included, holds the lock. Leaves no trace. */
 export const isLocked = (file: string): boolean => {
-  if (held.has(file)) return true;
-  if (!existsSync(file)) return false;
-  const database = acquire(file);
-  if (!database) return true;
+  // Shared, so that those who look do not take each other for a holder.
+  const database = lock(file, 'BEGIN; SELECT count(*) FROM sqlite_schema', true);
+  if (typeof database === 'string') return database === 'busy';
   database.close();
   return false;
 };
@@ -56,20 +60,54 @@ export const readNote = (file: string): unknown => {
   }
 };
 
+const toLock = (file: string, database: DatabaseSync): ProcessLock => ({
+  note(note) {
+    const draft = `${noteFile(file)}.${process.pid}`;
+    writeFileSync(draft, JSON.stringify(note), { mode: 0o600 });
+    renameSync(draft, noteFile(file));
+  },
+  release() {
+    if (!held.delete(database)) return;
+    rmSync(noteFile(file), { force: true });
+    // While the lock is still held, so that only its holder ever removes it.
+    rmSync(file, { force: true });
+    database.close();
+  },
+});
+
 const noteFile = (file: string): string => `${file}.json`;
 
-/** SQLITE_BUSY: someone else holds it. */
-const BUSY = 5;
-
-const acquire = (file: string): DatabaseSync | undefined => {
-  const database = new DatabaseSync(file, { timeout: 0 });
+const makeEmpty = (file: string): void => {
   try {
-    // In memory, the rollback journal is no second file to be left behind.
-    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw new Error(`The lock file ${file} cannot be made: ${(cause as Error).message}`, { cause });
+  }
+};
+
+/** Tells a file from a later one at the same path, even one that was given the same inode. */
+const identityOf = (file: string): string | undefined => {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats && `${stats.dev}/${stats.ino}/${stats.birthtimeNs}`;
+};
+
+/** SQLite's result codes (https://www.sqlite.org/rescode.html). */
+const BUSY = 5;
+const CANNOT_OPEN = 14;
+
+/** A connection that holds the lock which `sql` takes. It does not wait for one. */
+const lock = (file: string, sql: string, readOnly: boolean): DatabaseSync | 'busy' | 'missing' => {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(file, { timeout: 0, readOnly });
+    database.exec(sql);
     return database;
-  } catch (error) {
-    database.close();
-    if ((error as { errcode?: number }).errcode === BUSY) return undefined;
-    throw error;
+  } catch (cause) {
+    database?.close();
+    const { errcode } = cause as { errcode?: number };
+    if (errcode === BUSY) return 'busy';
+    if (errcode === CANNOT_OPEN && identityOf(file) === undefined) return 'missing';
+    throw new Error(`The lock file ${file} cannot be used: ${(cause as Error).message}`, { cause });
   }
 };

@@ -1,29 +1,42 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Clock, Random } from '../shared/domain/clock.ts';
 
-/** The longest wait that a timer can be given (2^31 − 1 ms); a longer one would fire at once. */
+/** The longest wait that one timer can be given (2^31 − 1 ms); a longer one would fire at once. */
 const LONGEST_TIMER_MS = 2_147_483_647;
 
-/** The machine's clock. Whoever sleeps keeps the process alive, so every long sleep has a signal that ends it. */
+/**
+ * The machine's clock. Whoever sleeps keeps the process alive: a sleep is part of work that someone waits for, such as
+ * the delay before a retry, and a process that ended meanwhile would leave that work undone without a word. So what
+ * should not outlast its owner is given a signal, and the owner's close aborts it. A server lives by its socket.
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: (milliseconds, signal) =>
-    new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const wake = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, Math.min(milliseconds, LONGEST_TIMER_MS));
-      signal?.addEventListener('abort', wake, { once: true });
-    }),
+  async sleep(milliseconds, signal) {
+    let left = milliseconds;
+    do {
+      await sleepOnce(Math.min(left, LONGEST_TIMER_MS), signal);
+      left -= LONGEST_TIMER_MS;
+    } while (left > 0 && !signal?.aborted);
+  },
 };
 
-const FRACTION_STEPS = 2 ** 47;
+/** Not node:timers/promises, which makes an error with its stack of each sleep that is cut short: 20 µs for 8 µs. */
+const sleepOnce = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const wake = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    signal?.addEventListener('abort', wake, { once: true });
+  });
 
 /** The machine's randomness (node:crypto). */
 export const systemRandom: Random = {
-  fraction: () => randomInt(FRACTION_STEPS) / FRACTION_STEPS,
+  // As many bits as a number can hold, in two parts, since randomInt makes 48 at most; it is 20 times as fast as
+  // randomBytes, and an id takes 16 fractions.
+  fraction: () => (randomInt(2 ** 26) * 2 ** 27 + randomInt(2 ** 27)) / 2 ** 53,
   hex: (length) => randomBytes(length).toString('hex'),
 };

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import * as z from 'zod';
 import { type Client, makeClient } from '../sdk/client.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -21,17 +20,13 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-const Config = z.strictObject({
-  profiles: z.record(z.string(), z.strictObject({ url: z.url(), apiKey: z.string().optional() })),
-});
-
 /**
  * Finds the server: --url or ERRAND_URL, else the profile, else the server that runs on the data folder, else one
  * inside this process.
  * @throws Error in words for a person
  */
 export const connect = async (options: ConnectOptions, { env }: Pick<Terminal, 'env'>): Promise<Connection> => {
-  const remote = findRemote(options, env);
+  const remote = await findRemote(options, env);
   if (remote) return { client: makeClient(remote), embedded: false, close: async () => {} };
   const { openEmbedded } = await import('./embedded.ts');
   const embedded = await openEmbedded({ dataDirectory: dataDirectoryOf(options, env), work: options.work ?? true });
@@ -41,12 +36,15 @@ export const connect = async (options: ConnectOptions, { env }: Pick<Terminal, '
 export const dataDirectoryOf = ({ data }: ConnectOptions, env: NodeJS.ProcessEnv): string =>
   data ?? env['ERRAND_DATA'] ?? '.errand';
 
-const findRemote = (
-  options: ConnectOptions,
-  env: NodeJS.ProcessEnv,
-): { url: string; apiKey?: string | undefined } | undefined => {
+interface Remote {
+  readonly url: string;
+  readonly apiKey?: string | undefined;
+}
+
+const findRemote = async (options: ConnectOptions, env: NodeJS.ProcessEnv): Promise<Remote | undefined> => {
   const url = options.url ?? env['ERRAND_URL'];
-  const apiKey = env['ERRAND_API_KEY'];
+  // A key that was read from a file often ends in a line break.
+  const apiKey = env['ERRAND_API_KEY']?.trim() || undefined;
   if (url !== undefined) {
     if (!URL.canParse(url)) throw new Error(`${url} is no URL. Give one such as http://127.0.0.1:7070.`);
     return { url, apiKey };
@@ -54,18 +52,22 @@ const findRemote = (
   const name = options.profile ?? env['ERRAND_PROFILE'];
   if (name === undefined) return undefined;
   const file = env['ERRAND_CONFIG'] ?? join(homedir(), '.config', 'errand', 'config.json');
-  const profile = readProfiles(file)[name];
+  const profile = (await readProfiles(file))[name];
   if (!profile) throw new Error(`There is no profile ${name} in ${file}. Add it there, or give --url.`);
   return { url: profile.url, apiKey: apiKey ?? profile.apiKey };
 };
 
-const readProfiles = (file: string): z.infer<typeof Config>['profiles'] => {
+const readProfiles = async (file: string): Promise<Record<string, Remote>> => {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
     throw new Error(`The profiles in ${file} cannot be read: ${(cause as Error).message}.`, { cause });
   }
+  // Loaded here: most calls have no profile, and need not wait for it.
+  const z = await import('zod');
+  const Profile = z.strictObject({ url: z.url(), apiKey: z.string().optional() });
+  const Config = z.strictObject({ profiles: z.record(z.string(), Profile) });
   try {
     return Config.parse(JSON.parse(text)).profiles;
   } catch (cause) {

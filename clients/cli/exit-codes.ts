@@ -22,13 +22,13 @@ export const explainEnd = (
     case 'timed_out':
       return `${id} was stopped after its time-out of ${timeoutSeconds} s. Give it more with --timeout.`;
     case 'expired':
-      return `${id} never started: ${result?.detail ?? 'it waited too long'} Give it more time with --queue-ttl.`;
+      return `${id} never started: ${result?.detail ?? 'it waited too long.'} Give it more time with --queue-ttl.`;
     case 'lost':
       return `${id} is lost: ${result?.detail ?? 'nobody knows how it ended.'} Run it again with \`errand replay ${id}\`, if that does no harm.`;
     case 'canceled':
       return `${id} was canceled; nothing of it is left.`;
     default:
-      if (result?.reason === 'out-of-memory') return `${id} had too little memory..`;
+      if (result?.reason === 'out-of-memory') return `${id} ran out of memory. Give it more, or less to do.`;
       if (result?.signal) return `${id} was ended by ${result.signal}.`;
       return result?.detail;
   }

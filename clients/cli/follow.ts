@@ -1,6 +1,7 @@
 import type { CommandView } from '../../shared/contract/schemas.ts';
-import type { Client, FollowOptions } from '../sdk/client.ts';
+import type { Client } from '../sdk/client.ts';
 import type { CommandEvent } from '../sdk/events.ts';
+import type { FollowOptions } from '../sdk/follow.ts';
 import { isBrokenPipe, progressLine, type Terminal, write } from './terminal.ts';
 
 export interface ShowOptions extends FollowOptions {

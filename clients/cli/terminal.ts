@@ -23,8 +23,11 @@ type Style = Parameters<typeof styleText>[0];
 
 /** Colours a text if its stream takes colours (https://no-color.org, FORCE_COLOR, TERM=dumb, a TTY). */
 export const paint = ({ env }: Terminal, stream: NodeJS.WriteStream, style: Style, text: string): string => {
-  const forced = env['FORCE_COLOR'] !== undefined && env['FORCE_COLOR'] !== '0';
-  const wanted = forced || (stream.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb');
+  const forced = env['FORCE_COLOR'];
+  const wanted =
+    forced === undefined
+      ? stream.isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb'
+      : !['0', 'false'].includes(forced);
   return wanted ? styleText(style, text, { validateStream: false }) : text;
 };
 
@@ -37,9 +40,13 @@ const escapeCharacter = (character: string): string =>
   ({ '\n': '\\n', '\t': '\\t', '\r': '\\r' })[character] ??
   `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
+/** What takes the progress line away that stands on a stream now. */
+const eraseByStream = new WeakMap<NodeJS.WriteStream, () => void>();
+
 /** One line on stderr for a person: what happened, and what to do. */
-export const say = (terminal: Terminal, message: string): void => {
-  terminal.stderr.write(`errand: ${plain(message)}\n`);
+export const say = ({ stderr }: Pick<Terminal, 'stderr'>, message: string): void => {
+  eraseByStream.get(stderr)?.();
+  stderr.write(`errand: ${plain(message)}\n`);
 };
 
 const DRAW_EVERY_MS = 200;
@@ -47,7 +54,7 @@ const DRAW_EVERY_MS = 200;
 const FIRST_DRAW_MS = 300;
 
 /** A line on a TTY's stderr that says what is waited for, and is gone without a trace. */
-export const progressLine = ({ stderr, env }: Terminal) => {
+export const progressLine = ({ stderr, env }: Pick<Terminal, 'stderr' | 'env'>) => {
   let text = '';
   let since = 0;
   let drawn = false;
@@ -57,6 +64,11 @@ export const progressLine = ({ stderr, env }: Terminal) => {
     drawn = true;
     timer = setTimeout(draw, DRAW_EVERY_MS);
   };
+  const erase = (): void => {
+    if (drawn) stderr.write('\r\u001b[K');
+    drawn = false;
+  };
+  eraseByStream.set(stderr, erase);
   return {
     show(next: string): void {
       if (!stderr.isTTY || env['TERM'] === 'dumb' || text === next) return;
@@ -68,8 +80,7 @@ export const progressLine = ({ stderr, env }: Terminal) => {
       clearTimeout(timer);
       timer = undefined;
       text = '';
-      if (drawn) stderr.write('\r\u001b[K');
-      drawn = false;
+      erase();
     },
   };
 };

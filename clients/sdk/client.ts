@@ -3,32 +3,44 @@ import type {
   CommandList,
   CommandSummary,
   CommandView,
-  ProblemView,
   ReplayCommand,
   SignalCommand,
   StdinAccepted,
   SubmitCommand,
   TargetList,
 } from '../../shared/contract/schemas.ts';
-import { ApiError, ConnectionError } from './errors.ts';
-import { type CommandEvent, readEvents } from './events.ts';
+import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
+import { type Call, makeTransport, PATIENT_TRIES, readJson, type Sleep } from './transport.ts';
 
 export interface ClientOptions {
   /** Such as `http://127.0.0.1:7070`. */
   readonly url: string;
+  /** Sent as a bearer token. */
   readonly apiKey?: string | undefined;
   /** @default globalThis.fetch */
   readonly fetch?: typeof globalThis.fetch;
   /** Waits between tries. @default setTimeout */
-  readonly sleep?: (milliseconds: number) => Promise<void>;
+  readonly sleep?: Sleep;
+  /** Spreads the tries of many clients. @default Math.random */
+  readonly random?: () => number;
+  /** A live stream on which nothing comes for so long is dead: the server sends something every 15 s. @default 45000 */
+  readonly silenceMs?: number;
 }
 
 export type Submission = z.input<typeof SubmitCommand>;
 export type Replay = z.input<typeof ReplayCommand>;
 
-export interface SubmitOptions {
+export interface AbortOptions {
+  /** Ends our waiting, not the command; the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WaitOptions extends AbortOptions {
   /** Waits so long for the end, at most 60 s; the command may come back unfinished. */
   readonly waitSeconds?: number;
+}
+
+export interface SubmitOptions extends WaitOptions {
   /** @default one made for this call, so that a repeated request submits once */
   readonly idempotencyKey?: string;
 }
@@ -38,16 +50,8 @@ export interface ListOptions {
   /** `key:value` */
   readonly label?: string | undefined;
   readonly target?: string | undefined;
-}
-
-export interface FollowOptions {
-  readonly stream?: 'stdout' | 'stderr' | undefined;
-  /** Begin with this attempt. @default the first that ran */
-  readonly attempt?: number | undefined;
-  /** Begin at this byte. @default 0 */
-  readonly from?: number | undefined;
-  /** Ends the following, without a fault. */
-  readonly signal?: AbortSignal | undefined;
+  /** At most so many. @default all */
+  readonly limit?: number | undefined;
 }
 
 /** What is stored of an output now. */
@@ -61,173 +65,131 @@ export interface Snapshot {
   readonly body: ReadableStream<Uint8Array>;
 }
 
-/** The API, one method for each thing to do. All throw ApiError and ConnectionError. */
+/**
+ * The API, one method for each thing to do. All throw ApiError, when the server says no, and ConnectionError, when it
+ * cannot be reached; both are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
+ * but `signal` is safe to repeat.
+ */
 export interface Client {
   readonly url: string;
+  /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
-  replay(id: string, changes: Replay, options?: SubmitOptions): Promise<CommandView>;
-  get(id: string, options?: { readonly waitSeconds?: number }): Promise<CommandView>;
+  /** Submits, and waits for the end however long it takes. A command that fails is a result, not an error. */
+  run(submission: Submission, options?: Omit<SubmitOptions, 'waitSeconds'>): Promise<CommandView>;
+  /** Submits the same again as a new command, with changes. */
+  replay(id: string, changes?: Replay, options?: SubmitOptions): Promise<CommandView>;
+  get(id: string, options?: WaitOptions): Promise<CommandView>;
   /** All commands that match, newest first, page after page. */
   list(options?: ListOptions): AsyncGenerator<CommandSummary>;
-  /** What happens, from the beginning to the end event, through broken connections: every byte once, in order. */
-  follow(id: string, options?: FollowOptions): AsyncGenerator<CommandEvent>;
+  /**
+   * What happens, from the beginning to the end event, through broken connections: every byte once, in order.
+   * Gives up with a ConnectionError when the server is away for about half a minute; the command goes on.
+   */
+  follow(id: string, options?: FollowOptions): AsyncGenerator<FollowedEvent>;
   /** The exact bytes that are stored now, of one stream or of both in the order in which they came. */
-  readOutput(id: string, options?: Omit<FollowOptions, 'signal'>): Promise<Snapshot>;
+  readOutput(id: string, options?: Pick<FollowOptions, 'stream' | 'attempt' | 'from'>): Promise<Snapshot>;
+  /** Ends a command with all that it started. Twice is the same as once. @throws ApiError 'already-final' */
   cancel(id: string): Promise<CommandView>;
+  /** Sends one signal. Not retried, since a repetition would send another. */
   signal(id: string, signal: SignalCommand['signal']): Promise<CommandView>;
-  /** Sends a part of open stdin; `from` is its offset, so that a repeated part is taken once. */
-  writeStdin(id: string, bytes: Uint8Array, from: number): Promise<StdinAccepted>;
-  endStdin(id: string): Promise<StdinAccepted>;
+  /** Sends a part of open stdin, at most 1 MiB; `from` is its offset, so that a repeated part is taken once. */
+  writeStdin(id: string, bytes: Uint8Array, from: number, options?: AbortOptions): Promise<StdinAccepted>;
+  endStdin(id: string, options?: AbortOptions): Promise<StdinAccepted>;
+  /** Targets, what they can do, and whether they are healthy. */
   targets(): Promise<TargetList>;
 }
 
-interface Call {
-  readonly query?: Readonly<Record<string, string | number | undefined>>;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly json?: unknown;
-  readonly bytes?: Uint8Array;
-  readonly signal?: AbortSignal | undefined;
-  readonly commandId?: string;
-}
+const MOST_ITEMS = 100;
+const LONGEST_WAIT_SECONDS = 60;
 
-const MOST_TRIES = 6;
-const FIRST_WAIT_MS = 100;
-
+/** @throws TypeError when the API key could not stand in a header */
 export const makeClient = (options: ClientOptions): Client => {
-  const { apiKey, fetch = globalThis.fetch } = options;
+  const { apiKey, fetch = globalThis.fetch, sleep = timerSleep, random = Math.random, silenceMs = 45_000 } = options;
   const url = options.url.replace(/\/+$/, '');
-  const sleep = options.sleep ?? ((milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)));
-
-  const fetchOnce = (method: string, path: string, call: Call): Promise<Response> => {
-    const query = Object.entries(call.query ?? {}).filter(([, value]) => value !== undefined);
-    const search =
-      query.length > 0
-        ? `?${new URLSearchParams(query.map(([name, value]): [string, string] => [name, String(value)]))}`
-        : '';
-    return fetch(`${url}${path}${search}`, {
-      method,
-      headers: {
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-        ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(call.bytes === undefined ? {} : { 'content-type': 'application/octet-stream' }),
-        ...call.headers,
-      },
-      ...(call.json === undefined ? {} : { body: JSON.stringify(call.json) }),
-      ...(call.bytes === undefined ? {} : { body: call.bytes as Uint8Array<ArrayBuffer> }),
-      ...(call.signal ? { signal: call.signal } : {}),
-    });
-  };
-
-  /** Every call here is safe to repeat: it reads, or it carries a key or an offset, or twice is the same as once. */
-  const request = async <T>(
-    method: string,
-    path: string,
-    call: Call,
-    read: (response: Response) => Promise<T>,
-  ): Promise<T> => {
-    for (let tries = 1; ; tries++) {
-      const waitMs = FIRST_WAIT_MS * 2 ** (tries - 1);
-      try {
-        const response = await fetchOnce(method, path, call);
-        if (response.ok) return await read(response);
-        const error = await toApiError(response);
-        if ((error.status !== 429 && error.status !== 503) || tries === MOST_TRIES) throw error;
-        await sleep(Math.max(waitMs, Number(response.headers.get('retry-after') ?? 0) * 1_000));
-      } catch (error) {
-        if (error instanceof ApiError || call.signal?.aborted) throw error;
-        if (tries === MOST_TRIES) throw new ConnectionError(url, call.commandId, { cause: error });
-        await sleep(waitMs);
-      }
-    }
-  };
+  // fetch would quote it in its error.
+  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey))
+    throw new TypeError('The API key must be printable ASCII without spaces.');
+  const transport = makeTransport({ url, apiKey, fetch, sleep, random });
 
   const json = <T>(method: string, path: string, call: Call = {}): Promise<T> =>
-    request(method, path, call, (response) => response.json() as Promise<T>);
+    transport.request(method, path, call, (response) => readJson<T>(response));
+  const toCommand = (id: string, more = ''): string => `/v1/commands/${encodeURIComponent(id)}${more}`;
 
-  const submitHeaders = ({ waitSeconds, idempotencyKey = crypto.randomUUID() }: SubmitOptions) => ({
-    'idempotency-key': idempotencyKey,
-    ...(waitSeconds === undefined ? {} : { prefer: `wait=${waitSeconds}` }),
-  });
-
-  const pathOf = (id: string, more = ''): string => `/v1/commands/${encodeURIComponent(id)}${more}`;
+  const submit = (path: string, body: Submission | Replay, { idempotencyKey, ...wait }: SubmitOptions) =>
+    json<CommandView>('POST', path, {
+      json: body,
+      headers: { 'idempotency-key': idempotencyKey ?? makeKey(), ...toPrefer(wait) },
+      signal: wait.signal,
+    });
+  const get = (id: string, wait: WaitOptions = {}) =>
+    json<CommandView>('GET', toCommand(id), { headers: toPrefer(wait), signal: wait.signal });
 
   return {
     url,
-    submit: (submission, submitOptions = {}) =>
-      json('POST', '/v1/commands', { json: submission, headers: submitHeaders(submitOptions) }),
-    replay: (id, changes, submitOptions = {}) =>
-      json('POST', pathOf(id, '/replay'), { json: changes, headers: submitHeaders(submitOptions) }),
-    get: (id, { waitSeconds } = {}) =>
-      json('GET', pathOf(id), waitSeconds === undefined ? {} : { headers: { prefer: `wait=${waitSeconds}` } }),
+    submit: (submission, submitOptions = {}) => submit('/v1/commands', submission, submitOptions),
+    async run(submission, runOptions = {}) {
+      const waitSeconds = LONGEST_WAIT_SECONDS;
+      let command = await submit('/v1/commands', submission, { ...runOptions, waitSeconds });
+      while (command.endedAt === null) command = await get(command.id, { waitSeconds, signal: runOptions.signal });
+      return command;
+    },
+    replay: (id, changes = {}, submitOptions = {}) => submit(toCommand(id, '/replay'), changes, submitOptions),
+    get,
 
-    async *list({ status, label, target } = {}) {
-      for (let cursor: string | undefined; ; ) {
-        const page: CommandList = await json('GET', '/v1/commands', {
-          query: { status, label, target, cursor, limit: 100 },
-        });
+    async *list({ status, label, target, limit = Number.POSITIVE_INFINITY } = {}) {
+      let left = limit;
+      for (let cursor: string | undefined; left > 0; ) {
+        const query = { status, label, target, cursor, limit: Math.min(left, MOST_ITEMS) };
+        const page: CommandList = await json('GET', '/v1/commands', { query });
         yield* page.items;
+        left -= page.items.length;
         cursor = page.nextCursor;
         if (cursor === undefined) return;
       }
     },
 
-    async *follow(id, { stream, attempt, from, signal } = {}) {
-      let lastId: string | undefined;
-      for (let failures = 0; failures < MOST_TRIES; failures++) {
-        if (failures > 0) await sleep(FIRST_WAIT_MS * 2 ** (failures - 1));
-        try {
-          const call: Call = {
-            query: lastId === undefined ? { stream, attempt, from } : { stream },
-            headers: { accept: 'text/event-stream', ...(lastId === undefined ? {} : { 'last-event-id': lastId }) },
-            signal,
-            commandId: id,
-          };
-          const body = await request('GET', pathOf(id, '/output'), call, async (response) => response.body);
-          if (!body) continue;
-          for await (const { id: eventId, event } of readEvents(body)) {
-            failures = 0;
-            lastId = eventId;
-            yield event;
-            if (event.type === 'end') return;
-          }
-        } catch (error) {
-          if (signal?.aborted) return;
-          if (error instanceof ApiError || error instanceof ConnectionError) throw error;
-        }
-      }
-      throw new ConnectionError(url, id);
-    },
+    follow: (id, followOptions = {}) =>
+      followEvents(transport, id, toCommand(id, '/output'), { ...followOptions, silenceMs }),
 
     readOutput: (id, { stream, attempt, from } = {}) =>
-      request('GET', pathOf(id, '/output'), { query: { stream, attempt, from } }, async ({ headers, body }) => ({
-        attempt: Number(headers.get('errand-attempt')),
-        size: Number(headers.get('content-length')),
-        complete: headers.get('errand-output-complete') === 'true',
-        body: body ?? new ReadableStream({ start: (controller) => controller.close() }),
-      })),
+      transport.request(
+        'GET',
+        toCommand(id, '/output'),
+        { query: { stream, attempt, from } },
+        async ({ headers, body }) => ({
+          attempt: Number(headers.get('errand-attempt')),
+          size: Number(headers.get('content-length')),
+          complete: headers.get('errand-output-complete') === 'true',
+          body: body ?? new Blob([]).stream(),
+        }),
+      ),
 
-    cancel: (id) => json('POST', pathOf(id, '/cancel')),
-    signal: (id, signal) => json('POST', pathOf(id, '/signal'), { json: { signal } }),
-    writeStdin: (id, bytes, from) => json('PUT', pathOf(id, '/stdin'), { bytes, query: { from }, commandId: id }),
-    endStdin: (id) => json('DELETE', pathOf(id, '/stdin'), { commandId: id }),
+    cancel: (id) => json('POST', toCommand(id, '/cancel')),
+    // The one call that must not be repeated: a signal that came may be counted.
+    signal: (id, signal) => json('POST', toCommand(id, '/signal'), { json: { signal }, tries: 1 }),
+    writeStdin: (id, bytes, from, { signal } = {}) =>
+      json('PUT', toCommand(id, '/stdin'), { bytes, query: { from }, commandId: id, tries: PATIENT_TRIES, signal }),
+    endStdin: (id, { signal } = {}) =>
+      json('DELETE', toCommand(id, '/stdin'), { commandId: id, tries: PATIENT_TRIES, signal }),
     targets: () => json('GET', '/v1/providers'),
   };
 };
 
-/** What answers with something else than a problem is a proxy, or no Errand at all. */
-const toApiError = async (response: Response): Promise<ApiError> => {
-  const text = await response.text();
-  try {
-    if (response.headers.get('content-type')?.includes('json')) return new ApiError(JSON.parse(text) as ProblemView);
-  } catch {
-    // As below.
-  }
-  const { status, statusText, url } = response;
-  return new ApiError({
-    type: 'about:blank',
-    title: statusText,
-    status,
-    detail: `${url} answered ${status} ${statusText}, which is not Errand's way of saying no.`,
-    code: 'unexpected-answer',
+const toPrefer = ({ waitSeconds }: WaitOptions): Record<string, string> =>
+  waitSeconds === undefined ? {} : { prefer: `wait=${waitSeconds}` };
+
+/** Not randomUUID(): browsers have that on secure pages only. */
+const makeKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+const timerSleep: Sleep = (milliseconds, signal) =>
+  new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    signal?.addEventListener('abort', wake, { once: true });
+    if (signal?.aborted) wake();
   });
-};

@@ -9,12 +9,16 @@ export class ErrandError extends Error {
 export class ApiError extends ErrandError {
   override readonly name = 'ApiError';
   readonly problem: ProblemView;
+  /** When the server said that a repetition may succeed; undefined when it did not say. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(problem: ProblemView, options?: ErrorOptions) {
+  constructor(problem: ProblemView, options: ErrorOptions & { retryAfterSeconds?: number | undefined } = {}) {
     super(problem.detail ?? problem.title, options);
     this.problem = problem;
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 
+  /** Stable: what to branch on. */
   get code(): string {
     return this.problem.code;
   }
@@ -28,6 +32,7 @@ export class ApiError extends ErrandError {
 export class ConnectionError extends ErrandError {
   override readonly name = 'ConnectionError';
   readonly url: string;
+  /** The command that was lost sight of: follow it again by this id. */
   readonly commandId: string | undefined;
 
   constructor(url: string, commandId: string | undefined, options?: ErrorOptions) {

@@ -8,9 +8,11 @@ export type CommandEvent =
   | {
       readonly type: 'stdout' | 'stderr';
       readonly attempt: number;
+      /** Where `bytes` lie in this stream of this attempt. */
       readonly offset: number;
       readonly bytes: Uint8Array;
     }
+  /** Nothing happened for a while. */
   | { readonly type: 'heartbeat' }
   /** The last one. */
   | { readonly type: 'end'; readonly command: CommandView };
@@ -21,26 +23,49 @@ export interface IdentifiedEvent {
   readonly event: CommandEvent;
 }
 
-/** Reads server-sent events; ends, without a fault, where the body ends. */
-export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<IdentifiedEvent> {
+/**
+ * Reads server-sent events; ends, without a fault, where the body ends.
+ * @throws Error when nothing at all comes for `silenceMs`: the connection is dead, though nobody said so
+ */
+export async function* readEvents(
+  body: ReadableStream<Uint8Array>,
+  { silenceMs = Number.POSITIVE_INFINITY, lastEventId = '' } = {},
+): AsyncGenerator<IdentifiedEvent> {
   const messages: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (message) => messages.push(message) });
   const decoder = new TextDecoder();
   const reader = body.getReader();
+  let id = lastEventId;
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await unlessSilent(reader.read(), silenceMs);
       if (done) return;
       parser.feed(decoder.decode(value, { stream: true }));
       for (const message of messages.splice(0)) {
+        // An event without an id has the id of the one before (HTML, section 9.2.6).
+        id = message.id ?? id;
         const event = toEvent(message);
-        if (event) yield { id: message.id ?? '', event };
+        if (event) yield { id, event };
       }
     }
   } finally {
     await reader.cancel().catch(() => {});
   }
 }
+
+/** Only while we wait: a consumer may take its time between reads. */
+const unlessSilent = async <T>(reading: Promise<T>, silenceMs: number): Promise<T> => {
+  if (silenceMs === Number.POSITIVE_INFINITY) return reading;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Nothing came for ${silenceMs} ms`)), silenceMs);
+  });
+  try {
+    return await Promise.race([reading, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
 
 /** Undefined for an event that a newer server sends and this client does not know. */
 const toEvent = ({ event, data }: EventSourceMessage): CommandEvent | undefined => {

@@ -1,41 +1,94 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { AppError } from '../domain/errors.ts';
 import type { Objects } from './objects.ts';
 
-const SAFE_KEY = /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\/?$/;
+/** A file name of at most 255 bytes, the most that file systems take; none begins with a dot, so `..` is not among them. */
+const SAFE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/;
+/** No key leads here. */
+const DRAFTS = '.drafts';
+/** Longer than any put takes. */
+const STALE_DRAFT_MS = 3_600_000;
+const MOST_REMEMBERED = 256;
+const MOST_TRIES = 3;
 
-/** Objects as files below a folder. Each is written aside, synced, and moved into place, so none is ever half there. */
+/**
+ * Objects as files below a folder. Each is written aside, synced, and moved into place, so none is ever half there.
+ * A key must not be the folder of another (`a` and `a/b`).
+ */
 export const filesObjects = ({ directory }: { readonly directory: string }): Objects => {
-  const pathOf = (key: string): string => {
-    if (!SAFE_KEY.test(key)) throw new TypeError(`Not an object key: ${JSON.stringify(key)}`);
-    return join(directory, key);
-  };
+  const root = resolve(directory);
+  /** Folders that are there, their names synced: the last few, since puts into one folder follow upon each other. */
+  const folders = new Map<string, Promise<void>>();
   let drafts = 0;
+  let tidied = false;
+
+  const pathOf = (key: string): string => {
+    if (!key.split('/').every((name) => SAFE_NAME.test(name))) {
+      throw new TypeError(`Not an object key: ${JSON.stringify(key)}`);
+    }
+    return join(root, key);
+  };
+
+  const ensureFolder = (folder: string): Promise<void> => {
+    if (folders.size >= MOST_REMEMBERED) folders.clear();
+    const known = folders.get(folder) ?? makeFolder(root, folder);
+    folders.set(folder, known);
+    return known;
+  };
+
+  const writeDraft = async (bytes: Uint8Array): Promise<string> => {
+    const folder = join(root, DRAFTS);
+    await ensureFolder(folder);
+    const { path, file } = await openNew(() => join(folder, `${process.pid}-${++drafts}`));
+    try {
+      await using _open = file;
+      await file.writeFile(bytes);
+      await file.datasync();
+      if (!tidied) await removeStale(folder, (await file.stat()).mtimeMs - STALE_DRAFT_MS);
+      tidied = true;
+      return path;
+    } catch (error) {
+      await rm(path, { force: true }).catch(() => {});
+      throw error;
+    }
+  };
+
+  const moveIntoPlace = async (draft: string, path: string): Promise<void> => {
+    const folder = dirname(path);
+    for (let tries = 1; ; tries++) {
+      try {
+        await ensureFolder(folder);
+        await rename(draft, path);
+        return await syncFolder(folder);
+      } catch (error) {
+        // A removal found the folder empty, and took it, after it was last seen.
+        folders.delete(folder);
+        if (codeOf(error) === 'ENOENT' && tries < MOST_TRIES) continue;
+        await rm(draft, { force: true }).catch(() => {});
+        throw error;
+      }
+    }
+  };
 
   return {
     async put(key, bytes) {
       const path = pathOf(key);
-      // Of this process and time alone: two that write one key at once must not share a draft.
-      const draft = `${path}.${process.pid}-${++drafts}.draft`;
       try {
-        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-        await writeSynced(draft, bytes);
-        await rename(draft, path);
-        await syncFolder(dirname(path));
+        await moveIntoPlace(await writeDraft(bytes), path);
       } catch (error) {
-        await rm(draft, { force: true }).catch(() => {});
+        // After a failure nothing is taken for granted.
+        folders.clear();
         throw unavailable(key, 'written', error);
       }
     },
 
     async get(key, range) {
+      const path = pathOf(key);
+      if (range && !isRange(range)) throw new TypeError(`Not a range: ${JSON.stringify(range)}`);
       try {
-        if (!range) return await readFile(pathOf(key));
-        await using file = await open(pathOf(key), 'r');
-        const buffer = Buffer.allocUnsafe(range.length);
-        const { bytesRead } = await file.read(buffer, 0, range.length, range.offset);
-        return buffer.subarray(0, bytesRead);
+        await using file = await open(path, 'r');
+        return await read(file, range ?? { offset: 0, length: Number.POSITIVE_INFINITY });
       } catch (error) {
         throw unavailable(key, 'read', error);
       }
@@ -43,28 +96,101 @@ export const filesObjects = ({ directory }: { readonly directory: string }): Obj
 
     async removeAll(prefix) {
       if (!prefix.endsWith('/')) throw new TypeError(`Not a prefix of whole names: ${JSON.stringify(prefix)}`);
-      await rm(pathOf(prefix), { recursive: true, force: true }).catch((error: unknown) => {
+      const path = pathOf(prefix.slice(0, -1));
+      try {
+        for (const folder of folders.keys()) if (`${folder}/`.startsWith(`${path}/`)) folders.delete(folder);
+        await rm(path, { recursive: true, force: true, maxRetries: MOST_TRIES });
+        await removeEmpty(root, dirname(path));
+      } catch (error) {
         throw unavailable(prefix, 'removed', error);
-      });
+      }
     },
   };
 };
 
-const writeSynced = async (path: string, bytes: Uint8Array): Promise<void> => {
-  await using file = await open(path, 'w', 0o600);
-  await file.writeFile(bytes);
-  await file.datasync();
+/** Makes a folder and those above it, down from `root`, and syncs their names. */
+const makeFolder = async (root: string, folder: string): Promise<void> => {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // All of them, whoever made them: another process may have been killed before it came to syncing.
+  for (let above = folder; above !== dirname(root); ) {
+    above = dirname(above);
+    await syncFolder(above);
+  }
 };
 
-/** The name is durable only once its folder is. */
+/** A name is durable only once its folder is. Costs about as much as syncing a small file. */
 const syncFolder = async (path: string): Promise<void> => {
   await using folder = await open(path, 'r');
   await folder.sync();
 };
 
-const unavailable = (key: string, done: string, cause: unknown): unknown => {
-  if (cause instanceof TypeError) return cause;
-  const { code = 'unknown', message } = cause as NodeJS.ErrnoException;
-  const advice = code === 'ENOSPC' || code === 'EDQUOT' ? ' Free some space on the disk.' : '';
-  return new AppError('unavailable', `The object ${key} cannot be ${done}: ${message}.${advice}`, { cause });
+/** A file that nobody else has: another process may count its drafts under the same number. */
+const openNew = async (nextPath: () => string): Promise<{ path: string; file: FileHandle }> => {
+  for (;;) {
+    const path = nextPath();
+    try {
+      return { path, file: await open(path, 'wx', 0o600) };
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    }
+  }
+};
+
+const isRange = ({ offset, length }: { offset: number; length: number }): boolean =>
+  Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+
+/** Memory for what is there, whatever was asked for. */
+const read = async (file: FileHandle, range: { offset: number; length: number }): Promise<Uint8Array> => {
+  const { size } = await file.stat();
+  const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(range.length, size - range.offset)));
+  for (let filled = 0; filled < buffer.length; ) {
+    const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, range.offset + filled);
+    if (bytesRead === 0) throw new Error('it is shorter than it was');
+    filled += bytesRead;
+  }
+  return buffer;
+};
+
+/** What a writer left behind that was killed, by the file system's own time. */
+const removeStale = async (folder: string, before: number): Promise<void> => {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    try {
+      if ((await stat(path)).mtimeMs < before) await rm(path, { force: true });
+    } catch {
+      // Gone meanwhile, or another user's: it harms nobody.
+    }
+  }
+};
+
+/** Removes a folder and those above it, below `root`, as far as nothing is in them. */
+const removeEmpty = async (root: string, folder: string): Promise<void> => {
+  for (let path = folder; path !== root; path = dirname(path)) {
+    try {
+      await rmdir(path);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') return;
+    }
+  }
+};
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+
+const ADVICE: Readonly<Record<string, string>> = {
+  ENOSPC: ' Free some space on the disk.',
+  EDQUOT: " Free some space: this user's quota is used up.",
+  EROFS: ' Make the disk writable.',
+  EACCES: ' Make the folder and all in it readable and writable for this user.',
+  EMFILE: ' This process has too many files open: raise its limit (ulimit -n).',
+};
+
+const unavailable = (key: string, done: string, cause: unknown): AppError => {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new AppError(
+    'unavailable',
+    `The object ${key} cannot be ${done}: ${reason}.${ADVICE[codeOf(cause) ?? ''] ?? ''}`,
+    {
+      cause,
+    },
+  );
 };

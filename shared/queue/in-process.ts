@@ -1,127 +1,145 @@
 import type { Clock, Instant } from '../domain/clock.ts';
 import { PRIORITIES, type Priority } from '../domain/command.ts';
+import { keyedHeap } from './keyed-heap.ts';
 import type { ConsumedQueue, WakeUp } from './queue.ts';
 
 export interface InProcessQueueOptions {
   readonly clock: Clock;
-  /** A message whose handling failed; it is dropped, since the sweeper finds what is due. */
+  /** Told of a message whose handling failed; it is dropped, since the sweeper finds what is due. Must not throw. */
   readonly onError?: (wakeUp: WakeUp, error: unknown) => void;
 }
 
-interface Waiting {
+interface Message {
   readonly wakeUp: WakeUp;
-  priority: Priority;
+  readonly priority: Priority;
   /** Not before; 0 for at once. */
-  at: Instant;
+  readonly at: Instant;
 }
 
-/** The embedded queue: messages wait in memory. A command waits at most once, and is never handled twice at one time. */
-export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOptions): ConsumedQueue => {
-  /** Ready, by priority, first in first out: a Map keeps the order of insertion. */
-  const ready: Record<Priority, Map<string, WakeUp>> = { high: new Map(), normal: new Map(), low: new Map() };
-  const delayed = new Map<string, Waiting>();
-  /** Being handled; what is sent meanwhile waits here until the handling ends. */
-  const handling = new Map<string, Waiting | undefined>();
-  let handle: ((wakeUp: WakeUp) => Promise<void>) | undefined;
-  let concurrency = 0;
-  let closed = false;
-  let timer: { at: Instant; stop: AbortController } | undefined;
-  let idle: (() => void) | undefined;
+interface Ready extends Message {
+  /** First in, first out among those of one priority. */
+  readonly place: number;
+}
 
-  const enqueue = (message: Waiting): void => {
+/**
+ * The embedded queue: messages wait in memory.
+ * A command waits at most once, at the highest priority and the earliest time it was sent with, and is never handled
+ * twice at one time: sent while it is handled, it is handled again afterwards. Sending and handing out take O(log n).
+ */
+export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOptions): ConsumedQueue => {
+  const ready = keyedHeap<Ready>((a, b) =>
+    a.priority === b.priority ? a.place < b.place : isHigher(a.priority, b.priority),
+  );
+  const delayed = keyedHeap<Message>((a, b) => a.at < b.at);
+  /** Being handled; what is sent meanwhile waits here until the handling ends. */
+  const handling = new Map<string, Message | undefined>();
+  let handler: ((wakeUp: WakeUp) => Promise<void>) | undefined;
+  let concurrency = 0;
+  let places = 0;
+  let timer: { readonly at: Instant; readonly stop: AbortController } | undefined;
+  let closing: Promise<void> | undefined;
+  let idle = () => {};
+
+  const enqueue = (message: Message): void => {
     const { id } = message.wakeUp;
     if (handling.has(id)) {
-      handling.set(id, sooner(handling.get(id), message));
-    } else if (message.at > clock.now()) {
-      if (isReady(id)) return;
-      delayed.set(id, sooner(delayed.get(id), message));
-      if (!timer || message.at < timer.at) setTimer();
-    } else {
-      delayed.delete(id);
-      makeReady(message);
-      handOut();
+      handling.set(id, merge(handling.get(id), message));
+      return;
     }
+    const before = ready.get(id) ?? delayed.get(id);
+    const next = merge(before, message);
+    if (next === before) return;
+    if (next.at > clock.now()) delayed.set(id, next);
+    else makeReady(next);
+    setTimer();
+    handOut();
   };
 
-  const isReady = (id: string): boolean => PRIORITIES.some((priority) => ready[priority].has(id));
-
-  const makeReady = ({ wakeUp, priority }: Waiting): void => {
-    const present = PRIORITIES.find((other) => ready[other].has(wakeUp.id));
-    if (present !== undefined && PRIORITIES.indexOf(present) <= PRIORITIES.indexOf(priority)) return;
-    if (present !== undefined) ready[present].delete(wakeUp.id);
-    ready[priority].set(wakeUp.id, wakeUp);
-  };
-
-  const takeReady = (): WakeUp | undefined => {
-    for (const priority of PRIORITIES) {
-      for (const [id, wakeUp] of ready[priority]) {
-        ready[priority].delete(id);
-        return wakeUp;
-      }
-    }
-    return undefined;
+  const makeReady = (message: Message): void => {
+    delayed.delete(message.wakeUp.id);
+    ready.set(message.wakeUp.id, { ...message, at: 0, place: ++places });
   };
 
   const handOut = (): void => {
-    while (handle && !closed && handling.size < concurrency) {
-      const wakeUp = takeReady();
-      if (!wakeUp) return;
-      handling.set(wakeUp.id, undefined);
-      handle(wakeUp)
-        .catch((error: unknown) => onError(wakeUp, error))
-        .finally(() => {
-          const again = handling.get(wakeUp.id);
-          handling.delete(wakeUp.id);
-          if (again) enqueue(again);
-          handOut();
-          if (handling.size === 0) idle?.();
-        });
+    while (handler && !closing && handling.size < concurrency) {
+      const next = ready.peek();
+      if (!next) return;
+      ready.delete(next.wakeUp.id);
+      void handle(next.wakeUp);
     }
   };
 
-  /** One timer, for the earliest of those that wait for a time. */
-  const setTimer = (): void => {
-    let earliest = Number.POSITIVE_INFINITY;
-    for (const { at } of delayed.values()) earliest = Math.min(earliest, at);
-    if (closed || earliest === Number.POSITIVE_INFINITY) return;
-    timer?.stop.abort();
-    const mine = { at: earliest, stop: new AbortController() };
-    timer = mine;
-    void clock.sleep(earliest - clock.now(), mine.stop.signal).then(() => {
-      if (timer !== mine) return;
-      timer = undefined;
-      const now = clock.now();
-      for (const message of [...delayed.values()].filter(({ at }) => at <= now)) {
-        delayed.delete(message.wakeUp.id);
-        makeReady(message);
-      }
-      setTimer();
+  const handle = async (wakeUp: WakeUp): Promise<void> => {
+    handling.set(wakeUp.id, undefined);
+    try {
+      await handler?.(wakeUp);
+    } catch (error) {
+      onError(wakeUp, error);
+    } finally {
+      const again = handling.get(wakeUp.id);
+      handling.delete(wakeUp.id);
+      if (again && !closing) enqueue(again);
       handOut();
+      if (handling.size === 0) idle();
+    }
+  };
+
+  /** One timer, for the earliest of those that wait for a time; none when none does. */
+  const setTimer = (): void => {
+    const earliest = delayed.peek();
+    // A timer that is too early finds nothing to do and sets the next.
+    if (earliest && timer && timer.at <= earliest.at) return;
+    timer?.stop.abort();
+    timer = undefined;
+    if (!earliest) return;
+    const mine = { at: earliest.at, stop: new AbortController() };
+    timer = mine;
+    void clock.sleep(earliest.at - clock.now(), mine.stop.signal).then(() => {
+      if (timer === mine) takeDue();
     });
+  };
+
+  const takeDue = (): void => {
+    timer = undefined;
+    const now = clock.now();
+    for (let next = delayed.peek(); next && next.at <= now; next = delayed.peek()) makeReady(next);
+    setTimer();
+    handOut();
   };
 
   return {
     async send(wakeUp, { priority, delaySeconds = 0 }) {
-      if (!closed) enqueue({ wakeUp, priority, at: delaySeconds > 0 ? clock.now() + delaySeconds * 1_000 : 0 });
+      if (!closing) enqueue({ wakeUp, priority, at: delaySeconds > 0 ? clock.now() + delaySeconds * 1_000 : 0 });
     },
-    consume(handler, options) {
-      handle = handler;
+
+    consume(handleOne, options) {
+      handler = handleOne;
       concurrency = options.concurrency;
       handOut();
     },
-    async close() {
-      closed = true;
-      timer?.stop.abort();
-      if (handling.size > 0) await new Promise<void>((resolve) => (idle = resolve));
+
+    close() {
+      closing ??= new Promise((resolve) => {
+        idle = resolve;
+        if (handling.size === 0) resolve();
+      });
+      ready.clear();
+      delayed.clear();
+      setTimer();
+      return closing;
     },
   };
 };
 
-const sooner = (a: Waiting | undefined, b: Waiting): Waiting =>
-  a === undefined
-    ? b
-    : {
-        wakeUp: b.wakeUp,
-        at: Math.min(a.at, b.at),
-        priority: PRIORITIES.indexOf(a.priority) <= PRIORITIES.indexOf(b.priority) ? a.priority : b.priority,
-      };
+const isHigher = (a: Priority, b: Priority): boolean => PRIORITIES.indexOf(a) < PRIORITIES.indexOf(b);
+
+/** The highest priority and the earliest time of both; `waiting` itself when `sent` adds nothing to it. */
+const merge = <M extends Message>(waiting: M | undefined, sent: Message): M | Message => {
+  if (!waiting) return sent;
+  if (waiting.at <= sent.at && !isHigher(sent.priority, waiting.priority)) return waiting;
+  return {
+    wakeUp: sent.wakeUp,
+    at: Math.min(waiting.at, sent.at),
+    priority: isHigher(sent.priority, waiting.priority) ? sent.priority : waiting.priority,
+  };
+};

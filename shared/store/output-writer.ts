@@ -31,7 +31,8 @@ export interface OutputWriterOptions {
 
 export const DEFAULT_OUTPUT = {
   coalesceMs: 20,
-  chunkBytes: 1024 * 1024,
+  // Twice as much is a third faster, and doubles what readers and writers of large outputs hold in memory.
+  chunkBytes: 512 * 1024,
   inlineBytes: 64 * 1024,
 } as const;
 

@@ -13,9 +13,9 @@ export type IndexName = 'due' | 'list';
  * items that carry their key.
  */
 export interface Item extends Key {
-  /** 1 when first put; a write sets the next number. */
+  /** 1 when first put; whoever writes sets the next number, `ifVersion + 1`. */
   readonly version: number;
-  /** Plain JSON. */
+  /** Plain JSON: what `JSON.parse(JSON.stringify(data))` leaves of it is stored. */
   readonly data: unknown;
   readonly bytes?: Uint8Array;
   /** Keys in the sparse indexes. Absent: not in that index. */
@@ -31,7 +31,10 @@ export type Write =
   /** Deletes whatever is there. */
   | { readonly remove: Key };
 
-/** The outcome of a conditional write. `actual` is the item that stood in the way of `writes[index]`, undefined when missing. */
+/**
+ * The outcome of a conditional write. `index` is the first of `writes` whose condition failed, `actual` the item that
+ * stood in its way, undefined when missing.
+ */
 export type Written =
   | { readonly ok: true }
   | { readonly ok: false; readonly index: number; readonly actual: Item | undefined };
@@ -54,14 +57,46 @@ export interface Range {
  */
 export interface Store {
   get(key: Key): Promise<Item | undefined>;
-  /** All of `writes` (1 to 100, no two on one key) or none of them. */
+  /**
+   * All of `writes` (1 to 100, no two on one key) or none of them. What they hold must not change until it resolves.
+   * @throws TypeError when `assertWrites` does
+   */
   write(writes: readonly Write[]): Promise<Written>;
   query(pk: string, range: Range): Promise<readonly Item[]>;
   /** Items by an index's keys, `bytes` left out. */
   queryIndex(index: IndexName, pk: string, range: Range): Promise<readonly Item[]>;
-  /** Removes items whose `expiresAt` has passed, where the store does not do so by itself. */
+  /** Removes items whose `expiresAt` has passed, where the store does not do so by itself. Readers and writers go on meanwhile. */
   removeExpired(now: Instant): Promise<void>;
   /** Rejects when the store cannot take a write right now. */
   check(): Promise<void>;
   close(): Promise<void>;
 }
+
+const MOST_WRITES = 100;
+
+/**
+ * What every adapter asks of a write before it touches anything: a mistake of ours must not look like a store that is down.
+ * @throws TypeError when it is none that the port allows
+ */
+export const assertWrites = (writes: readonly Write[]): void => {
+  const fail = (fault: string): never => {
+    throw new TypeError(`Not a write: ${fault}`);
+  };
+  if (writes.length === 0 || writes.length > MOST_WRITES) fail(`${writes.length} parts, not 1 to ${MOST_WRITES}`);
+  const seen = new Set<string>();
+  for (const write of writes) {
+    const key = 'put' in write ? write.put : write.remove;
+    const name = JSON.stringify([key.pk, key.sk]);
+    if (key.pk === '' || key.sk === '') fail(`an empty key, ${name}`);
+    if (!key.pk.isWellFormed() || !key.sk.isWellFormed()) fail(`a key that is no Unicode text, ${name}`);
+    if (seen.has(name)) fail(`two parts on one key, ${name}`);
+    seen.add(name);
+    if (!('put' in write)) continue;
+    const { put, ifVersion } = write;
+    if (!Number.isSafeInteger(ifVersion) || ifVersion < 0) fail(`a condition on version ${ifVersion} of ${name}`);
+    if (put.version !== ifVersion + 1) fail(`version ${put.version} of ${name} where ${ifVersion + 1} must follow`);
+    if (put.expiresAt !== undefined && !Number.isSafeInteger(put.expiresAt)) {
+      fail(`${name} expires at ${put.expiresAt}, not a whole number of milliseconds`);
+    }
+  }
+};

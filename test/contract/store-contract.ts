@@ -1,211 +1,183 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Item, Store, Write } from '../../shared/store/store.ts';
-
-const item = (pk: string, sk: string, over: Partial<Item> = {}): Item => ({
-  pk,
-  sk,
-  version: 1,
-  data: { pk, sk },
-  ...over,
-});
-const putNew = (put: Item): Write => ({ put, ifVersion: 0 });
+import type { Write } from '../../shared/store/store.ts';
+import { anItem, keyOf, type OpenStore, putNew, putNext, removal } from '../support/items.ts';
+import { storeModelContract } from './store-model-contract.ts';
+import { storeQueryContract } from './store-query-contract.ts';
 
 /** What every store promises; each adapter runs it. */
-export const storeContract = (name: string, open: () => Promise<Store>): void => {
+export const storeContract = (name: string, open: OpenStore): void => {
   describe(`store contract: ${name}`, () => {
-    test('what was written is read back as it was, bytes and all', async () => {
-      const store = await open();
-      const bytes = Uint8Array.from({ length: 300 * 1024 }, (_, i) => i % 256);
-      const data = { text: 'é€😀\u0000\u2028', list: [1, null, true], nested: { deep: { er: 'x' } } };
-      const put = item('t/1', 'a', {
-        data,
-        bytes,
-        due: { pk: 'due', sk: '1' },
-        list: { pk: 'list', sk: '1' },
-        expiresAt: 9e12,
-      });
-      expect(await store.write([putNew(put)])).toEqual({ ok: true });
-      const found = await store.get({ pk: 't/1', sk: 'a' });
-      expect(found && { ...found, bytes: undefined }).toEqual({ ...put, bytes: undefined });
-      expect(Buffer.compare(found?.bytes ?? Buffer.alloc(0), bytes)).toBe(0);
-      expect(await store.get({ pk: 't/1', sk: 'b' })).toBeUndefined();
-    });
+    describe('items', () => itemContract(open));
+    describe('conditional writes', () => writeContract(open));
+    describe('queries', () => storeQueryContract(open));
+    describe('as a whole', () => storeModelContract(open));
+  });
+};
 
-    test('a put on nothing fails where something is, and tells what', async () => {
-      const store = await open();
-      await store.write([putNew(item('p', 's', { data: 'first' }))]);
-      const second = await store.write([putNew(item('p', 's', { data: 'second' }))]);
-      expect(second).toMatchObject({ ok: false, index: 0, actual: { data: 'first', version: 1 } });
+const itemContract = (open: OpenStore): void => {
+  test('what was written is read back as it was, with all its keys', async () => {
+    const store = await open();
+    const put = anItem('t/1', 'a', {
+      data: { text: 'é€😀\u0000\u2028"\\', list: [1, null, true, 1e-7], nested: { deep: { er: '' } }, lone: '\ud800' },
+      bytes: Uint8Array.of(1),
+      due: { pk: 'due', sk: '1' },
+      list: { pk: 'list', sk: '1' },
+      expiresAt: 9_007_199_254_740_991,
     });
+    expect(await store.write([putNew(put)])).toEqual({ ok: true });
+    const { bytes, ...found } = (await store.get(keyOf(put))) ?? anItem('', '');
+    const { bytes: putBytes, ...expected } = put;
+    expect(found).toEqual(expected);
+    expect(Buffer.from(bytes ?? [])).toEqual(Buffer.from(putBytes ?? []));
+  });
 
-    test.for([
-      ['an older version', 1],
-      ['a version to come', 3],
-    ] as const)('a put on %s fails and changes nothing', async ([, ifVersion]) => {
-      const store = await open();
-      await store.write([putNew(item('p', 's'))]);
-      await store.write([{ put: item('p', 's', { version: 2, data: 'two' }), ifVersion: 1 }]);
-      const stale = await store.write([{ put: item('p', 's', { version: ifVersion + 1, data: 'stale' }), ifVersion }]);
-      expect(stale).toMatchObject({ ok: false, actual: { version: 2, data: 'two' } });
-      expect(await store.get({ pk: 'p', sk: 's' })).toMatchObject({ version: 2, data: 'two' });
-    });
+  test('what is not there is not found', async () => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 'a'))]);
+    expect(await store.get({ pk: 'p', sk: 'b' })).toBeUndefined();
+    expect(await store.get({ pk: 'q', sk: 'a' })).toBeUndefined();
+  });
 
-    test('a put on a version of what is not there fails', async () => {
-      const store = await open();
-      expect(await store.write([{ put: item('p', 's', { version: 2 }), ifVersion: 1 }])).toEqual({
-        ok: false,
-        index: 0,
-        actual: undefined,
-      });
-    });
+  test.for([
+    ['each of the 256 values', Uint8Array.from({ length: 256 }, (_, i) => i)],
+    ['300 KiB', Uint8Array.from({ length: 300 * 1024 }, (_, i) => (i * 7) % 256)],
+    ['none', new Uint8Array()],
+  ] as const)('bytes are kept exactly: %s', async ([, bytes]) => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 's', { bytes }))]);
+    const found = await store.get({ pk: 'p', sk: 's' });
+    expect(found?.bytes?.length).toBe(bytes.length);
+    expect(Buffer.compare(found?.bytes ?? Buffer.alloc(0), bytes)).toBe(0);
+  });
 
-    test('of 50 that race on one version exactly one wins', async () => {
-      const store = await open();
-      await store.write([putNew(item('p', 's'))]);
-      const racers = Array.from({ length: 50 }, (_, racer) =>
-        store.write([{ put: item('p', 's', { version: 2, data: racer }), ifVersion: 1 }]),
-      );
-      const won = (await Promise.all(racers)).flatMap(({ ok }, racer) => (ok ? [racer] : []));
-      expect(won).toHaveLength(1);
-      expect(await store.get({ pk: 'p', sk: 's' })).toMatchObject({ data: won[0] });
-    });
+  test('a next version replaces all of the one before, also what it lacks', async () => {
+    const store = await open();
+    const full = { bytes: Uint8Array.of(1), due: { pk: 'd', sk: '1' }, list: { pk: 'l', sk: '1' }, expiresAt: 5 };
+    await store.write([putNew(anItem('p', 's', full))]);
+    await store.write([putNext(1, anItem('p', 's'))]);
+    expect(await store.get({ pk: 'p', sk: 's' })).toEqual(anItem('p', 's', { version: 2 }));
+  });
 
-    test('several writes are all there or none, and the one that failed is named', async () => {
-      const store = await open();
-      await store.write([putNew(item('p', 'taken'))]);
-      const failed = await store.write([
-        putNew(item('p', 'a')),
-        { remove: { pk: 'p', sk: 'taken' } },
-        putNew(item('p', 'taken')),
-      ]);
-      expect(failed).toMatchObject({ ok: false, index: 2 });
-      expect(await store.get({ pk: 'p', sk: 'a' })).toBeUndefined();
-      expect(await store.get({ pk: 'p', sk: 'taken' })).toBeDefined();
-      expect(
-        await store.write([putNew(item('p', 'a')), putNew(item('q', 'b')), { remove: { pk: 'p', sk: 'taken' } }]),
-      ).toEqual({
-        ok: true,
-      });
-      expect(await store.get({ pk: 'q', sk: 'b' })).toBeDefined();
-      expect(await store.get({ pk: 'p', sk: 'taken' })).toBeUndefined();
-    });
+  test.for<[string, readonly Write[]]>([
+    ['nothing at all', []],
+    ['more than 100 parts', Array.from({ length: 101 }, (_, i) => removal('p', `${i}`))],
+    ['two parts on one key', [putNew(anItem('p', 's')), removal('p', 's')]],
+    ['a version that does not follow from the condition', [{ put: anItem('p', 's', { version: 7 }), ifVersion: 0 }]],
+    ['a condition on half a version', [{ put: anItem('p', 's', { version: 1.5 }), ifVersion: 0.5 }]],
+    ['an empty key', [putNew(anItem('p', ''))]],
+    ['a key that is no Unicode text', [putNew(anItem('p', '\ud800'))]],
+    ['a time that is no whole number', [putNew(anItem('p', 's', { expiresAt: Number.NaN }))]],
+    ['data that is no JSON', [putNew(anItem('p', 's', { data: undefined }))]],
+  ])('%s is our own mistake, and harms no other write', async ([, wrong]) => {
+    const store = await open();
+    const beside = store.write([putNew(anItem('p', 'beside'))]);
+    await expect(store.write(wrong)).rejects.toThrow(TypeError);
+    expect(await beside).toEqual({ ok: true });
+    expect(await store.get({ pk: 'p', sk: 's' })).toBeUndefined();
+  });
 
-    test('one write set that fails takes no other down that was asked for at the same time', async () => {
-      const store = await open();
-      await store.write([putNew(item('p', 'taken'))]);
-      const outcomes = await Promise.all([
-        store.write([putNew(item('p', 'a'))]),
-        store.write([putNew(item('p', 'taken'))]),
-        store.write([putNew(item('p', 'b'))]),
-      ]);
-      expect(outcomes.map(({ ok }) => ok)).toEqual([true, false, true]);
-    });
+  test('what expired may be removed, what did not stays', async () => {
+    const store = await open();
+    for (let i = 0; i < 12; i++) {
+      const writes = Array.from({ length: 100 }, (_, j) => putNew(anItem('old', `${i}/${j}`, { expiresAt: 10 })));
+      await store.write(writes);
+    }
+    await store.write([putNew(anItem('p', 'new', { expiresAt: 30 })), putNew(anItem('p', 'ever'))]);
+    await store.removeExpired(20);
+    expect((await store.query('p', { limit: 10 })).map(({ sk }) => sk)).toEqual(['ever', 'new']);
+  });
 
-    test('removing what is not there is fine', async () => {
-      const store = await open();
-      expect(await store.write([{ remove: { pk: 'p', sk: 'nothing' } }])).toEqual({ ok: true });
-    });
+  test('a healthy store checks out, and the check changes nothing', async () => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 's'))]);
+    await expect(store.check()).resolves.toBeUndefined();
+    expect(await store.get({ pk: 'p', sk: 's' })).toEqual(anItem('p', 's'));
+  });
+};
 
-    test('a query gives one partition in the order of its sort keys, within a range, either way', async () => {
-      const store = await open();
-      const sks = ['a', 'b', 'b/1', 'b0', 'c', 'ä', '€'];
-      await store.write([...sks, 'z'].map((sk) => putNew(item(sk === 'z' ? 'other' : 'p', sk))));
-      const find = async (range: Parameters<Store['query']>[1]) => (await store.query('p', range)).map(({ sk }) => sk);
-      expect(await find({ limit: 100 })).toEqual(sks);
-      expect(await find({ limit: 100, reverse: true })).toEqual([...sks].reverse());
-      expect(await find({ limit: 2, from: 'b' })).toEqual(['b', 'b/1']);
-      expect(await find({ limit: 2, to: 'c', reverse: true })).toEqual(['c', 'b0']);
-      expect(await find({ limit: 100, from: 'b', to: 'b0' })).toEqual(['b', 'b/1', 'b0']);
-      expect(await store.query('nothing', { limit: 1 })).toEqual([]);
-    });
+const writeContract = (open: OpenStore): void => {
+  test('a put on nothing fails where something is, and tells what', async () => {
+    const store = await open();
+    const first = anItem('p', 's', { data: 'first', bytes: Uint8Array.of(7) });
+    await store.write([putNew(first)]);
+    const second = await store.write([putNew(anItem('p', 's', { data: 'second' }))]);
+    expect(second).toMatchObject({ ok: false, index: 0, actual: { data: 'first', version: 1 } });
+  });
 
-    test('a sparse index holds only items that carry its key, moves with it, and leaves bytes out', async () => {
-      const store = await open();
-      const due = (sk: string) => ({ due: { pk: 'due/0', sk } });
-      await store.write([
-        putNew(item('p', 'in', { ...due('2'), bytes: Uint8Array.of(1) })),
-        putNew(item('p', 'out')),
-        putNew(item('q', 'early', due('1'))),
-      ]);
-      const find = async () => (await store.queryIndex('due', 'due/0', { limit: 10 })).map(({ sk }) => sk);
-      expect(await find()).toEqual(['early', 'in']);
-      expect((await store.queryIndex('due', 'due/0', { limit: 10, from: '2' }))[0]?.bytes).toBeUndefined();
-      await store.write([{ put: item('q', 'early', { version: 2, ...due('3') }), ifVersion: 1 }]);
-      expect(await find()).toEqual(['in', 'early']);
-      await store.write([{ put: item('q', 'early', { version: 3 }), ifVersion: 2 }]);
-      expect(await find()).toEqual(['in']);
-      expect(await store.queryIndex('list', 'due/0', { limit: 10 })).toEqual([]);
-    });
+  test.for([
+    ['an older version', 1],
+    ['a version to come', 3],
+  ] as const)('a put on %s fails, tells what is there and changes nothing', async ([, ifVersion]) => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 's'))]);
+    await store.write([putNext(1, anItem('p', 's', { data: 'two' }))]);
+    const stale = await store.write([putNext(ifVersion, anItem('p', 's', { data: 'stale' }))]);
+    expect(stale).toMatchObject({ ok: false, index: 0, actual: { version: 2, data: 'two' } });
+    expect(await store.get({ pk: 'p', sk: 's' })).toMatchObject({ version: 2, data: 'two' });
+  });
 
-    test('two items with the same index key are both in the index', async () => {
-      const store = await open();
-      const due = { pk: 'due/0', sk: '1' };
-      await store.write([putNew(item('p', 'a', { due })), putNew(item('p', 'b', { due }))]);
-      expect(await store.queryIndex('due', 'due/0', { limit: 10 })).toHaveLength(2);
-    });
+  test('a put on a version of what is not there fails', async () => {
+    const store = await open();
+    const failed = await store.write([putNext(1, anItem('p', 's'))]);
+    expect(failed).toEqual({ ok: false, index: 0, actual: undefined });
+  });
 
-    test('what expired may be removed, what did not stays', async () => {
-      const store = await open();
-      await store.write([
-        putNew(item('p', 'old', { expiresAt: 10 })),
-        putNew(item('p', 'new', { expiresAt: 30 })),
-        putNew(item('p', 'ever')),
-      ]);
-      await store.removeExpired(20);
-      expect(await store.get({ pk: 'p', sk: 'new' })).toBeDefined();
-      expect(await store.get({ pk: 'p', sk: 'ever' })).toBeDefined();
-    });
+  test('of 50 that race on one version exactly one wins, and the others are told of it', async () => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 's'))]);
+    const racers = Array.from({ length: 50 }, (_, racer) =>
+      store.write([putNext(1, anItem('p', 's', { data: racer }))]),
+    );
+    const outcomes = await Promise.all(racers);
+    const winners = outcomes.flatMap(({ ok }, racer) => (ok ? [racer] : []));
+    expect(winners).toHaveLength(1);
+    expect(await store.get({ pk: 'p', sk: 's' })).toMatchObject({ version: 2, data: winners[0] });
+    for (const outcome of outcomes) if (!outcome.ok) expect(outcome.actual).toMatchObject({ data: winners[0] });
+  });
 
-    test('a healthy store checks out', async () => {
-      await expect((await open()).check()).resolves.toBeUndefined();
-    });
+  test('several writes are all there or none, and the first that failed is named', async () => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 'here')), putNew(anItem('p', 'taken')), putNew(anItem('p', 'taken too'))]);
+    const failed = await store.write([
+      putNew(anItem('p', 'a')),
+      removal('p', 'here'),
+      putNew(anItem('p', 'taken')),
+      putNew(anItem('p', 'taken too')),
+    ]);
+    expect(failed).toMatchObject({ ok: false, index: 2, actual: { sk: 'taken' } });
+    expect((await store.query('p', { limit: 10 })).map(({ sk }) => sk)).toEqual(['here', 'taken', 'taken too']);
+    const done = await store.write([putNew(anItem('p', 'a')), putNew(anItem('q', 'b')), removal('p', 'here')]);
+    expect(done).toEqual({ ok: true });
+    expect((await store.query('p', { limit: 10 })).map(({ sk }) => sk)).toEqual(['a', 'taken', 'taken too']);
+    expect(await store.get({ pk: 'q', sk: 'b' })).toBeDefined();
+  });
 
-    test('does what a map with versions does', async () => {
-      const keyOf = fc.record({ pk: fc.constantFrom('a', 'b'), sk: fc.constantFrom('1', '2', '3') });
-      const action = fc.oneof(
-        fc.record({
-          do: fc.constant('put' as const),
-          key: keyOf,
-          ifVersion: fc.integer({ min: 0, max: 3 }),
-          data: fc.jsonValue(),
-        }),
-        fc.record({ do: fc.constant('remove' as const), key: keyOf }),
-      );
-      await fc.assert(
-        fc.asyncProperty(fc.array(action, { maxLength: 25 }), async (actions) => {
-          const store = await open();
-          const model = new Map<string, { version: number; data: unknown }>();
-          for (const one of actions) {
-            const name = `${one.key.pk}/${one.key.sk}`;
-            if (one.do === 'remove') {
-              await store.write([{ remove: one.key }]);
-              model.delete(name);
-              continue;
-            }
-            // As JSON has it: -0 comes back as 0.
-            const data: unknown = JSON.parse(JSON.stringify(one.data));
-            const version = one.ifVersion + 1;
-            const expected = (model.get(name)?.version ?? 0) === one.ifVersion;
-            const written = await store.write([{ put: { ...one.key, version, data }, ifVersion: one.ifVersion }]);
-            expect(written.ok).toBe(expected);
-            if (expected) model.set(name, { version, data });
-          }
-          for (const pk of ['a', 'b']) {
-            const stored = (await store.query(pk, { limit: 10 })).map(({ sk, version, data }) => ({
-              sk,
-              version,
-              data,
-            }));
-            const wanted = ['1', '2', '3'].flatMap((sk) => {
-              const kept = model.get(`${pk}/${sk}`);
-              return kept ? [{ sk, ...kept }] : [];
-            });
-            expect(stored).toEqual(wanted);
-          }
-        }),
-        { numRuns: 50 },
-      );
-    });
+  test('100 parts make one write', async () => {
+    const store = await open();
+    const parts = Array.from({ length: 100 }, (_, i) => putNew(anItem('p', `${i}`)));
+    expect(await store.write(parts)).toEqual({ ok: true });
+    expect(await store.query('p', { limit: 1_000 })).toHaveLength(100);
+  });
+
+  test('a write that fails takes no other down that was asked for at the same time', async () => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 'taken'))]);
+    const outcomes = await Promise.all([
+      store.write([putNew(anItem('p', 'a'))]),
+      store.write([putNew(anItem('p', 'lost')), putNew(anItem('p', 'taken'))]),
+      store.write([putNew(anItem('p', 'b'))]),
+    ]);
+    expect(outcomes.map(({ ok }) => ok)).toEqual([true, false, true]);
+    expect((await store.query('p', { limit: 10 })).map(({ sk }) => sk)).toEqual(['a', 'b', 'taken']);
+  });
+
+  test('an item can be made anew after its removal, and removing what is not there is fine', async () => {
+    const store = await open();
+    expect(await store.write([removal('p', 's')])).toEqual({ ok: true });
+    await store.write([putNew(anItem('p', 's', { bytes: Uint8Array.of(1) }))]);
+    await store.write([removal('p', 's')]);
+    expect(await store.get({ pk: 'p', sk: 's' })).toBeUndefined();
+    expect(await store.write([putNew(anItem('p', 's'))])).toEqual({ ok: true });
+    expect(await store.get({ pk: 'p', sk: 's' })).toEqual(anItem('p', 's'));
   });
 };

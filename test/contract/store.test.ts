@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
+import { canMakeDisks, smallDisk } from '../support/tmpfs.ts';
 import { storeContract } from './store-contract.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -64,7 +65,7 @@ describe('the SQLite store', () => {
   test('a version that does not follow from the condition is our own mistake', async () => {
     const store = sqliteStore({ file: ':memory:' });
     const wrong = { put: { pk: 'p', sk: 's', version: 7, data: 0 }, ifVersion: 0 };
-    await expect(store.write([wrong])).rejects.toThrow(/must make version 1/);
+    await expect(store.write([wrong])).rejects.toThrow(/where 1 must follow/);
   });
 
   test.for<[string, (file: string) => void, RegExp]>([
@@ -101,12 +102,10 @@ describe('the SQLite store', () => {
     expect(() => sqliteStore({ file })).toThrow(/database|damaged|malformed/);
   });
 
-  test.skipIf(!canMountTmpfs())(
+  test.skipIf(!canMakeDisks)(
     'a full disk refuses writes with what to do next, keeps what was stored, and recovers',
     async () => {
-      const folder = tempDirectory();
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]);
-      onTestFinished(() => void execFileSync('umount', ['-l', folder]));
+      const folder = smallDisk('size=1m');
       const store = sqliteStore({ file: join(folder, 'a.db') });
       const ballast = join(folder, 'ballast');
       writeFileSync(ballast, Buffer.alloc(400 * 1024));
@@ -125,13 +124,3 @@ describe('the SQLite store', () => {
     },
   );
 });
-
-function canMountTmpfs(): boolean {
-  if (!isRoot || process.platform !== 'linux') return false;
-  try {
-    execFileSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -7,7 +7,7 @@ export const T0 = Date.parse('2030-01-01T00:00:00Z');
 export const SECOND = 1_000;
 export const commandId = (n = 1): CommandId => `cmd_${String(n).padStart(26, '0')}` as CommandId;
 
-export const aSpec = (over: Partial<CommandSpec> = {}): CommandSpec => ({
+const aSpec = (over: Partial<CommandSpec> = {}): CommandSpec => ({
   argv: ['true'],
   shell: '/bin/sh',
   target: 'local',

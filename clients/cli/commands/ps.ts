@@ -46,11 +46,7 @@ const collect = async (
   const statuses = status ? [status] : all ? [undefined] : UNFINISHED;
   const found: CommandSummary[] = [];
   for (const wanted of statuses) {
-    let count = 0;
-    for await (const command of client.list({ status: wanted, label, target })) {
-      if (count++ >= limit) break;
-      found.push(command);
-    }
+    for await (const command of client.list({ status: wanted, label, target, limit })) found.push(command);
   }
   return found.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, limit);
 };

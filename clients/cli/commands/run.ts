@@ -5,31 +5,52 @@ import { type CommandOptions, toSubmission } from '../arguments.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { EXIT, exitCodeOf, explainEnd } from '../exit-codes.ts';
 import { showOutput } from '../follow.ts';
+import { type Interrupts, watchInterrupts } from '../interrupts.ts';
 import { feedStdin, hasStdin } from '../stdin-feed.ts';
 import { say, type Terminal } from '../terminal.ts';
 
 export interface RunOptions extends CommandOptions, ConnectOptions {
   readonly json?: boolean;
   readonly interactive?: boolean;
+  /** False with --no-stdin. */
+  readonly stdin?: boolean;
 }
 
 /** Runs a command and resolves with its exit code. */
 export const run = async (argv: readonly string[], options: RunOptions, terminal: Terminal): Promise<number> => {
   const submission = await toSubmission(argv, options, terminal);
-  const wantsStdin = options.script !== '-' && hasStdin(terminal, { interactive: options.interactive ?? false });
-  const interrupt = watchInterrupts(terminal);
+  const { interactive = false, stdin = true } = options;
+  const wantsStdin = stdin && options.script !== '-' && hasStdin(terminal, { interactive });
+  const interrupts = watchInterrupts(terminal);
   try {
     const connection = await connect(options, terminal);
     try {
       const body: Submission = wantsStdin ? { ...submission, stdin: 'open' } : submission;
-      const { id } = await connection.client.submit(body);
-      interrupt.cancels(connection.client, id);
+      const id = await submitUnlessLeft(connection.client, body, interrupts, terminal);
+      if (id === undefined) return EXIT.interrupted;
+      interrupts.cancels(id, () => cancel(connection.client, id));
       return await attend(connection.client, id, wantsStdin, options, terminal);
     } finally {
       await connection.close();
     }
   } finally {
-    interrupt.stop();
+    interrupts.stop();
+  }
+};
+
+/** Undefined when the person left before the server answered. */
+const submitUnlessLeft = async (
+  client: Client,
+  body: Submission,
+  { submitting }: Interrupts,
+  terminal: Terminal,
+): Promise<string | undefined> => {
+  try {
+    return (await client.submit(body, { signal: submitting })).id;
+  } catch (error) {
+    if (!submitting.aborted) throw error;
+    say(terminal, `left before ${client.url} answered; \`errand ps\` tells whether it has taken the command`);
+    return undefined;
   }
 };
 
@@ -37,54 +58,33 @@ const attend = async (
   client: Client,
   id: string,
   wantsStdin: boolean,
-  options: RunOptions,
+  { json }: RunOptions,
   terminal: Terminal,
 ): Promise<number> => {
   const over = new AbortController();
-  const feeding = wantsStdin ? feedStdin(client, id, terminal, over.signal) : Promise.resolve();
-  // Its fault is looked at below, after the command's own end.
-  feeding.catch(() => {});
-  const followed = await showOutput(client, id, terminal, { json: options.json });
-  over.abort();
+  // Without the rest of its input the command might wait forever.
+  const feeding = wantsStdin
+    ? feedStdin(client, id, terminal, over.signal).catch(async (error: Error) => {
+        await cancel(client, id).catch(() => {});
+        return error;
+      })
+    : undefined;
+  const followed = await showOutput(client, id, terminal, { json }).finally(() => over.abort());
   if (followed.kind !== 'ended') {
     // Whoever read our output has left: nobody wants the rest.
     await cancel(client, id);
     await client.get(id, { waitSeconds: 60 });
     return EXIT.brokenPipe;
   }
-  if (!options.json) tellEnd(followed.command, terminal);
-  await feeding;
+  const fault = await feeding;
+  if (fault) throw new Error(`The input could not be passed on, so ${id} was canceled: ${fault.message}`);
+  if (!json) tellEnd(followed.command, terminal);
   return exitCodeOf(followed.command);
 };
 
 const tellEnd = (command: CommandView, terminal: Terminal): void => {
   const words = explainEnd(command);
   if (words !== undefined) say(terminal, words);
-};
-
-/** The first Ctrl-C cancels the command, the second leaves at once. */
-const watchInterrupts = (terminal: Terminal) => {
-  let interrupts = 0;
-  let cancelNow: (() => void) | undefined;
-  const onInterrupt = (): void => {
-    interrupts++;
-    // The process is left as it stands: in the embedded case its helpers then kill what still runs.
-    if (interrupts > 1) process.exit(EXIT.interrupted);
-    cancelNow?.();
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onInterrupt);
-  return {
-    cancels(client: Client, id: string): void {
-      cancelNow = () => {
-        say(terminal, `canceling ${id} (Ctrl-C again to leave)`);
-        cancel(client, id).catch((error: unknown) => say(terminal, `the cancel failed: ${(error as Error).message}`));
-      };
-      if (interrupts > 0) cancelNow();
-    },
-    stop(): void {
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.removeListener(signal, onInterrupt);
-    },
-  };
 };
 
 /** Ended already is as good as canceled. */

@@ -1,26 +1,41 @@
-import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import type { Instant } from '../../domain/clock.ts';
-import type { IndexName, Item, Range } from '../store.ts';
+import type { IndexName, Item, Range, Write, Written } from '../store.ts';
 
-type Row = Record<string, SQLOutputValue>;
+/** A write as the statements take it. Made ahead of the transaction, so that others wait for less. */
+export interface PreparedWrite {
+  readonly pk: string;
+  readonly sk: string;
+  /** Absent: the item is removed. */
+  readonly put?: { readonly ifVersion: number; readonly values: readonly SQLInputValue[] };
+}
 
 /** The database's statements, each compiled once. */
 export interface Statements {
   get(pk: string, sk: string): Item | undefined;
-  /** 0 when nothing is there. */
-  versionOf(pk: string, sk: string): number;
-  put(item: Item, isNew: boolean): void;
-  remove(pk: string, sk: string): void;
+  /** Applies one write set within the open transaction if all its conditions hold; otherwise it touches nothing. */
+  apply(writes: readonly PreparedWrite[]): Written;
   /** By the items' own key, or by an index (without `bytes`). */
   query(by: 'key' | IndexName, pk: string, range: Range): Item[];
-  removeExpired(now: Instant): void;
-  release(): void;
+  /** Resolves with how many were removed, at most `limit`. */
+  removeExpired(now: Instant, limit: number): number;
 }
 
 const WITHOUT_BYTES = 'pk, sk, version, data, due_pk, due_sk, list_pk, list_sk, expires_at';
-const COLUMNS = { key: ['pk', 'sk'], due: ['due_pk', 'due_sk'], list: ['list_pk', 'list_sk'] } as const;
-/** Sorts after every key that is well-formed text. */
+const KEY_COLUMNS = { key: ['pk', 'sk'], due: ['due_pk', 'due_sk'], list: ['list_pk', 'list_sk'] } as const;
+/** Sorts after every sort key: the last code point is no character. */
 const LAST = '\u{10ffff}';
+
+/** @throws TypeError when the data is no JSON */
+export const prepareWrite = (write: Write): PreparedWrite => {
+  if ('remove' in write) return { pk: write.remove.pk, sk: write.remove.sk };
+  const { pk, sk, version, data, bytes, due, list, expiresAt } = write.put;
+  const json: string | undefined = JSON.stringify(data);
+  if (json === undefined) throw new TypeError(`The data of ${pk} ${sk} is no JSON`);
+  const indexed = [due?.pk ?? null, due?.sk ?? null, list?.pk ?? null, list?.sk ?? null];
+  const values = [version, json, bytes ?? null, ...indexed, expiresAt ?? null, pk, sk];
+  return { pk, sk, put: { ifVersion: write.ifVersion, values } };
+};
 
 export const prepareStatements = (database: DatabaseSync): Statements => {
   const get = database.prepare('SELECT * FROM items WHERE pk = ? AND sk = ?');
@@ -34,11 +49,18 @@ export const prepareStatements = (database: DatabaseSync): Statements => {
      WHERE pk = ? AND sk = ?`,
   );
   const remove = database.prepare('DELETE FROM items WHERE pk = ? AND sk = ?');
-  const removeExpired = database.prepare('DELETE FROM items WHERE expires_at <= ?');
+  const removeExpired = database.prepare(
+    'DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE expires_at <= ? LIMIT ?)',
+  );
   const queries = new Map<string, StatementSync>();
 
-  const query = (by: keyof typeof COLUMNS, reverse: boolean): StatementSync => {
-    const [pk, sk] = COLUMNS[by];
+  const getItem = (pk: string, sk: string): Item | undefined => {
+    const row = get.get(pk, sk);
+    return row && toItem(row);
+  };
+
+  const query = (by: keyof typeof KEY_COLUMNS, reverse: boolean): StatementSync => {
+    const [pk, sk] = KEY_COLUMNS[by];
     const order = reverse ? 'DESC' : 'ASC';
     const sql =
       `SELECT ${by === 'key' ? '*' : WITHOUT_BYTES} FROM items ` +
@@ -49,41 +71,31 @@ export const prepareStatements = (database: DatabaseSync): Statements => {
   };
 
   return {
-    get: (pk, sk) => toItem(get.get(pk, sk)),
-    versionOf: (pk, sk) => Number(version.get(pk, sk)?.['version'] ?? 0),
-    put(item, isNew) {
-      const { pk, sk, data, bytes, due, list, expiresAt } = item;
-      (isNew ? insert : update).run(
-        item.version,
-        JSON.stringify(data),
-        bytes ?? null,
-        due?.pk ?? null,
-        due?.sk ?? null,
-        list?.pk ?? null,
-        list?.sk ?? null,
-        expiresAt ?? null,
-        pk,
-        sk,
-      );
+    get: getItem,
+    apply(writes) {
+      for (const [index, { pk, sk, put }] of writes.entries()) {
+        if (!put || Number(version.get(pk, sk)?.['version'] ?? 0) === put.ifVersion) continue;
+        return { ok: false, index, actual: getItem(pk, sk) };
+      }
+      for (const { pk, sk, put } of writes) {
+        if (!put) remove.run(pk, sk);
+        else (put.ifVersion === 0 ? insert : update).run(...put.values);
+      }
+      return { ok: true };
     },
-    remove: (pk, sk) => void remove.run(pk, sk),
     query: (by, pk, { from = '', to = LAST, limit, reverse = false }) =>
-      query(by, reverse)
-        .all(pk, from, to, limit)
-        .flatMap((row) => toItem(row) ?? []),
-    removeExpired: (now) => void removeExpired.run(now),
-    release: () => queries.clear(),
+      query(by, reverse).all(pk, from, to, limit).map(toItem),
+    removeExpired: (now, limit) => Number(removeExpired.run(now, limit).changes),
   };
 };
 
-const toItem = (row: Row | undefined): Item | undefined =>
-  row && {
-    pk: row['pk'] as string,
-    sk: row['sk'] as string,
-    version: row['version'] as number,
-    data: JSON.parse(row['data'] as string),
-    ...(row['bytes'] ? { bytes: row['bytes'] as Uint8Array } : {}),
-    ...(row['due_pk'] === null ? {} : { due: { pk: row['due_pk'] as string, sk: row['due_sk'] as string } }),
-    ...(row['list_pk'] === null ? {} : { list: { pk: row['list_pk'] as string, sk: row['list_sk'] as string } }),
-    ...(row['expires_at'] === null ? {} : { expiresAt: row['expires_at'] as number }),
-  };
+const toItem = (row: Record<string, SQLOutputValue>): Item => ({
+  pk: row['pk'] as string,
+  sk: row['sk'] as string,
+  version: row['version'] as number,
+  data: JSON.parse(row['data'] as string),
+  ...(row['bytes'] ? { bytes: row['bytes'] as Uint8Array } : {}),
+  ...(row['due_pk'] === null ? {} : { due: { pk: row['due_pk'] as string, sk: row['due_sk'] as string } }),
+  ...(row['list_pk'] === null ? {} : { list: { pk: row['list_pk'] as string, sk: row['list_sk'] as string } }),
+  ...(row['expires_at'] === null ? {} : { expiresAt: row['expires_at'] as number }),
+});

@@ -147,7 +147,9 @@ describe('a call', () => {
   test('answered 503 for ever ends with that', async () => {
     const { client, waits } = await answering((_, response) => json(response, 503, problem(503, 'unavailable')));
     await expect(client.get('cmd_x')).rejects.toThrow(ApiError);
-    expect(waits).toEqual([100, 200, 400, 800, 1_600]);
+    // Full jitter: at most 100 ms, then twice as much each time.
+    expect(waits).toHaveLength(5);
+    for (const [i, wait] of waits.entries()) expect(wait).toBeLessThanOrEqual(100 * 2 ** i);
   });
 
   test('to nobody is a connection error', async () => {
