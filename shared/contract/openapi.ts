@@ -5,6 +5,13 @@ import { ProblemView } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
+const TAGS: Readonly<Record<Endpoint['function'], string>> = {
+  commands: 'Submit, read and end commands.',
+  output: 'What a command wrote, as bytes or live.',
+  providers: 'Where commands can run.',
+  system: 'The server itself.',
+};
+
 /** The endpoint table as an OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1.html). */
 export const openapi = (): Json => {
   const paths: Record<string, Json> = {};
@@ -24,7 +31,7 @@ export const openapi = (): Json => {
     },
     servers: [{ url: 'http://127.0.0.1:7070', description: 'The embedded server' }],
     security: [],
-    tags: [...new Set(Object.values(endpoints).map((endpoint) => endpoint.function))].map((name) => ({ name })),
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: { schemas: components() },
   };
@@ -71,7 +78,7 @@ const responses = ({ answers }: Endpoint): Json => {
     description: `A problem (RFC 9457). \`code\` is one of: ${codes}.`,
     content: { 'application/problem+json': { schema: reference(ProblemView) } },
   };
-  return { ...Object.fromEntries(entries), default: problem };
+  return { ...Object.fromEntries(entries), '4XX': problem, '5XX': problem };
 };
 
 const parametersOf = (schema: z.ZodObject | undefined, where: 'path' | 'query'): Json[] =>

@@ -63,7 +63,7 @@ const submitFields = z.strictObject({
     .optional(),
   script: processText(LIMITS.argumentBytes)
     .min(1)
-    .describe('Text for a shell, run as `<shell> -c <script>`.')
+    .describe('Text for a shell, which is called with -c and this text.')
     .optional(),
   shell: absolutePath.describe('The shell for `script`. Default /bin/sh.').optional(),
   target: z
