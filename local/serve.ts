@@ -14,6 +14,8 @@ export interface ServeOptions {
   readonly host: string;
   readonly port: number;
   readonly dataDirectory: string;
+  /** How many commands run at once; the others wait. */
+  readonly concurrency: number;
 }
 
 export interface RunningServer {
@@ -28,7 +30,7 @@ const SWEEP_SECONDS = 5;
  * Starts the embedded server: everything in this process, data in one folder.
  * @throws Error in words for a person: a non-loopback address, a taken port, a folder that cannot be used or is in use
  */
-export const serve = async ({ host, port, dataDirectory }: ServeOptions): Promise<RunningServer> => {
+export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOptions): Promise<RunningServer> => {
   if (!isLoopback(host)) {
     throw new Error(
       `Refusing to listen on ${host}: without access control, anyone who reaches it could run commands here. ` +
@@ -40,7 +42,13 @@ export const serve = async ({ host, port, dataDirectory }: ServeOptions): Promis
   const lock = lockServer(directory);
   const log = jsonLog(systemClock, (line) => process.stderr.write(line));
   try {
-    const data = await openData({ dataDirectory: directory, clock: systemClock, random: systemRandom, log });
+    const data = await openData({
+      dataDirectory: directory,
+      concurrency,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+    });
     try {
       const http = await listen(makeGateway(data.deps), { host, port, log });
       lock.note({ pid: process.pid, url: http.url });

@@ -22,6 +22,13 @@ export const parseWholeNumber = (text: string): number => {
   return Number(text);
 };
 
+/** @throws InvalidArgumentError */
+export const parsePositive = (text: string): number => {
+  const number = parseWholeNumber(text);
+  if (number === 0) throw new InvalidArgumentError('Give a whole number from 1 on.');
+  return number;
+};
+
 /** Collects `K=V` options into a record. @throws InvalidArgumentError */
 export const collectPair = (text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
   const equals = text.indexOf('=');

@@ -1,6 +1,6 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { ISOLATION_LEVELS, PRIORITIES, RETRY_CAUSES, STATUSES } from '../../shared/domain/command.ts';
-import { collectEnv, collectPair, parseDuration, parseWholeNumber } from './arguments.ts';
+import { collectEnv, collectPair, parseDuration, parsePositive, parseWholeNumber } from './arguments.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Tells main the exit code of the one command that was asked for. */
@@ -150,6 +150,7 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .description('Start the embedded server: API, store and execution in this process.')
     .option('--host <address>', 'a loopback address', '127.0.0.1')
     .option('--port <port>', '0 for any that is free', parseWholeNumber, 7070)
+    .option('--concurrency <count>', 'how many commands run at once; the others wait', parsePositive, 64)
     .action(async (_, command) =>
       onExit(await (await import('./commands/serve.ts')).serve(optionsOf(command), terminal)),
     );

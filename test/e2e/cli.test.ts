@@ -9,6 +9,8 @@ import { processesWith } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 const linux = process.platform === 'linux';
+/** util-linux's script(1) gives a program a terminal. */
+const hasScript = linux && existsSync('/usr/bin/script');
 const jsonLines = (text: string) =>
   text
     .trim()
@@ -245,6 +247,19 @@ describe('the other commands', () => {
 });
 
 describe('errand run', () => {
+  test.skipIf(!hasScript)('on a terminal tells what it waits for, in a line that goes without a trace', async () => {
+    const server = await startServer(tempDirectory(), ['--concurrency', '1']);
+    const options = { dataDirectory: tempDirectory(), env: { ERRAND_URL: server.url, TERM: 'xterm' } };
+    const blocking = (await cli(['submit', '--', 'sleep', '1000'], options)).stdout.trim();
+    const running = startCli(['run', '--', 'echo', 'hello'], { ...options, terminal: true });
+    await running.says('queued');
+    await cli(['cancel', '--wait', blocking], options);
+    expect(await running.exit).toBe(0);
+    const shown = running.stdout().toString();
+    // The line is cleared right before the output, and nothing of it comes after.
+    expect(shown.slice(shown.lastIndexOf('\u001b[K') + 3)).toBe('hello\r\n');
+  });
+
   test.skipIf(!linux)('killed with -9 leaves nothing of its command, which is then lost', async () => {
     const dataDirectory = tempDirectory();
     const running = startCli(

@@ -21,12 +21,14 @@ export interface CliOptions {
   readonly env?: Record<string, string>;
   readonly stdin?: 'ignore' | 'pipe';
   readonly cwd?: string;
+  /** Gives it a terminal (util-linux's script); all that it writes is then its stdout. */
+  readonly terminal?: boolean;
 }
 
 /** Starts the real CLI. It is killed, if it still runs, when the test ends. */
 export const startCli = (
   args: readonly string[],
-  { dataDirectory, env = {}, stdin = 'ignore', cwd }: CliOptions,
+  { dataDirectory, env = {}, stdin = 'ignore', cwd, terminal }: CliOptions,
 ): Cli => {
   const { PATH = '' } = process.env;
   const options: SpawnOptions = {
@@ -34,7 +36,9 @@ export const startCli = (
     stdio: [stdin, 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   };
-  const child = spawn(process.execPath, [ERRAND, ...args], options);
+  const child = terminal
+    ? spawn('script', ['-qefc', [process.execPath, ERRAND, ...args].join(' '), '/dev/null'], options)
+    : spawn(process.execPath, [ERRAND, ...args], options);
   onTestFinished(() => void child.kill('SIGKILL'));
   const pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   const waiting = new Set<() => void>();

@@ -7,13 +7,14 @@ import { say, type Terminal, write } from '../terminal.ts';
 export interface ServeOptions {
   readonly host: string;
   readonly port: number;
+  readonly concurrency: number;
   readonly data?: string;
 }
 
 /** Serves until it is told to stop: once to end what runs in order, twice to leave at once. */
-export const serve = async ({ host, port, data }: ServeOptions, terminal: Terminal): Promise<number> => {
+export const serve = async ({ host, port, concurrency, data }: ServeOptions, terminal: Terminal): Promise<number> => {
   const dataDirectory = dataDirectoryOf(data === undefined ? {} : { data }, terminal.env);
-  const server = await startServer({ host, port, dataDirectory });
+  const server = await startServer({ host, port, dataDirectory, concurrency });
   const first = port === 7070 ? 'errand run -- echo hello' : `ERRAND_URL=${server.url} errand run -- echo hello`;
   await write(terminal.stdout, `Errand serves at ${server.url} (data in ${dataDirectory}). Try: ${first}\n`);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
