@@ -69,11 +69,12 @@ const explain = ({ code, message }: NodeJS.ErrnoException, host: string, port: n
 const serve = async (gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> => {
   const refused = refuseForeignPage(request);
   const reply = refused ?? (await gateway(toGatewayRequest(request)));
-  response.writeHead(reply.statusCode, reply.headers);
   if (typeof reply.body === 'string') {
-    response.end(request.method === 'HEAD' ? undefined : reply.body);
+    response.writeHead(reply.statusCode, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
+    response.end(reply.body);
     return;
   }
+  response.writeHead(reply.statusCode, reply.headers);
   response.flushHeaders();
   // The client's leaving ends the reading, and with it the reply's source.
   await pipeline(reply.body, response).catch((error: NodeJS.ErrnoException) => {
