@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Provider, Run } from '../../shared/providers/provider.ts';
 import { providers } from '../../shared/providers/registry.ts';
-import { processesWith } from '../support/processes.ts';
+import { helpersOf, processesWith } from '../support/processes.ts';
 import { aRun, recordedIo } from '../support/run-io.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { providerContract } from './provider-contract.ts';
@@ -79,7 +79,7 @@ describe.skipIf(process.platform !== 'linux')('the local provider, on Linux', ()
     const provider = await open();
     const running = provider.start(run, io);
     await io.seen('stdout', 'ready');
-    for (const pid of processesWith('shared/providers/local/helper.ts')) process.kill(pid, 'SIGKILL');
+    for (const pid of helpersOf(process.pid)) process.kill(pid, 'SIGKILL');
     expect(await running).toMatchObject({ kind: 'lost' });
     expect(processesWith(run.key)).toEqual([]);
     // And the provider goes on with a new one.

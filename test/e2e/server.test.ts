@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Client, makeClient } from '../../clients/sdk/client.ts';
 import { cli, startCli, startServer } from '../support/cli.ts';
-import { processesWith } from '../support/processes.ts';
+import { helpersOf, processesWith } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 const linux = process.platform === 'linux';
@@ -213,9 +213,7 @@ describe.skipIf(!linux)('killed with -9 while 1,000 commands are queued and runn
       sh('setsid sleep 1000 & echo ready; sleep 1000', { env: { MARK: dataDirectory } }),
     );
     for await (const event of client.follow(id)) if (event.type === 'stdout') break;
-    const helpers = processesWith('shared/providers/local/helper.ts').filter(
-      (pid) => parentOf(pid) === server.process.pid,
-    );
+    const helpers = helpersOf(server.process.pid ?? 0);
     expect(helpers.length).toBeGreaterThan(0);
     for (const pid of helpers) process.kill(pid, 'SIGSTOP');
     server.process.kill('SIGKILL');
@@ -227,9 +225,6 @@ describe.skipIf(!linux)('killed with -9 while 1,000 commands are queued and runn
     expect(processesWith(`MARK=${dataDirectory}`)).toEqual([]);
   });
 });
-
-const parentOf = (pid: number): number =>
-  Number(/PPid:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 
 describe('a client that follows', () => {
   test('goes on over a restart of the server, and gets every byte once', async () => {

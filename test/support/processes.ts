@@ -7,6 +7,12 @@ export const processesWith = (text: string): number[] =>
     .filter((pid) => !isZombie(pid) && (read(`/proc/${pid}/environ`) + read(`/proc/${pid}/cmdline`)).includes(text))
     .map(Number);
 
+/** The helper processes of one server or test, and of no other that runs on this machine. */
+export const helpersOf = (parent: number): number[] =>
+  processesWith('shared/providers/local/helper.ts').filter((pid) => parentOf(pid) === parent);
+
+const parentOf = (pid: number): number => Number(/PPid:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1]);
+
 const isZombie = (pid: string): boolean => {
   const stat = read(`/proc/${pid}/stat`);
   return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
