@@ -59,8 +59,14 @@ export default {
     rule(
       'app-sees-ports-only',
       'A use case is given its adapters.',
-      { path: '^shared/(app|http|events|telemetry)/' },
-      { path: ADAPTERS },
+      { path: '^shared/(app|http|events|telemetry|store/[^/]+\\.ts$)' },
+      { path: [ADAPTERS, '^shared/providers/registry\\.ts$'] },
+    ),
+    rule(
+      'ports-are-below-app',
+      'What stores and carries knows nothing of what is decided.',
+      { path: '^shared/(store|queue|objects|telemetry)/' },
+      { path: '^shared/(app|engine|contract|providers|http)/' },
     ),
     rule(
       'app-is-below-http',
@@ -111,6 +117,12 @@ export default {
       },
     ),
     rule(
+      'sdk-in-its-provider',
+      'A cloud SDK is loaded only when its provider is used.',
+      { pathNot: '^(shared/providers/[^/]+/|test/|bench/|node_modules/)' },
+      { path: '^(node_modules/)?(@google-cloud/|@azure/|@aws-sdk/client-lambda)' },
+    ),
+    rule(
       'clients-see-the-contract',
       'A client is no part of the server; its embedded.ts is the one door.',
       { path: '^clients/', pathNot: '^clients/cli/embedded\\.ts$' },
@@ -151,7 +163,7 @@ export default {
     doNotFollow: { path: 'node_modules' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
-    exclude: { path: '^(node_modules|cdk\\.out|coverage)/' },
+    exclude: { path: '^(cdk\\.out|coverage)/' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
   },
 };

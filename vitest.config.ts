@@ -1,17 +1,30 @@
 import { defineConfig } from 'vitest/config';
+import type { Reporter } from 'vitest/node';
 
 const project = (name: string, testTimeout: number) => ({
   extends: true as const,
   test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
 });
 
+/** Names the skipped tests, which the default reporter only counts, so that nobody takes them for passed. */
+const namesSkipped: Reporter = {
+  onTestRunEnd(modules) {
+    for (const { children, relativeModuleId } of modules) {
+      for (const { fullName } of children.allTests('skipped')) {
+        process.stdout.write(`skipped: ${relativeModuleId} > ${fullName}\n`);
+      }
+    }
+  },
+};
+
+const reporters = ['default', namesSkipped];
+
 export default defineConfig({
   test: {
     pool: 'forks',
-    // Skipped tests are named, so that nobody takes them for passed.
     reporters: process.env['VITEST_JSON']
-      ? ['default', ['json', { outputFile: process.env['VITEST_JSON'] }]]
-      : ['default'],
+      ? [...reporters, ['json', { outputFile: process.env['VITEST_JSON'] }]]
+      : reporters,
     projects: [
       project('unit', 10_000),
       project('contract', 30_000),

@@ -1,11 +1,21 @@
-import { App } from 'aws-cdk-lib';
+import { App, Stack, Validations } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Bucket } from 'aws-cdk-lib/aws-s3';
+import { AwsSolutionsChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
+import cdkJson from '../../cdk.json' with { type: 'json' };
 import { DataStack } from '../../infra/data-stack.ts';
 import { TABLE } from '../../shared/store/schema.ts';
 
+/** An app as `cdk synth` makes it. */
+const makeApp = () => {
+  const app = new App({ context: cdkJson.context });
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  return app;
+};
+
 describe('the data stack', () => {
-  const template = Template.fromStack(new DataStack(new App(), 'data'));
+  const template = Template.fromStack(new DataStack(makeApp(), 'data'));
   const [table] = Object.values(template.findResources('AWS::DynamoDB::GlobalTable'));
 
   test('has exactly the keys and indexes of the schema', () => {
@@ -45,8 +55,10 @@ describe('the data stack', () => {
     template.hasResource('AWS::S3::Bucket', { DeletionPolicy: 'Retain' });
   });
 
-  test('lets nobody read objects in public or without TLS', () => {
-    template.hasResourceProperties('AWS::S3::Bucket', {
+  test('lets nobody read a bucket in public or without TLS', () => {
+    const buckets = Object.keys(template.findResources('AWS::S3::Bucket'));
+    expect(buckets).toHaveLength(2);
+    template.allResourcesProperties('AWS::S3::Bucket', {
       PublicAccessBlockConfiguration: {
         BlockPublicAcls: true,
         BlockPublicPolicy: true,
@@ -54,12 +66,28 @@ describe('the data stack', () => {
         RestrictPublicBuckets: true,
       },
     });
-    template.hasResourceProperties('AWS::S3::BucketPolicy', {
-      PolicyDocument: Match.objectLike({
-        Statement: Match.arrayWith([
-          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
-        ]),
-      }),
-    });
+    for (const bucket of buckets) {
+      template.hasResourceProperties('AWS::S3::BucketPolicy', {
+        Bucket: { Ref: bucket },
+        PolicyDocument: Match.objectLike({
+          Statement: Match.arrayWith([
+            Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+          ]),
+        }),
+      });
+    }
+  });
+
+  test('passes cdk-nag', () => {
+    const app = makeApp();
+    new DataStack(app, 'data');
+    expect(() => app.synth()).not.toThrow();
+  });
+
+  // So that the test above proves something.
+  test('would not pass cdk-nag with a bucket that anyone may read in the clear', () => {
+    const app = makeApp();
+    new Bucket(new Stack(app, 'careless'), 'Bucket');
+    expect(() => app.synth()).toThrow('AwsSolutions-S10');
   });
 });

@@ -6,6 +6,9 @@ import { tempDirectory } from './temp-directory.ts';
 
 const ERRAND = fileURLToPath(new URL('../../clients/cli/errand.js', import.meta.url));
 
+/** Shared by all tests, and nothing of theirs in it. */
+const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/errand-test', import.meta.url));
+
 export interface Cli {
   readonly process: ChildProcess;
   readonly stdout: () => Buffer;
@@ -32,7 +35,7 @@ export const startCli = (
 ): Cli => {
   const { PATH = '' } = process.env;
   const options: SpawnOptions = {
-    env: { PATH, HOME: dataDirectory, ERRAND_DATA: dataDirectory, ...env },
+    env: { PATH, HOME: dataDirectory, NODE_COMPILE_CACHE: COMPILE_CACHE, ERRAND_DATA: dataDirectory, ...env },
     stdio: [stdin, 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   };

@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
+import { dueBy, duePartitions, indexKeys, keys, referenceOf } from '../../../shared/store/schema.ts';
+import type { Key } from '../../../shared/store/store.ts';
+import { commandId } from '../../support/commands.ts';
+
+const id = 'cmd_01jd8m0000000000000000000a' as CommandId;
+const acme = toTenantId('acme');
+const reference = referenceOf(acme, id);
+const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** What is stored is found by its key for ever: a row here changes only with a migration. */
+test.for<[string, Key, string, string]>([
+  ['a command', keys.command(reference), `acme/${id}`, 'command'],
+  ['a chunk of output', keys.output(reference, 2, 65_536), `acme/${id}`, 'output/0002/000000000065536'],
+  ['a part of stdin', keys.stdinPart(reference, 7), `acme/${id}`, 'stdin/000000000000007'],
+  ['the state of stdin', keys.stdinState(reference), `acme/${id}`, 'stdin'],
+  ['an idempotency record', keys.idempotency(acme, 'f00d'), 'acme/idempotency/f00d', 'record'],
+  ['a place in the list', indexKeys.list(acme, id), 'acme/commands', id],
+  ['a place among what is due', indexKeys.due(reference, 1_900_000_000_000), 'due/0', `001900000000000/acme/${id}`],
+])('the key of %s', ([, key, pk, sk]) => {
+  expect(key).toEqual({ pk, sk });
+});
+
+// Computed apart from this code: a command whose shard moves would leave its old entry behind.
+test.for<[string, CommandId, string]>([
+  ['default', id, 'due/3'],
+  ['default', 'cmd_01jd8m0000000000000000000b' as CommandId, 'due/2'],
+  ['acme', 'cmd_7zzzzzzzzzzzzzzzzzzzzzzzzz' as CommandId, 'due/0'],
+])('%s/%s is due in %s', ([tenant, command, partition]) => {
+  expect(indexKeys.due(referenceOf(toTenantId(tenant), command), 0).pk).toBe(partition);
+});
+
+describe('keys sort as the numbers in them do', () => {
+  const offset = fc.nat({ max: 1e15 - 1 });
+
+  test('chunks by attempt, then by offset', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 9_999 }), fc.nat({ max: 9_999 }), offset, offset, (attemptA, attemptB, a, b) => {
+        const order = ascending(keys.output(reference, attemptA, a).sk, keys.output(reference, attemptB, b).sk);
+        expect(order).toBe(Math.sign(attemptA - attemptB || a - b));
+      }),
+    );
+  });
+
+  test('parts of stdin by offset, and after the state of stdin', () => {
+    fc.assert(
+      fc.property(offset, offset, (a, b) => {
+        const part = keys.stdinPart(reference, a).sk;
+        expect(ascending(part, keys.stdinPart(reference, b).sk)).toBe(Math.sign(a - b));
+        expect(ascending(part, keys.stdinState(reference).sk)).toBe(1);
+      }),
+    );
+  });
+
+  test('what is due by now, and nothing later, sorts before dueBy(now)', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 1e15 - 2 }), fc.constantFrom(-1, 0, 1), (now, late) => {
+        const dueAt = Math.max(0, now - late);
+        expect(indexKeys.due(reference, dueAt).sk <= dueBy(now)).toBe(dueAt <= now);
+      }),
+    );
+  });
+});
+
+test('due commands are spread over all partitions, and over no others', () => {
+  const used = Array.from({ length: 1_000 }, (_, n) => indexKeys.due(referenceOf(acme, commandId(n)), 0).pk);
+  const counts = duePartitions.map((partition) => used.filter((pk) => pk === partition).length);
+  expect(counts.reduce((sum, count) => sum + count)).toBe(1_000);
+  expect(Math.min(...counts)).toBeGreaterThan(150);
+});
