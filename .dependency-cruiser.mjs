@@ -101,11 +101,11 @@ export default {
     ),
     rule(
       'providers-are-strangers',
-      'A provider knows its port and the domain, nothing else of ours.',
+      'A provider knows its port, the domain and the log, nothing else of ours.',
       { path: '^shared/providers/([^/]+)/' },
       {
         path: '^shared/',
-        pathNot: ['^shared/providers/$1/', '^shared/providers/provider\\.ts$', '^shared/domain/'],
+        pathNot: ['^shared/providers/$1/', '^shared/providers/provider\\.ts$', '^shared/(domain|telemetry)/'],
       },
     ),
     rule(

@@ -45,6 +45,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const provider = await providers.local({
     workDirectory: join(dataDirectory, 'work'),
     isOwnerAlive: async (name) => isLocked(lockOf(name)),
+    log,
   });
   const local: Target = {
     name: 'local',

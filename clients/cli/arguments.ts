@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
+import { RETRY_CAUSES, type RetryCause } from '../../shared/domain/command.ts';
 import { LIMITS } from '../../shared/domain/limits.ts';
 import type { Submission } from '../sdk/client.ts';
 import type { Terminal } from './terminal.ts';
@@ -46,6 +47,13 @@ export const collectEnv =
     return { ...before, [text]: value };
   };
 
+/** @throws InvalidArgumentError */
+export const collectCause = (text: string, before: readonly RetryCause[] = []): RetryCause[] => {
+  const cause = RETRY_CAUSES.find((known) => known === text);
+  if (!cause) throw new InvalidArgumentError(`Give one of ${RETRY_CAUSES.join(', ')}.`);
+  return [...before, cause];
+};
+
 /** `HUP` and `SIGHUP` mean the same. */
 export const toSignalName = (text: string): string => {
   const name = text.toUpperCase();
@@ -66,15 +74,25 @@ export interface CommandOptions {
   readonly label?: Record<string, string>;
   readonly isolation?: Submission['isolation'];
   readonly retry?: number;
-  readonly retryOn?: NonNullable<Submission['retry']>['on'];
+  readonly retryOn?: RetryCause[];
 }
 
-/** The request's body, without its input. What is not given is left to the server. */
+/** The words of a call do not fit together. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/**
+ * The request's body, without its input. What is not given is left to the server.
+ * @throws UsageError; Error in words for a person when the script cannot be read
+ */
 export const toSubmission = async (
   argv: readonly string[],
   options: CommandOptions,
   terminal: Pick<Terminal, 'stdin'>,
 ): Promise<Submission> => {
+  if (options.retryOn && options.retry === undefined)
+    throw new UsageError('--retry-on says what is retried; say how often with --retry, such as --retry 3.');
   const script = options.script === undefined ? undefined : await readScript(options.script, terminal);
   const all = {
     argv: argv.length > 0 ? [...argv] : undefined,
@@ -92,16 +110,25 @@ export const toSubmission = async (
     retry:
       options.retry === undefined
         ? undefined
-        : {
-            maxAttempts: options.retry,
-            on: options.retryOn ?? ['provider-error' as const, 'lost' as const, 'nonzero-exit' as const],
-          },
+        : { maxAttempts: options.retry, on: options.retryOn ?? [...RETRY_CAUSES] },
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Submission;
 };
 
+/** As `toSubmission`, for what needs something to run. @throws UsageError */
+export const toWholeSubmission: typeof toSubmission = async (argv, options, terminal) => {
+  if (argv.length > 0 === (options.script !== undefined))
+    throw new UsageError('Give a program after --, or a --script, such as `errand run -- echo hello`.');
+  return toSubmission(argv, options, terminal);
+};
+
 const readScript = async (path: string, { stdin }: Pick<Terminal, 'stdin'>): Promise<string> => {
-  if (path !== '-') return readFile(path, 'utf8');
+  if (path !== '-') {
+    return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'ENOENT' ? 'no such file' : cause.message;
+      throw new Error(`The script ${path} cannot be read: ${why}. Give a file, or - for stdin.`, { cause });
+    });
+  }
   const pieces: Buffer[] = [];
   let length = 0;
   for await (const piece of stdin) {

@@ -16,7 +16,7 @@ export const completion = (program: Command, shell: Shell): string => {
 
 const toWords = (command: Command): Words => ({
   name: command.name(),
-  description: command.description(),
+  description: command.summary() || command.description(),
   options: command.options.flatMap(({ long, description }) => (long ? [{ flag: long, description }] : [])),
 });
 

@@ -1,7 +1,7 @@
 import type { CommandView } from '../../shared/contract/schemas.ts';
 import type { Client } from '../sdk/client.ts';
 import type { CommandEvent } from '../sdk/events.ts';
-import type { FollowOptions } from '../sdk/follow.ts';
+import type { FollowedEvent, FollowOptions } from '../sdk/follow.ts';
 import { isBrokenPipe, progressLine, type Terminal, write } from './terminal.ts';
 
 export interface ShowOptions extends FollowOptions {
@@ -25,7 +25,7 @@ export const showOutput = async (
   const { json, until, ...follow } = options;
   const progress = progressLine(terminal);
   try {
-    for await (const event of client.follow(id, follow)) {
+    for await (const event of client.follow(id, { ...follow, onBreak: () => progress.show('reconnecting …') })) {
       if (event.type === 'stdout' || event.type === 'stderr') progress.clear();
       if (json) await write(terminal.stdout, toJsonLine(event));
       else if (event.type === 'stdout' || event.type === 'stderr') await write(terminal[event.type], event.bytes);
@@ -47,7 +47,7 @@ export const showOutput = async (
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** One event as one line: text where the bytes are text, else base64. */
-const toJsonLine = (event: CommandEvent): string => {
+const toJsonLine = ({ id: _, ...event }: FollowedEvent): string => {
   if (event.type !== 'stdout' && event.type !== 'stderr') return `${JSON.stringify(event)}\n`;
   const { bytes, ...rest } = event;
   try {

@@ -1,4 +1,5 @@
 import { ApiError, ConnectionError } from '../sdk/errors.ts';
+import { UsageError } from './arguments.ts';
 import { EXIT } from './exit-codes.ts';
 import { isHelp, isUsageError, makeProgram } from './program.ts';
 import { isBrokenPipe, say, type Terminal } from './terminal.ts';
@@ -24,10 +25,10 @@ const exitCodeFor = async (argv: readonly string[], terminal: Terminal): Promise
     return code;
   } catch (error) {
     if (isHelp(error)) return 0;
-    if (isUsageError(error)) return EXIT.usage;
     if (isBrokenPipe(error)) return EXIT.brokenPipe;
     tell(error, terminal, argv);
-    return error instanceof ApiError && error.status === 400 ? EXIT.usage : EXIT.fault;
+    const code = codeOf(error);
+    return code === 'usage' || code === 'invalid-request' ? EXIT.usage : EXIT.fault;
   }
 };
 
@@ -35,14 +36,21 @@ const tell = (error: unknown, terminal: Terminal, argv: readonly string[]): void
   const detail = explain(error);
   const ownArguments = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   if (ownArguments.includes('--json')) {
-    const code = error instanceof ApiError ? error.code : 'fault';
-    terminal.stdout.write(`${JSON.stringify({ type: 'error', code, detail })}\n`);
-  } else {
+    terminal.stdout.write(`${JSON.stringify({ type: 'error', code: codeOf(error), detail })}\n`);
+  } else if (!isUsageError(error)) {
+    // Commander has told its own already.
     say(terminal, detail);
   }
 };
 
+const codeOf = (error: unknown): string => {
+  if (error instanceof ApiError) return error.code;
+  if (error instanceof ConnectionError) return 'connection-failed';
+  return isUsageError(error) || error instanceof UsageError ? 'usage' : 'fault';
+};
+
 const explain = (error: unknown): string => {
+  if (isUsageError(error)) return error.message.replace(/^error: /, '');
   if (error instanceof ConnectionError) {
     const next = error.commandId
       ? `Look again with \`errand logs -f ${error.commandId}\`.`

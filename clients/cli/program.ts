@@ -1,6 +1,7 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
-import { ISOLATION_LEVELS, PRIORITIES, RETRY_CAUSES, STATUSES } from '../../shared/domain/command.ts';
-import { collectEnv, collectPair, parseDuration, parsePositive, parseWholeNumber } from './arguments.ts';
+import { ISOLATION_LEVELS, PRIORITIES, STATUSES } from '../../shared/domain/command.ts';
+import { collectCause, collectEnv, collectPair, parseDuration, parsePositive, parseWholeNumber } from './arguments.ts';
+import type { RunOptions } from './commands/run.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Tells main the exit code of the one command that was asked for. */
@@ -12,7 +13,16 @@ export type OnExit = (code: number) => void;
  */
 export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
   const program = new Command('errand')
-    .description('Runs commands somewhere else and brings back what they said.')
+    .description(
+      [
+        'Runs commands somewhere else and brings back what they said.\n',
+        'Examples:',
+        '  errand run -- echo hello               its output here, its exit code ours',
+        '  cat data | errand run -- wc -l         its input, too',
+        '  errand serve                           a server for submit, logs -f, HTTP',
+        '  errand ps --all                        what was run',
+      ].join('\n'),
+    )
     .version('0.1.0', '-V, --version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
@@ -26,8 +36,11 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
   for (const option of whereOptions()) program.addOption(option);
   /** Options before and after the command's name count alike. */
   const optionsOf = <T>(command: Command): T => ({ ...program.opts(), ...command.opts() }) as T;
+  /** Examples stand before the options: they are what people look for. */
   const examples = (command: Command, lines: readonly string[]): Command =>
-    command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+    command
+      .summary(command.description())
+      .description(`${command.description()}\n\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`);
   const withJson = (command: Command): Command =>
     command.option('--json', 'one JSON object a line on stdout, and nothing else');
 
@@ -49,17 +62,21 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       .addOption(new Option('--priority <priority>', 'before or after others').choices(PRIORITIES))
       .addOption(new Option('--isolation <level>', 'at least these walls, or refuse').choices(ISOLATION_LEVELS))
       .option('--retry <times>', 'run it at most so many times in all', parseWholeNumber)
-      .addOption(new Option('--retry-on <cause...>', 'what is retried (default: all)').choices(RETRY_CAUSES));
+      .option('--retry-on <cause>', 'lost, provider-error or nonzero-exit; repeatable (default: all)', collectCause);
   const status = new Option('--status <status>', 'only these').choices(STATUSES);
 
   examples(
     withJson(described(program.command('run').argument('[cmd...]', 'the program and its arguments, after --')))
       .description('Run a command and wait: its output here, its exit code ours.')
       .option('-i, --interactive', 'pass on what is typed on the terminal as its input')
+      .option('-n, --no-stdin', 'pass no input on, as in a loop that reads its own')
+      .option('-d, --detach', 'print the id and leave it running, as submit does')
       .passThroughOptions()
-      .action(async (argv, _, command) =>
-        onExit(await (await import('./commands/run.ts')).run(argv, optionsOf(command), terminal)),
-      ),
+      .action(async (argv, _, command) => {
+        const options = optionsOf<RunOptions & { readonly detach?: boolean }>(command);
+        if (options.detach) onExit(await (await import('./commands/submit.ts')).submit(argv, options, terminal));
+        else onExit(await (await import('./commands/run.ts')).run(argv, options, terminal));
+      }),
     [
       'errand run -- echo hello',
       'errand run --timeout 5m --env CI=1 -- npm test',
@@ -70,6 +87,7 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
   examples(
     withJson(described(program.command('submit').argument('[cmd...]', 'the program and its arguments, after --')))
       .description('Submit a command and print its id, without waiting.')
+      .option('-n, --no-stdin', 'pass no input on')
       .passThroughOptions()
       .action(async (argv, _, command) =>
         onExit(await (await import('./commands/submit.ts')).submit(argv, optionsOf(command), terminal)),

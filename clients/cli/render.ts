@@ -36,22 +36,25 @@ export const ago = (timestamp: string): string => {
   return `${Math.floor(seconds / 86_400)}d ago`;
 };
 
-/** Columns side by side, cut at `width` if there is one. Cells may be coloured. */
+/** Less of the last column than this says nothing. */
+const LEAST_WIDTH = 8;
+
+/** Columns side by side; the last one, which must be plain, cut so that lines fit `width` if there is one. */
 export const table = (head: readonly string[], rows: readonly (readonly string[])[], width?: number): string => {
   const lengthOf = (cell: string | undefined): number => stripVTControlCharacters(cell ?? '').length;
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => lengthOf(row[i]))));
-  return [head, ...rows]
-    .map((row) =>
-      row
-        .map((cell, i) => cell + ' '.repeat((widths[i] ?? 0) - lengthOf(cell)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .map((line) =>
-      width !== undefined && lengthOf(line) > width
-        ? `${line.slice(0, width - 1 + line.length - lengthOf(line))}…`
-        : line,
-    )
-    .map((line) => `${line}\n`)
-    .join('');
+  const before = widths.slice(0, -1).reduce((sum, columns) => sum + columns + 2, 0);
+  // A terminal that does not know its size has 0 columns.
+  const last = width ? Math.max(LEAST_WIDTH, width - before) : Number.POSITIVE_INFINITY;
+  const fit = (cell: string, i: number): string =>
+    i < head.length - 1 ? cell + ' '.repeat((widths[i] ?? 0) - lengthOf(cell)) : cut(cell, last);
+  return [head, ...rows].map((row) => `${row.map(fit).join('  ').trimEnd()}\n`).join('');
 };
+
+const cut = (text: string, length: number): string =>
+  text.length <= length
+    ? text
+    : `${text
+        .slice(0, length - 1)
+        .toWellFormed()
+        .replace(/\ufffd$/, '')}…`;

@@ -28,7 +28,7 @@ export class ApiError extends ErrandError {
   }
 }
 
-/** The server could not be reached, or was lost on the way. The command, if there is one, goes on without us. */
+/** The server could not be reached, or was lost on the way. A command may go on without us. */
 export class ConnectionError extends ErrandError {
   override readonly name = 'ConnectionError';
   readonly url: string;
@@ -37,7 +37,7 @@ export class ConnectionError extends ErrandError {
 
   constructor(url: string, commandId: string | undefined, options?: ErrorOptions) {
     const what = commandId
-      ? `The connection to ${url} was lost; ${commandId} goes on there`
+      ? `The connection to ${url} was lost; ${commandId} may go on there`
       : `${url} cannot be reached`;
     super(what, options);
     this.url = url;

@@ -9,6 +9,8 @@ export interface FollowOptions {
   readonly from?: number | undefined;
   /** Begin right after this event, instead of `attempt` and `from`. */
   readonly lastEventId?: string | undefined;
+  /** Called when the connection broke and is tried again. */
+  readonly onBreak?: ((error: unknown) => void) | undefined;
   /** Ends the following, without a fault. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -23,7 +25,7 @@ export async function* followEvents(
   path: string,
   { silenceMs, ...options }: FollowOptions & { readonly silenceMs: number },
 ): AsyncGenerator<FollowedEvent> {
-  const { stream, attempt, from, signal } = options;
+  const { stream, attempt, from, onBreak, signal } = options;
   let { lastEventId } = options;
   const backoff = transport.backoff({ tries: PATIENT_TRIES, signal, commandId });
   while (!signal?.aborted) {
@@ -46,6 +48,7 @@ export async function* followEvents(
       throw new Error('The events ended before the command did');
     } catch (error) {
       if (signal?.aborted) return;
+      onBreak?.(error);
       try {
         await backoff.failed(error);
       } catch (final) {

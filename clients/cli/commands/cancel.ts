@@ -1,25 +1,37 @@
-import type { SignalCommand } from '../../../shared/contract/schemas.ts';
+import type { CommandView, SignalCommand } from '../../../shared/contract/schemas.ts';
 import { isFinal } from '../../../shared/domain/command.ts';
 import { toSignalName } from '../arguments.ts';
 import { resolveId } from '../command-id.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
-import { type Terminal, write } from '../terminal.ts';
+import { say, type Terminal, write } from '../terminal.ts';
 
 export interface CancelOptions extends ConnectOptions {
   readonly wait?: boolean;
   readonly json?: boolean;
 }
 
-/** Cancels commands; with --wait, resolves once they were seen gone. */
+/** Cancels commands; with --wait, resolves once they were seen gone. One that cannot be canceled spares no other. */
 export const cancel = async (given: readonly string[], options: CancelOptions, terminal: Terminal): Promise<number> => {
   const { client, close } = await connect(options, terminal);
   try {
+    const canceled: CommandView[] = [];
+    const faults: unknown[] = [];
+    // All are asked to end before the first is waited for.
     for (const one of given) {
-      let command = await client.cancel(await resolveId(client, one));
+      try {
+        canceled.push(await client.cancel(await resolveId(client, one)));
+      } catch (error) {
+        faults.push(error);
+      }
+    }
+    for (let command of canceled) {
       while (options.wait && !isFinal(command.status)) command = await client.get(command.id, { waitSeconds: 60 });
       const said = isFinal(command.status) ? command.status : 'canceling';
       await write(terminal.stdout, options.json ? `${JSON.stringify(command)}\n` : `${command.id} ${said}\n`);
     }
+    // The first is told, as any fault is, by who called.
+    for (const fault of faults.slice(1)) say(terminal, (fault as Error).message);
+    if (faults.length > 0) throw faults[0];
     return 0;
   } finally {
     await close();

@@ -1,7 +1,7 @@
 import type { CommandView } from '../../../shared/contract/schemas.ts';
 import type { Client, Submission } from '../../sdk/client.ts';
 import { ApiError } from '../../sdk/errors.ts';
-import { type CommandOptions, toSubmission } from '../arguments.ts';
+import { type CommandOptions, toWholeSubmission } from '../arguments.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { EXIT, exitCodeOf, explainEnd } from '../exit-codes.ts';
 import { showOutput } from '../follow.ts';
@@ -18,7 +18,7 @@ export interface RunOptions extends CommandOptions, ConnectOptions {
 
 /** Runs a command and resolves with its exit code. */
 export const run = async (argv: readonly string[], options: RunOptions, terminal: Terminal): Promise<number> => {
-  const submission = await toSubmission(argv, options, terminal);
+  const submission = await toWholeSubmission(argv, options, terminal);
   const { interactive = false, stdin = true } = options;
   const wantsStdin = stdin && options.script !== '-' && hasStdin(terminal, { interactive });
   const interrupts = watchInterrupts(terminal);

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../../shared/domain/limits.ts';
-import { type CommandOptions, toSubmission } from '../arguments.ts';
+import { type CommandOptions, toSubmission, toWholeSubmission } from '../arguments.ts';
 import { resolveId } from '../command-id.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { hasStdin } from '../stdin-feed.ts';
@@ -7,13 +7,16 @@ import { say, type Terminal, write } from '../terminal.ts';
 
 export interface SubmitOptions extends CommandOptions, ConnectOptions {
   readonly json?: boolean;
+  /** False with --no-stdin. */
+  readonly stdin?: boolean;
 }
 
 /** Submits and prints the id alone. */
 export const submit = async (argv: readonly string[], options: SubmitOptions, terminal: Terminal): Promise<number> => {
-  const submission = await toSubmission(argv, options, terminal);
-  const stdinBase64 =
-    options.script !== '-' && hasStdin(terminal, { interactive: false }) ? await readAll(terminal) : undefined;
+  const submission = await toWholeSubmission(argv, options, terminal);
+  const { script, stdin = true } = options;
+  const wantsStdin = stdin && script !== '-' && hasStdin(terminal, { interactive: false });
+  const stdinBase64 = wantsStdin ? await readAll(terminal) : undefined;
   const connection = await connect({ ...options, ...OFFLINE }, terminal);
   try {
     const command = await connection.client.submit({ ...submission, ...(stdinBase64 ? { stdinBase64 } : {}) });
@@ -36,6 +39,11 @@ export const replay = async (
   const connection = await connect({ ...options, ...OFFLINE }, terminal);
   try {
     const command = await connection.client.replay(await resolveId(connection.client, given), changes);
+    if (command.stdin === 'open') {
+      // Nobody would feed it, and it might wait for ever.
+      await connection.client.endStdin(command.id);
+      say(terminal, 'the input of the first run is not repeated: this one gets none');
+    }
     await write(terminal.stdout, options.json ? `${JSON.stringify(command)}\n` : `${command.id}\n`);
     if (connection.embedded) tellToServe(terminal, options);
     return 0;

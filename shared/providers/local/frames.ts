@@ -5,34 +5,46 @@
  *   frame := length (u32, big-endian: of what follows) · kind (u8) · run (u32) · payload
  *
  * To the helper:
- *   launch     JSON LaunchSpec. Makes the work folder and executes.
+ *   prepare    JSON LaunchSpec. Makes the work folder; nothing is executed.
+ *   execute    The right to execute was won: now.
  *   stdin      bytes of input, within the input window
  *   stdinEnd   no more input
  *   credit     u32: so many bytes of output were taken
  *   signal     name of a signal for the process group
- *   stop       TERM, grace, KILL for the whole tree
+ *   stop       TERM, grace, KILL for the whole tree; what was only prepared is dropped
  * From the helper:
+ *   ready      u32 PROTOCOL, of run 0, before all else. A helper that dies before it has executed nothing.
+ *   started    u32: process id of the command, also that of its session and process group
  *   stdout     bytes, within the output window
  *   stderr     bytes, within the output window
  *   stdinTaken u32: so many bytes of input were taken
  *   end        JSON LaunchEnd. All of the run is gone; nothing follows.
  *
- * Windows are per run: each side sends at most WINDOW_BYTES that were not yet taken, so that a slow reader holds up
- * its own command only.
+ * Numbers of runs are given by the launcher and not used twice. A helper whose input ends has lost its server: it kills
+ * all that it started, removes the work folders, and leaves.
+ *
+ * Windows are per run: each side sends at most WINDOW_BYTES that were not yet taken (and the rest of what it had read
+ * by then), so that a slow reader holds up its own command only.
  */
 const KINDS = {
-  launch: 1,
-  stdin: 2,
-  stdinEnd: 3,
-  credit: 4,
-  signal: 5,
-  stop: 6,
-  stdout: 16,
-  stderr: 17,
-  stdinTaken: 18,
-  end: 19,
+  prepare: 1,
+  execute: 2,
+  stdin: 3,
+  stdinEnd: 4,
+  credit: 5,
+  signal: 6,
+  stop: 7,
+  ready: 16,
+  started: 17,
+  stdout: 18,
+  stderr: 19,
+  stdinTaken: 20,
+  end: 21,
 } as const;
 export type FrameKind = keyof typeof KINDS;
+
+/** Grows when the frames change. */
+export const PROTOCOL = 1;
 
 export const WINDOW_BYTES = 1024 * 1024;
 
@@ -58,6 +70,8 @@ export type LaunchEnd =
       readonly signal: string | null;
       readonly detail?: string;
     }
+  /** Stopped before it was executed. */
+  | { readonly kind: 'dropped' }
   /** Surely not executed. */
   | { readonly kind: 'rejected'; readonly detail: string; readonly retryable: boolean };
 
@@ -84,7 +98,13 @@ export const numberFrame = (kind: FrameKind, run: number, value: number): Uint8A
 
 export type OnFrame = (kind: FrameKind, run: number, payload: Buffer) => void;
 
-/** Cuts what comes over a pipe, in whatever pieces, into frames. */
+/** The largest that is sent is a LaunchSpec, of 16 MiB of variables at most. */
+const MOST_FRAME_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Cuts what comes over a pipe, in whatever pieces, into frames.
+ * @throws Error when what comes cannot be frames
+ */
 export const makeFrameReader = (onFrame: OnFrame): ((piece: Buffer) => void) => {
   let rest: Buffer[] = [];
   let have = 0;
@@ -96,6 +116,7 @@ export const makeFrameReader = (onFrame: OnFrame): ((piece: Buffer) => void) => 
     let buffer = rest.length === 1 ? piece : Buffer.concat(rest, have);
     for (;;) {
       need = buffer.length < 4 ? HEADER_BYTES : 4 + buffer.readUInt32BE(0);
+      if (need > MOST_FRAME_BYTES) throw new Error(`A frame of ${need} bytes`);
       if (buffer.length < need) break;
       const kind = nameByKind.get(buffer.readUInt8(4));
       if (kind === undefined) throw new Error(`Unknown frame ${buffer.readUInt8(4)}`);

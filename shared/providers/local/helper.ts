@@ -5,8 +5,12 @@
  */
 import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { frame, jsonFrame, type LaunchEnd, type LaunchSpec, makeFrameReader, numberFrame } from './frames.ts';
-import { type HelperRun, startRun } from './helper-run.ts';
+import { frame, jsonFrame, type LaunchSpec, makeFrameReader, numberFrame, PROTOCOL } from './frames.ts';
+import type { CommandParts } from './helper-command.ts';
+import { makePipes } from './helper-pipes.ts';
+import { type HelperRun, prepareRun } from './helper-run.ts';
+import { makeLeftovers } from './leftovers.ts';
+import { idle } from './machine-time.ts';
 
 /** O_CLOEXEC, as /proc/self/fdinfo shows it (in octal). */
 const CLOSE_ON_EXEC = 0o2000000;
@@ -32,6 +36,7 @@ closeInherited();
 const input = new Socket({ fd: 0, readable: true, writable: false });
 // process.stdout would block on a full pipe.
 const output = new Socket({ fd: 1, readable: false, writable: true });
+const parts: CommandParts = { pipes: makePipes(), leftovers: makeLeftovers() };
 const runs = new Map<number, HelperRun>();
 
 let corked = false;
@@ -49,46 +54,49 @@ const write = (pieces: readonly Uint8Array[]): void => {
   for (const piece of pieces) output.write(piece);
 };
 
-const launch = (id: number, spec: LaunchSpec): void => {
-  const ended = (end: LaunchEnd): void => {
-    runs.delete(id);
-    write(jsonFrame('end', id, end));
-  };
-  runs.set(
-    id,
-    startRun(spec, {
-      output: (stream, bytes) => write(frame(stream, id, bytes)),
-      stdinTaken: (bytes) => write(numberFrame('stdinTaken', id, bytes)),
-      ended,
-    }),
-  );
+const prepare = (id: number, spec: LaunchSpec): void => {
+  const run = prepareRun(spec, parts, {
+    started: (leader) => write(numberFrame('started', id, leader)),
+    output: (stream, bytes) => write(frame(stream, id, bytes)),
+    stdinTaken: (bytes) => write(numberFrame('stdinTaken', id, bytes)),
+    ended(end) {
+      runs.delete(id);
+      write(jsonFrame('end', id, end));
+    },
+  });
+  runs.set(id, run);
 };
 
 const reader = makeFrameReader((kind, id, payload) => {
-  if (kind === 'launch') return launch(id, JSON.parse(payload.toString('utf8')) as LaunchSpec);
+  if (kind === 'prepare') return prepare(id, JSON.parse(payload.toString('utf8')) as LaunchSpec);
+  // Undefined for a run that has ended meanwhile.
   const run = runs.get(id);
-  // Word for a run that has ended meanwhile.
-  if (!run) return;
-  if (kind === 'stdin') run.stdin(payload);
-  else if (kind === 'stdinEnd') run.stdinEnd();
-  else if (kind === 'credit') run.credit(payload.readUInt32BE(0));
-  else if (kind === 'signal') run.signal(payload.toString('latin1') as NodeJS.Signals);
-  else if (kind === 'stop') run.stop();
+  if (kind === 'execute') run?.execute();
+  else if (kind === 'stop') run?.stop();
+  else if (kind === 'stdin') run?.command()?.stdin(payload);
+  else if (kind === 'stdinEnd') run?.command()?.stdinEnd();
+  else if (kind === 'credit') run?.command()?.credit(payload.readUInt32BE(0));
+  else if (kind === 'signal') run?.command()?.signal(payload.toString('latin1') as NodeJS.Signals);
 });
+
+/** A process that the kernel holds on to must not hold on to this one. */
+const LEAVE_PATIENCE_MS = 12_000;
 
 let leaving = false;
 const leave = (): void => {
   if (leaving) return;
   leaving = true;
   output.destroy();
-  void Promise.all([...runs.values()].map((run) => run.abandon())).finally(() => process.exit(0));
+  const allGone = Promise.all([...runs.values()].map((run) => run.abandon()));
+  void Promise.race([allGone, idle(LEAVE_PATIENCE_MS)]).finally(() => process.exit(0));
 };
 
 input.on('data', reader);
 input.on('close', leave);
 input.on('error', leave);
 output.on('error', leave);
-// A terminal's Ctrl-C is for the server, which then says what is to end.
+// Only the end of its input ends this process: it has to clean up behind whoever is gone.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 process.on('SIGHUP', () => {});
+write(numberFrame('ready', 0, PROTOCOL));

@@ -1,14 +1,17 @@
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Exit } from '../../domain/command.ts';
 import type { AttemptKey } from '../../domain/ids.ts';
-import type { Provider, ProviderFeatures, Run, RunIo, StartOutcome } from '../provider.ts';
+import { type Log, silentLog } from '../../telemetry/log.ts';
+import type { Health, Provider, ProviderFeatures, Run, RunIo, StartOutcome } from '../provider.ts';
 import type { LaunchSpec } from './frames.ts';
-import { type LaunchedRun, type Launcher, makeLauncher } from './launcher.ts';
-import { canFindTrees, endTree, killTrees, MARKER } from './process-tree.ts';
+import { type Launched, type LaunchedRun, makeLauncher } from './launcher.ts';
+import { hasProcessTable, MARKER } from './process-table.ts';
+import { endTree, killTree, makeTree } from './process-tree.ts';
 import { removeWorkDirectory } from './work-directory.ts';
 
 export interface LocalOptions {
-  /** Each command gets a folder of its own in here. */
+  /** Each command gets a folder of its own in here, named by its attempt; several processes may use it at once. */
   readonly workDirectory: string;
   /** Whether a worker, by the name that is in its attempts, is alive. */
   readonly isOwnerAlive: (worker: string) => Promise<boolean>;
@@ -16,6 +19,8 @@ export interface LocalOptions {
   readonly helpers?: number;
   /** Between TERM and KILL. @default 5 */
   readonly graceSeconds?: number;
+  /** @default none is kept */
+  readonly log?: Log;
 }
 
 const features: ProviderFeatures = {
@@ -25,7 +30,7 @@ const features: ProviderFeatures = {
   separateStreams: true,
   stdin: true,
   signals: true,
-  cancel: canFindTrees ? 'tree' : 'process-group',
+  cancel: hasProcessTable ? 'tree' : 'process-group',
   customImage: false,
   resourceLimits: false,
   isolation: ['none'],
@@ -38,6 +43,9 @@ const BASE_ENVIRONMENT = {
   LANG: 'C.UTF-8',
 } as const;
 
+/** How long a look for a dead worker's run waits for what it killed to be gone. */
+const OBSERVE_PATIENCE_MS = 5_000;
+
 /**
  * Runs commands on this machine, as the user of this process, without walls.
  * @throws Error on a platform without POSIX processes
@@ -46,41 +54,25 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
   if (process.platform === 'win32') {
     throw new Error('Commands cannot be run on Windows itself. Run Errand in WSL, or use a target elsewhere.');
   }
-  const { workDirectory, isOwnerAlive, helpers = 2, graceSeconds = 5 } = options;
-  const launcher: Launcher = makeLauncher(helpers);
+  const { workDirectory, isOwnerAlive, helpers = 2, graceSeconds = 5, log = silentLog } = options;
+  const launcher = makeLauncher({ most: helpers, log });
   const runs = new Map<AttemptKey, LaunchedRun>();
   const folderOf = (key: AttemptKey): string => join(workDirectory, key);
   let closed = false;
 
-  const toSpec = (run: Run, io: RunIo): LaunchSpec => {
-    const [commandId = ''] = run.key.split('-');
-    const folder = folderOf(run.key);
-    return {
-      key: run.key,
-      argv: run.argv,
-      env: { ...BASE_ENVIRONMENT, HOME: folder, ...run.env, ERRAND_COMMAND_ID: commandId, [MARKER]: run.key },
-      workDirectory: folder,
-      ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
-      stdin: io.stdin !== undefined,
-      graceSeconds,
-    };
-  };
-
-  const execute = async (run: Run, io: RunIo): Promise<StartOutcome> => {
-    const launched = launcher.launch(toSpec(run, io), io);
-    runs.set(run.key, launched);
-    const stop = () => launched.stop();
-    if (io.stop.aborted) stop();
-    else io.stop.addEventListener('abort', stop, { once: true });
+  /** The folder is made while the ticket is redeemed; the command executes after both. */
+  const redeemAndExecute = async (launched: LaunchedRun, io: RunIo): Promise<StartOutcome> => {
+    // Whether a redemption that failed was stored or not: nothing was executed.
+    const redeemed = await io.redeem().catch(() => undefined);
+    if (!redeemed) {
+      launched.stop();
+      await launched.end;
+      if (redeemed === false) return { kind: 'refused' };
+      return rejected('The start ticket could not be redeemed.');
+    }
     io.onSignal((signal) => launched.signal(signal));
-    const end = await launched.end;
-    io.stop.removeEventListener('abort', stop);
-    runs.delete(run.key);
-    if (end.kind === 'helper-died') return { kind: 'lost', detail: 'The process that watched over the command died.' };
-    if (end.kind === 'rejected') return { kind: 'rejected', fault: end };
-    if (closed) return { kind: 'lost', detail: 'The server was shut down while the command ran.' };
-    const { kind: _, ...exit } = end;
-    return { kind: 'ended', exit: exit satisfies Exit };
+    launched.execute();
+    return toOutcome(await launched.end, closed);
   };
 
   return {
@@ -88,32 +80,40 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
     features,
 
     async start(run, io) {
-      if (closed) return { kind: 'rejected', fault: { detail: 'The server is shutting down.', retryable: true } };
-      if (io.stop.aborted) return { kind: 'refused' };
+      if (closed) return rejected('The server is shutting down.');
+      // A second start with the same key is the same run.
+      if (io.stop.aborted || runs.has(run.key)) return { kind: 'refused' };
+      const launched = launcher.launch(toSpec(run, io, { folder: folderOf(run.key), graceSeconds }), io);
+      runs.set(run.key, launched);
+      const stop = () => launched.stop();
+      io.stop.addEventListener('abort', stop, { once: true });
       try {
-        if (!(await io.redeem())) return { kind: 'refused' };
-      } catch {
-        // Whether it was redeemed or not: nothing was executed.
-        return { kind: 'rejected', fault: { detail: 'The start ticket could not be redeemed.', retryable: true } };
+        return await redeemAndExecute(launched, io);
+      } finally {
+        io.stop.removeEventListener('abort', stop);
+        runs.delete(run.key);
       }
-      return execute(run, io);
     },
 
     async observe({ key, worker }) {
       if (runs.has(key) || (await isOwnerAlive(worker))) return { kind: 'alive' };
-      await killTrees([{ key }]);
+      const left = await killTree(makeTree(key), OBSERVE_PATIENCE_MS);
+      if (left.length > 0) return { kind: 'alive' };
       await removeWorkDirectory(folderOf(key));
       return { kind: 'gone' };
     },
 
     async cancel({ key }) {
       const run = runs.get(key);
-      if (!run) return endTree({ key }, graceSeconds);
-      run.stop();
-      await run.end;
+      run?.stop();
+      await (run ? run.end : endTree(makeTree(key), graceSeconds));
     },
 
-    health: async () => (closed ? { healthy: false, detail: 'Shutting down.' } : { healthy: true }),
+    async health() {
+      if (closed) return { healthy: false, detail: 'Shutting down.' };
+      if (!launcher.canStartHelpers()) return { healthy: false, detail: 'Its helper processes cannot be started.' };
+      return folderHealth(workDirectory);
+    },
 
     async close() {
       closed = true;
@@ -122,4 +122,53 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
       await launcher.close();
     },
   };
+};
+
+const toSpec = (
+  run: Run,
+  io: RunIo,
+  { folder, graceSeconds }: { folder: string; graceSeconds: number },
+): LaunchSpec => {
+  const ours = { [MARKER]: run.key, ERRAND_COMMAND_ID: run.key.slice(0, run.key.lastIndexOf('-')) };
+  return {
+    key: run.key,
+    argv: run.argv,
+    env: { ...BASE_ENVIRONMENT, HOME: folder, ...run.env, ...ours },
+    workDirectory: folder,
+    ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
+    stdin: io.stdin !== undefined,
+    graceSeconds,
+  };
+};
+
+const toOutcome = (end: Launched, wasClosed: boolean): StartOutcome => {
+  switch (end.kind) {
+    case 'rejected':
+      return { kind: 'rejected', fault: { detail: end.detail, retryable: end.retryable } };
+    case 'lost':
+      return { kind: 'lost', detail: 'The process that watched over the command died.' };
+    case 'dropped':
+      if (wasClosed) return rejected('The server is shutting down.');
+      return {
+        kind: 'ended',
+        exit: { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' },
+      };
+    case 'ended': {
+      if (wasClosed) return { kind: 'lost', detail: 'The server was shut down while the command ran.' };
+      const { kind: _, ...exit } = end;
+      return { kind: 'ended', exit };
+    }
+  }
+};
+
+const rejected = (detail: string): StartOutcome => ({ kind: 'rejected', fault: { detail, retryable: true } });
+
+const folderHealth = async (folder: string): Promise<Health> => {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await access(folder, constants.W_OK | constants.X_OK);
+    return { healthy: true };
+  } catch (error) {
+    return { healthy: false, detail: `The folder ${folder} cannot be used: ${(error as Error).message}` };
+  }
 };

@@ -1,173 +1,197 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { gather } from './gather.ts';
+import { elapsed, pause } from './machine-time.ts';
+import {
+  hasProcessTable,
+  markerIn,
+  type ProcessEntry,
+  readEnvironment,
+  readProcess,
+  visitProcesses,
+} from './process-table.ts';
 
-/** The variable that every process of a run carries, unless it cleared its environment. */
-export const MARKER = 'ERRAND_ATTEMPT';
-const MARKER_BYTES = Buffer.from(`${MARKER}=`);
-
-export const canFindTrees = process.platform === 'linux';
-
-/** A run to look for: by its key, and by the process that was started for it, if it is known. */
-export interface Wanted {
+/** The processes of one run, as far as they can be found. */
+export interface Tree {
+  /** The value of the marker that they carry. */
   readonly key: string;
-  readonly leader?: number | undefined;
+  /** The process that was started for it, if it is known: also the number of its session and process group. */
+  readonly leader: number | undefined;
+  /** What the last look found: pid, and when it started. A process is known again when all that tied it to us is gone. */
+  readonly known: Map<number, string>;
+  /** The sessions that they were in. */
+  readonly sessions: Set<number>;
+}
+
+export const makeTree = (key: string, leader?: number): Tree => ({
+  key,
+  leader,
+  known: new Map(),
+  sessions: new Set(leader === undefined ? [] : [leader]),
+});
+
+interface Look {
+  readonly found: ReadonlyMap<Tree, readonly ProcessEntry[]>;
+  /** Processes were just executing another program, so that they could not be told. */
+  readonly isBlurred: boolean;
+}
+
+interface Row extends ProcessEntry {
+  readonly marker: string | undefined;
 }
 
 /**
- * The processes of some runs, by run key. Found are those that carry the run's marker in their environment, also
- * after setsid or a double fork; those in the leader's session or process group; and the descendants of all of them.
- * One pass over /proc serves all `wanted`. Finds nothing where there is no /proc.
+ * One pass over all processes, for all `trees`. Found are those that carry the marker, also after setsid or a double
+ * fork; those in the tree's sessions; those found before; and the descendants of all of them.
  */
-export const findTrees = (wanted: readonly Wanted[]): Map<string, number[]> => {
-  const found = new Map<string, number[]>(wanted.map(({ key }) => [key, []]));
-  if (!canFindTrees) return found;
-  const keyByLeader = new Map(
-    wanted.flatMap(({ key, leader }) => (leader === undefined ? [] : [[leader, key] as const])),
-  );
-  const keyByPid = new Map<number, string>();
-  const parents = new Map<number, number>();
-  for (const pid of processIds(wanted)) {
-    const marker = readMarker(pid);
-    if (marker !== undefined) {
-      if (found.has(marker)) keyByPid.set(pid, marker);
-      continue;
-    }
-    const stat = readStat(pid);
-    if (!stat || stat.isZombie) continue;
-    parents.set(pid, stat.parent);
-    const key = keyByLeader.get(stat.session) ?? keyByLeader.get(stat.group);
-    if (key !== undefined) keyByPid.set(pid, key);
+const lookAtOnce = (trees: readonly Tree[]): Look => {
+  const rows = new Map<number, Row>();
+  let isBlurred = false;
+  visitProcesses(undefined, (pid) => {
+    const entry = pid === process.pid ? undefined : readProcess(pid);
+    if (!entry || entry.isDead || entry.isKernel) return;
+    const environment = readEnvironment(pid);
+    if (entry.isExecuting && environment?.length === 0) isBlurred = true;
+    rows.set(pid, { ...entry, marker: environment && markerIn(environment) });
+  });
+  const treeByKey = new Map(trees.map((tree) => [tree.key, tree]));
+  const treeBySession = new Map(trees.flatMap((tree) => [...tree.sessions].map((id) => [id, tree] as const)));
+  const treeByPid = new Map<number, Tree>();
+  for (const row of rows.values()) {
+    // Who carries another's marker is no one's by a number, which may have been used before; but see its ancestors.
+    const own = row.marker === undefined ? treeBySession.get(row.session) : treeByKey.get(row.marker);
+    const tree = own ?? trees.find(({ known }) => known.get(row.pid) === row.startedAt);
+    if (tree) treeByPid.set(row.pid, tree);
   }
-  for (const [pid, key] of keyByPid) found.get(key)?.push(pid);
-  for (const pid of parents.keys()) {
-    const key = keyByPid.has(pid) ? undefined : keyOfAncestor(pid, parents, keyByPid);
-    if (key !== undefined) found.get(key)?.push(pid);
+  const found = new Map<Tree, ProcessEntry[]>(trees.map((tree) => [tree, []]));
+  for (const row of rows.values()) {
+    const tree = treeOfLine(row.pid, rows, treeByPid);
+    if (tree) found.get(tree)?.push(row);
   }
-  return found;
+  for (const [tree, entries] of found) remember(tree, entries);
+  return { found, isBlurred };
 };
 
-const keyOfAncestor = (
+/** The tree of a process, or of its nearest ancestor that has one. */
+const treeOfLine = (
   pid: number,
-  parents: ReadonlyMap<number, number>,
-  keyByPid: ReadonlyMap<number, string>,
-): string | undefined => {
-  // A pid that is used again while /proc is read could make a circle.
+  rows: ReadonlyMap<number, Row>,
+  treeByPid: ReadonlyMap<number, Tree>,
+): Tree | undefined => {
+  // An id that is used again while all are read could make a circle.
   const seen = new Set<number>();
-  for (let at = parents.get(pid); at !== undefined && !seen.has(at); at = parents.get(at)) {
-    const key = keyByPid.get(at);
-    if (key !== undefined) return key;
+  for (let at: number | undefined = pid; at !== undefined && !seen.has(at); at = rows.get(at)?.parent) {
+    const tree = treeByPid.get(at);
+    if (tree) return tree;
     seen.add(at);
   }
   return undefined;
 };
 
-/** Those that may belong to one of `wanted`: what a leader started came after it, and so has a higher id. */
-const processIds = (wanted: readonly Wanted[]): number[] => {
-  const leaders = wanted.map(({ leader }) => leader ?? 0);
-  const oldest = Math.min(...leaders);
-  // Ids begin again at the bottom once they are used up.
-  const wrapped = (lastProcessId() ?? 0) < Math.max(...leaders);
-  const ids: number[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (pid > 0 && pid !== process.pid && (wrapped || pid >= oldest)) ids.push(pid);
-  }
-  return ids;
-};
-
-interface Stat {
-  readonly isZombie: boolean;
-  readonly parent: number;
-  readonly group: number;
-  readonly session: number;
-}
-
-/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; undefined when the process is gone. */
-const readStat = (pid: number): Stat | undefined => {
-  const text = readText(`/proc/${pid}/stat`);
-  if (text === undefined) return undefined;
-  // The name, in parentheses, may itself hold spaces and parentheses.
-  const [state, parent, group, session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return {
-    isZombie: state === 'Z' || state === 'X',
-    parent: Number(parent),
-    group: Number(group),
-    session: Number(session),
-  };
-};
-
-const readMarker = (pid: number): string | undefined => {
-  try {
-    const environment = readFileSync(`/proc/${pid}/environ`);
-    for (let at = environment.indexOf(MARKER_BYTES); at >= 0; at = environment.indexOf(MARKER_BYTES, at + 1)) {
-      if (at > 0 && environment[at - 1] !== 0) continue;
-      const end = environment.indexOf(0, at);
-      return environment.toString('latin1', at + MARKER_BYTES.length, end < 0 ? environment.length : end);
-    }
-  } catch {
-    // Gone, or another user's.
-  }
-  return undefined;
-};
-
-/** The process id that the kernel gave out last, over the whole machine (the last field of /proc/loadavg). */
-export const lastProcessId = (): number | undefined => {
-  const text = readText('/proc/loadavg');
-  return text === undefined ? undefined : Number(text.slice(text.lastIndexOf(' ') + 1));
-};
-
-const readText = (path: string): string | undefined => {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return undefined;
+const remember = (tree: Tree, entries: readonly ProcessEntry[]): void => {
+  tree.known.clear();
+  tree.sessions.clear();
+  for (const { pid, startedAt, session } of entries) {
+    tree.known.set(pid, startedAt);
+    // Zero stands for a session from outside of this container.
+    if (session > 0) tree.sessions.add(session);
   }
 };
 
-/** Sends a signal; false when there is nobody to take it. A negative id means a process group. */
-export const send = (pid: number, signal: NodeJS.Signals): boolean => {
+const look = gather(lookAtOnce);
+
+/** A look that found nothing counts only when it was sharp; but something may execute programs all the time. */
+const MOST_BLURRED_LOOKS = 20;
+
+const find = async (tree: Tree): Promise<readonly ProcessEntry[]> => {
+  for (let looks = 1; ; looks++) {
+    const { found, isBlurred } = await look(tree);
+    const entries = found.get(tree) ?? [];
+    if (entries.length > 0 || !isBlurred || looks === MOST_BLURRED_LOOKS) return entries;
+    await pause(1);
+  }
+};
+
+/** Whether something of what the last look found is still there: far cheaper than another look. */
+const isSomethingLeft = ({ known }: Tree): boolean =>
+  [...known].some(([pid, startedAt]) => {
+    const entry = readProcess(pid);
+    return entry !== undefined && !entry.isDead && entry.startedAt === startedAt;
+  });
+
+/** A negative id means a process group. `not-ours`: it belongs to another user. */
+export const send = (pid: number, signal: NodeJS.Signals | 0): 'sent' | 'gone' | 'not-ours' => {
   try {
     process.kill(pid, signal);
-    return true;
-  } catch {
-    return false;
+    return 'sent';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'not-ours' : 'gone';
   }
 };
 
-/** Between two looks whether what was killed is gone. */
-const LOOK_AGAIN_MS = 5;
-/** What cannot be killed within this (a process stuck in the kernel) is left to it. */
-const GIVE_UP_MS = 10_000;
+/** Sends to each process once, and to the group as a whole, so that one that forks meanwhile gets it too. */
+const sendAll = (
+  { leader }: Tree,
+  entries: readonly ProcessEntry[],
+  signal: NodeJS.Signals,
+): readonly ProcessEntry[] => {
+  const isInGroup = ({ group }: ProcessEntry): boolean => leader !== undefined && group === leader;
+  const isGroupThere = leader !== undefined && entries.some(isInGroup) && send(-leader, signal) === 'sent';
+  const others = isGroupThere ? entries.filter((entry) => !isInGroup(entry)) : entries;
+  return others.filter(({ pid }) => send(pid, signal) === 'not-ours');
+};
 
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const LONGEST_PAUSE_MS = 500;
 
-/** Kills all of some runs, again and again until nothing is found: what is killed may have forked in between. */
-export const killTrees = async (wanted: readonly Wanted[]): Promise<void> => {
-  for (let waited = 0; waited < GIVE_UP_MS; waited += LOOK_AGAIN_MS) {
-    const groups = wanted.map(({ leader }) => leader !== undefined && send(-leader, 'SIGKILL'));
-    const pids = [...findTrees(wanted).values()].flat();
-    for (const pid of pids) send(pid, 'SIGKILL');
-    if (pids.length === 0 && (canFindTrees || !groups.includes(true))) return;
-    await pause(LOOK_AGAIN_MS);
+/**
+ * Kills all of a run, again and again until nothing is found: what is killed may have forked in between. A process
+ * that the kernel holds on to is waited for, `patienceMs` at most; those of another user, which a command with the
+ * right to change users can leave behind, are not.
+ * @returns the processes that are left
+ */
+export const killTree = async (tree: Tree, patienceMs = Number.POSITIVE_INFINITY): Promise<readonly ProcessEntry[]> => {
+  if (!hasProcessTable) return killGroup(tree);
+  const giveUpAt = elapsed() + patienceMs;
+  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    const entries = await find(tree);
+    const notOurs = sendAll(tree, entries, 'SIGKILL');
+    if (notOurs.length === entries.length || elapsed() > giveUpAt) return entries;
+    await pause(pauseMs);
   }
 };
 
-/** Asks all of a run to end: TERM, and CONT for those that were stopped and would not hear it. */
-const terminateTree = (wanted: Wanted): void => {
-  const pids = findTrees([wanted]).get(wanted.key) ?? [];
+/** Where processes cannot be found, their group is what there is. Its dead count as there until they are asked for. */
+const killGroup = async ({ leader }: Tree): Promise<readonly ProcessEntry[]> => {
+  for (let looks = 0; leader !== undefined && looks < 100 && send(-leader, 'SIGKILL') === 'sent'; looks++) {
+    await pause(10);
+  }
+  return [];
+};
+
+/**
+ * TERM, grace, KILL, until nothing of the run is found. TERM is sent once: what a process starts to clean up is let be
+ * until the grace is over.
+ * @param leaderEnd resolves when the run's leader has ended, to look at once
+ * @returns the processes that are left, as killTree
+ */
+export const endTree = async (
+  tree: Tree,
+  graceSeconds: number,
+  leaderEnd?: Promise<unknown>,
+): Promise<readonly ProcessEntry[]> => {
+  const killAt = elapsed() + graceSeconds * 1_000;
+  const entries = await find(tree);
+  // Those that were stopped hear TERM only once they go on.
   for (const signal of ['SIGTERM', 'SIGCONT'] as const) {
-    if (wanted.leader !== undefined) send(-wanted.leader, signal);
-    for (const pid of pids) send(pid, signal);
+    if (hasProcessTable) sendAll(tree, entries, signal);
+    else if (tree.leader !== undefined) send(-tree.leader, signal);
   }
+  let early = leaderEnd?.then(() => {
+    early = undefined;
+  });
+  for (let pauseMs = 2; elapsed() < killAt; pauseMs = Math.min(2 * pauseMs, 50)) {
+    if (hasProcessTable ? !isSomethingLeft(tree) && (await find(tree)).length === 0 : isGroupGone(tree)) return [];
+    await Promise.race([pause(Math.min(pauseMs, killAt - elapsed())), ...(early ? [early] : [])]);
+  }
+  return killTree(tree);
 };
 
-/** TERM, grace, KILL, until nothing of the run is found. */
-export const endTree = async (wanted: Wanted, graceSeconds: number): Promise<void> => {
-  terminateTree(wanted);
-  for (let waited = 0; waited < graceSeconds * 1_000; waited += 50) {
-    if (!isAlive(wanted)) return;
-    await pause(50);
-  }
-  await killTrees([wanted]);
-};
-
-const isAlive = (wanted: Wanted): boolean => (findTrees([wanted]).get(wanted.key) ?? []).length > 0;
+const isGroupGone = ({ leader }: Tree): boolean => leader === undefined || send(-leader, 0) !== 'sent';

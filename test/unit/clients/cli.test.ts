@@ -87,6 +87,16 @@ describe('colours', () => {
     expect(paint(terminal(env), stream, 'red', 'x') !== 'x').toBe(coloured);
   });
 
+  test.for([
+    [0, 'one  a long command'],
+    [80, 'one  a long command'],
+    [19, 'one  a long command'],
+    [18, 'one  a long comma…'],
+    [2, 'one  a long …'],
+  ] as const)('a table in %i columns ends with %j', ([width, line]) => {
+    expect(table(['A', 'B'], [['one', 'a long command']], width)).toBe(`A    B\n${line}\n`);
+  });
+
   test('do not disturb a table', () => {
     const red = paint(terminal({ FORCE_COLOR: '1' }), pipe, 'red', 'no');
     expect(

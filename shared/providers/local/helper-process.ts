@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { getCompileCacheDir } from 'node:module';
+import type { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { Log } from '../../telemetry/log.ts';
+import type { Send } from './feed-stdin.ts';
+import { type LaunchSpec, makeFrameReader, PROTOCOL } from './frames.ts';
+import { type LaunchedRun, type LaunchIo, launchRun, type RunEars } from './launched-run.ts';
+import { idle } from './machine-time.ts';
+
+/** A helper process, as the server sees it. */
+export interface Helper {
+  /** Runs under way. */
+  load(): number;
+  launch(spec: LaunchSpec, io: LaunchIo): LaunchedRun;
+  /** Lets it go: it kills what it still runs. Resolves when it is gone. */
+  close(): Promise<void>;
+}
+
+const HELPER = fileURLToPath(new URL('./helper.ts', import.meta.url));
+
+/** Longer than a helper waits for what it cannot kill. */
+const CLOSE_PATIENCE_MS = 15_000;
+
+export const startHelper = ({ onGone, log }: { onGone: (wasReady: boolean) => void; log: Log }): Helper => {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', HELPER], {
+    env: environment(),
+    stdio: ['pipe', 'pipe', 'inherit'],
+    // Out of reach of the terminal's Ctrl-C, which is for the server alone.
+    detached: true,
+  });
+  const earsByRun = new Map<number, RunEars>();
+  let lastRun = 0;
+  let isReady = false;
+  let isClosing = false;
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
+  const leave = (why: Record<string, unknown>): void => {
+    if (!isClosing) log.error('A helper process died', { ...why, pid: child.pid, isReady, runs: earsByRun.size });
+    onGone(isReady);
+    for (const ears of earsByRun.values()) ears.helperDied(isReady);
+    resolve();
+  };
+  // `close` comes after the last that it said; a helper that could not be started has neither.
+  child.once('close', (exitCode, signal) => leave({ exitCode, signal }));
+  child.once('error', (error) => child.pid === undefined && leave({ error }));
+  child.stdin.on('error', () => {}); // It died; `close` follows.
+  const read = makeFrameReader((kind, run, payload) => {
+    if (kind !== 'ready') return earsByRun.get(run)?.hear(kind, payload);
+    const protocol = payload.readUInt32BE(0);
+    if (protocol !== PROTOCOL) throw new Error(`The helper speaks protocol ${protocol}, not ${PROTOCOL}`);
+    isReady = true;
+  });
+  child.stdout.on('data', (piece: Buffer) => {
+    try {
+      read(piece);
+    } catch (error) {
+      log.error('A helper process is not understood', { pid: child.pid, error });
+      child.stdout.destroy();
+      child.kill('SIGKILL');
+    }
+  });
+  const send = batched(child.stdin);
+
+  return {
+    load: () => earsByRun.size,
+    launch(spec, io) {
+      const id = ++lastRun;
+      const { run, ears } = launchRun(id, spec, io, { send, onEnd: () => earsByRun.delete(id) });
+      earsByRun.set(id, ears);
+      return run;
+    },
+    async close() {
+      isClosing = true;
+      child.stdin.end();
+      void idle(CLOSE_PATIENCE_MS).then(() => child.kill('SIGKILL'));
+      await gone;
+    },
+  };
+};
+
+/** Nothing of the server's environment may reach a command, not even by way of the helper's. */
+const environment = (): Record<string, string> => {
+  const compiled = getCompileCacheDir();
+  // Starts in half the time.
+  return compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled };
+};
+
+/** What is said within one turn of the event loop leaves in one write. */
+const batched =
+  (stdin: Writable): Send =>
+  (pieces) => {
+    if (!stdin.writable) return;
+    if (stdin.writableCorked === 0) {
+      stdin.cork();
+      setImmediate(() => stdin.uncork());
+    }
+    for (const piece of pieces) stdin.write(piece);
+  };
