@@ -62,8 +62,10 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
     // The record before the output: what a final record counts is surely stored.
     command = (await deps.commands.find(reference))?.command ?? command;
     const status = { status: command.status, attempt: command.attempts.at(-1)?.number ?? 0 };
-    if (told !== `${status.status} ${status.attempt}`) {
-      told = `${status.status} ${status.attempt}`;
+    const isNews = told !== `${status.status} ${status.attempt}`;
+    told = `${status.status} ${status.attempt}`;
+    // The end is told after the output that came before it.
+    if (isNews && !isFinal(command.status)) {
       yield { name: 'status', data: status, position };
       silentSince = deps.clock.now();
     }
@@ -84,6 +86,7 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
     if (next) {
       position = { attempt: next.number, offset: 0 };
     } else if (isFinal(command.status)) {
+      yield { name: 'status', data: status, position };
       yield { name: 'end', data: await toView(deps, command), position };
       return;
     } else {
