@@ -85,7 +85,11 @@ const glanceOnce = (runs: readonly EndedRun[], leaders: ReadonlySet<number>): Gl
       const entry = readProcess(pid);
       if (!entry || entry.isDead || entry.isKernel) return;
       tree = treeByLeader.get(entry.session);
-      if (!tree && entry.isExecuting && environment?.length === 0) isBlurred = true;
+      if (!tree && environment?.length === 0) {
+        if (entry.isExecuting) isBlurred = true;
+        // It may have executed between the two reads: the environment that it has now tells.
+        else tree = treeByKey.get(markerIn(readEnvironment(pid) ?? environment) ?? '');
+      }
     }
     if (tree) left.add(tree);
   });

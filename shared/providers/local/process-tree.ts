@@ -48,8 +48,12 @@ const lookAtOnce = (trees: readonly Tree[]): Look => {
   visitProcesses(undefined, (pid) => {
     const entry = pid === process.pid ? undefined : readProcess(pid);
     if (!entry || entry.isDead || entry.isKernel) return;
-    const environment = readEnvironment(pid);
-    if (entry.isExecuting && environment?.length === 0) isBlurred = true;
+    let environment = readEnvironment(pid);
+    if (environment?.length === 0) {
+      // It may have begun to execute, or be done with it, since it was read.
+      if (entry.isExecuting || readProcess(pid)?.isExecuting) isBlurred = true;
+      else environment = readEnvironment(pid);
+    }
     rows.set(pid, { ...entry, marker: environment && markerIn(environment) });
   });
   const treeByKey = new Map(trees.map((tree) => [tree.key, tree]));
