@@ -15,6 +15,7 @@ export default {
           '^[^/]+\\.(ts|mjs)$',
           '^clients/cli/errand\\.js$',
           '^infra/app\\.ts$',
+          '^runner/main\\.ts$',
           '^test/support/programs/',
           '\\.test\\.ts$',
         ],
@@ -105,8 +106,19 @@ export default {
       { path: '^shared/providers/([^/]+)/' },
       {
         path: '^shared/',
-        pathNot: ['^shared/providers/$1/', '^shared/providers/provider\\.ts$', '^shared/(domain|telemetry)/'],
+        pathNot: [
+          '^shared/providers/$1/',
+          '^shared/providers/(provider|context)\\.ts$',
+          '^shared/runner/program\\.ts$',
+          '^shared/(domain|telemetry)/',
+        ],
       },
+    ),
+    rule(
+      'runner-is-a-guest',
+      'It stands in other people’s images: it knows the protocol and the launcher it is given, nothing of the control plane.',
+      { path: '^shared/runner/' },
+      { path: '^shared/(app|access|engine|http|queue|objects|events)/' },
     ),
     rule(
       'providers-by-registry',

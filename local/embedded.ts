@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
+import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { recoverRuns } from '../shared/app/sweep.ts';
 import { silentLog } from '../shared/telemetry/log.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
 import { openData } from './open-data.ts';
 import { findServer } from './server-lock.ts';
-import { systemClock, systemRandom } from './system-clock.ts';
 
 export interface EmbeddedOptions {
   readonly dataDirectory: string;
@@ -60,8 +60,11 @@ const fetchFrom =
       body: (request.body as ReadableStream<Uint8Array> | null) ?? undefined,
       sourceIp: '',
     });
-    if (typeof reply.body === 'string')
-      return new Response(reply.body, { status: reply.statusCode, headers: reply.headers });
+    if (typeof reply.body === 'string' || Buffer.isBuffer(reply.body))
+      return new Response(reply.statusCode === 204 ? null : (reply.body as string | Buffer<ArrayBuffer>), {
+        status: reply.statusCode,
+        headers: reply.headers,
+      });
     const { body } = reply;
     // As over a socket: a caller that aborts stops the reading.
     request.signal.addEventListener('abort', () => body.destroy(), { once: true });

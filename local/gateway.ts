@@ -4,11 +4,14 @@ import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { commands } from '../functions/http/commands.ts';
 import { output } from '../functions/http/output.ts';
 import { providers } from '../functions/http/providers.ts';
+import { runner } from '../functions/http/runner.ts';
 import { system } from '../functions/http/system.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { type Endpoint, endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
+import { MOST_FRAMED_BYTES } from '../shared/contract/runner.ts';
 import { AppError } from '../shared/domain/errors.ts';
 import { LIMITS } from '../shared/domain/limits.ts';
+import type { Reply } from '../shared/http/http-function.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
 import { lambdaContext, provideLambdaRuntime, ResponseStream } from './lambda-runtime.ts';
 
@@ -26,18 +29,18 @@ export interface GatewayRequest {
 export interface GatewayReply {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Readable;
+  readonly body: string | Buffer | Readable;
 }
 
 /** What API Gateway does in the cloud: makes events of requests, and hands each to the function that its route names. */
 export type Gateway = (request: GatewayRequest) => Promise<GatewayReply>;
 
 /** No endpoint takes more, so no more is read. */
-const MOST_BODY_BYTES = Math.max(LIMITS.bodyBytes, LIMITS.stdinPartBytes);
+const MOST_BODY_BYTES = Math.max(LIMITS.bodyBytes, LIMITS.stdinPartBytes, MOST_FRAMED_BYTES);
 
 export const makeGateway = (deps: Deps): Gateway => {
   provideLambdaRuntime();
-  const buffered = { commands: commands(deps), providers: providers(deps), system: system(deps) };
+  const buffered = { commands: commands(deps), providers: providers(deps), runner: runner(deps), system: system(deps) };
   const streaming = { output: output(deps) };
 
   return async (request) => {
@@ -48,7 +51,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     const event = toEvent(request, { requestId, rawPath, rawQueryString, body, now: deps.clock.now() });
     const match = matchEndpoint(request.method, rawPath);
     const name = match.kind === 'endpoint' ? (endpoints[match.name] as Endpoint).function : 'system';
-    if (name !== 'output') return buffered[name](event, lambdaContext);
+    if (name !== 'output') return decode(await buffered[name](event, lambdaContext));
     const stream = new ResponseStream();
     // Once the prelude is out, a fault can only cut the stream short, as it does in Lambda.
     streaming[name](event, stream, lambdaContext).catch((error: unknown) => {
@@ -58,6 +61,9 @@ export const makeGateway = (deps: Deps): Gateway => {
     return { ...(await stream.prelude), body: stream };
   };
 };
+
+const decode = ({ isBase64Encoded, ...reply }: Reply): GatewayReply =>
+  isBase64Encoded && typeof reply.body === 'string' ? { ...reply, body: Buffer.from(reply.body, 'base64') } : reply;
 
 const bodyTooLarge = ((): AppError => {
   const detail = `The body is larger than ${MOST_BODY_BYTES} bytes, the most that is taken. Send input in parts to PUT /v1/commands/{id}/stdin.`;

@@ -69,7 +69,7 @@ const explain = ({ code, message }: NodeJS.ErrnoException, host: string, port: n
 const serve = async (gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> => {
   const refused = refuseForeignPage(request);
   const reply = refused ?? (await gateway(toGatewayRequest(request)));
-  if (typeof reply.body === 'string') {
+  if (typeof reply.body === 'string' || Buffer.isBuffer(reply.body)) {
     response.writeHead(reply.statusCode, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
     response.end(reply.body);
     return;

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ownerAccess } from '../shared/access/access.ts';
 import { advanceCommand } from '../shared/app/advance-command.ts';
 import type { Deps, Target } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
@@ -56,6 +57,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const deps = makeDeps({
     clock,
     random,
+    access: ownerAccess,
     store,
     objects: filesObjects({ directory: join(dataDirectory, 'objects') }),
     queue,

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { recover, sweep } from '../shared/app/sweep.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
@@ -7,7 +8,6 @@ import { makeGateway } from './gateway.ts';
 import { listen } from './http-server.ts';
 import { makeDataFolder, openData } from './open-data.ts';
 import { lockServer } from './server-lock.ts';
-import { systemClock, systemRandom } from './system-clock.ts';
 
 export interface ServeOptions {
   /** A loopback address. */

@@ -1,10 +1,11 @@
-import { type Command, currentAttempt, isFinal } from '../domain/command.ts';
+import { type Attempt, type Command, currentAttempt, isFinal } from '../domain/command.ts';
 import { attemptKeyOf } from '../domain/ids.ts';
 import type { Observation } from '../engine/types.ts';
+import type { Observed } from '../providers/provider.ts';
 import type { Reference } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { type Moved, observeCommand, targetOf } from './observe-command.ts';
-import { runAttempt } from './run-attempt.ts';
+import { runAttempt, toRunName } from './run-attempt.ts';
 
 /** Looks at a command and does what is to be done: the one way in for wake-ups. Safe to call at any time, any number of times. */
 export const advanceCommand = async (deps: Deps, reference: Reference): Promise<void> => {
@@ -17,6 +18,7 @@ export const perform = async (deps: Deps, reference: Reference, moved: Moved | u
   for (const effect of moved.effects) {
     if (effect.kind === 'wake') await wake(deps, reference, moved.stored.command, effect.at);
     else if (effect.kind === 'start') await perform(deps, reference, await runAttempt(deps, reference, moved.stored));
+    else if (effect.kind === 'release') await release(deps, reference, effect.attempt);
     else await lookAtRun(deps, reference, { stop: effect.kind === 'stop' });
   }
 };
@@ -37,19 +39,37 @@ export const lookAtRun = async (deps: Deps, reference: Reference, { stop = false
     deps.log.warn('The target of a command is not configured here', { reference, target: stored.command.spec.target });
     return;
   }
-  const run = { key, worker: attempt.worker };
+  const run = toRunName(reference, attempt);
   if (stop) await provider.cancel(run);
-  const observed = await provider.observe(run);
-  const seen: Observation =
-    observed.kind === 'alive'
-      ? { kind: 'alive', attempt: attempt.number }
-      : {
-          kind: 'gone',
-          attempt: attempt.number,
-          output: { ...(await deps.output.size(reference, attempt.number)), droppedBytes: 0 },
-          detail: 'Whoever carried the command is gone; how it ended cannot be known.',
-        };
+  const seen = await toObservation(deps, reference, attempt.number, await provider.observe(run));
   await perform(deps, reference, await observeCommand(deps, reference, seen));
+};
+
+const toObservation = async (
+  deps: Deps,
+  reference: Reference,
+  attempt: number,
+  observed: Observed,
+): Promise<Observation> => {
+  if (observed.kind === 'alive') return { kind: 'alive', attempt };
+  if (observed.kind === 'failed') return { kind: 'rejected', attempt, detail: observed.detail, retryable: false };
+  const output = { ...(await deps.output.size(reference, attempt)), droppedBytes: 0 };
+  if (observed.exit) return { kind: 'ended', attempt, exit: observed.exit, output };
+  const detail = observed.detail ?? 'Whoever carried the command is gone; how it ended cannot be known.';
+  return { kind: 'gone', attempt, output, detail };
+};
+
+/** Removes what an ended run left at its provider; what is still there is looked at again when the command is due. */
+const release = async (deps: Deps, reference: Reference, attempt: Attempt): Promise<void> => {
+  const provider = await targetOf(deps, { spec: attempt })?.load();
+  if (!provider) {
+    deps.log.warn('The target of an ended run is not configured here', { reference, target: attempt.target });
+    return;
+  }
+  const run = toRunName(reference, attempt);
+  await provider.cancel(run);
+  if ((await provider.observe(run)).kind === 'alive') return;
+  await observeCommand(deps, reference, { kind: 'released', attempt: attempt.number });
 };
 
 const wake = async (deps: Deps, reference: Reference, command: Command, at: number): Promise<void> => {

@@ -1,3 +1,4 @@
+import type { Access } from '../access/access.ts';
 import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { EngineRules } from '../engine/rules.ts';
@@ -25,6 +26,7 @@ export interface Target {
 export interface Deps {
   readonly clock: Clock;
   readonly random: Random;
+  readonly access: Access;
   readonly newCommandId: () => CommandId;
   readonly rules: EngineRules;
   readonly store: Store;

@@ -3,8 +3,7 @@ import { LIMITS } from '../domain/limits.ts';
 import { DEFAULT_RULES } from '../engine/rules.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeCommands } from '../store/commands.ts';
-import { makeOutputLog } from '../store/output-log.ts';
-import { DEFAULT_OUTPUT } from '../store/output-writer.ts';
+import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
 import { makeHeldRuns } from './held-runs.ts';
@@ -13,7 +12,17 @@ import { makeHeldRuns } from './held-runs.ts';
 export interface Parts
   extends Pick<
     Deps,
-    'clock' | 'random' | 'store' | 'queue' | 'changes' | 'targets' | 'worker' | 'lookEverySeconds' | 'closing' | 'log'
+    | 'clock'
+    | 'random'
+    | 'access'
+    | 'store'
+    | 'queue'
+    | 'changes'
+    | 'targets'
+    | 'worker'
+    | 'lookEverySeconds'
+    | 'closing'
+    | 'log'
   > {
   readonly objects: Objects;
 }

@@ -1,6 +1,6 @@
 import { type Command, isFinal } from '../domain/command.ts';
 import { step } from '../engine/step.ts';
-import type { Effect, Observation } from '../engine/types.ts';
+import type { Effect, Observation, TargetTraits } from '../engine/types.ts';
 import type { Stored } from '../store/commands.ts';
 import type { Reference } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
@@ -31,7 +31,7 @@ export const observeCommand = async (
       now: deps.clock.now(),
       fraction: deps.random.fraction(),
       rules: deps.rules,
-      startTicket: targetOf(deps, stored.command)?.features.startTicket ?? true,
+      target: targetOf(deps, stored.command)?.features ?? UNKNOWN_TARGET,
     });
     if (next === stored.command) return { stored, effects, changed: false };
     const saved = await deps.commands.save(stored, next, alongside);
@@ -45,8 +45,13 @@ export const observeCommand = async (
   return undefined;
 };
 
-export const targetOf = (deps: Pick<Deps, 'targets'>, command: Command): Target | undefined =>
-  deps.targets.find((target) => target.name === command.spec.target);
+/** A target that is no longer configured: what it held is left alone until it is again. */
+const UNKNOWN_TARGET: TargetTraits = { startTicket: true, mode: 'inline', startSeconds: 60, leavesBehind: false };
+
+export const targetOf = (
+  deps: Pick<Deps, 'targets'>,
+  command: { readonly spec: Pick<Command['spec'], 'target'> },
+): Target | undefined => deps.targets.find((target) => target.name === command.spec.target);
 
 const cleanUp = async (deps: Deps, reference: Reference, { spec }: Command): Promise<void> => {
   if (spec.stdin.kind !== 'open') return;

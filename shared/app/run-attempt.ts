@@ -1,12 +1,14 @@
-import { type Attempt, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
+import { type Attempt, type CommandSpec, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
 import { attemptKeyOf } from '../domain/ids.ts';
+import { toRunnerToken } from '../domain/runner-token.ts';
 import type { Observation } from '../engine/types.ts';
-import type { Run, RunIo, StartOutcome } from '../providers/provider.ts';
+import type { Run, RunIo, RunName, StartOutcome } from '../providers/provider.ts';
 import type { Stored } from '../store/commands.ts';
 import type { OutputWriter } from '../store/output-writer.ts';
-import type { Reference } from '../store/schema.ts';
+import { type Reference, referenceOf, splitReference } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { type Moved, observeCommand, targetOf } from './observe-command.ts';
+import { storeEnd } from './store-end.ts';
 
 /**
  * Carries an attempt from its start to its stored end; the caller performs the effects of that end.
@@ -22,13 +24,10 @@ export const runAttempt = async (deps: Deps, reference: Reference, started: Stor
   await carried.end();
   // Nothing was executed, and whoever holds the ticket has the word.
   if (outcome.kind === 'refused') return undefined;
-  const { totals, writes } = await output.finish();
+  if (outcome.kind === 'accepted') return leaveToRunner(deps, reference, attempt, outcome.ref);
+  const { totals, rest } = await output.finish();
   const seen = toObservation(attempt.number, outcome, totals);
-  const moved = await untilStored(deps, reference, () =>
-    observeCommand(deps, reference, seen, { from: carried.stored(), alongside: writes }),
-  );
-  if (writes.length > 0) deps.changes.announce(reference, 'output');
-  return moved;
+  return untilStored(deps, reference, () => storeEnd(deps, reference, seen, { rest, from: carried.stored() }));
 };
 
 const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt, io: RunIo): Promise<StartOutcome> => {
@@ -47,10 +46,36 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
   }
 };
 
-const toRun = ({ id, spec }: Stored['command'], attempt: Attempt): Run => ({
-  key: attemptKeyOf(id, attempt.number),
-  worker: attempt.worker,
-  argv: spec.argv ?? [spec.shell, '-c', spec.script ?? ''],
+/** It exists at the provider now, and its runner has the word. */
+const leaveToRunner = async (
+  deps: Deps,
+  reference: Reference,
+  attempt: Attempt,
+  ref: string | undefined,
+): Promise<Moved | undefined> => {
+  const seen = { kind: 'accepted', attempt: attempt.number, ref } as const;
+  const moved = await untilStored(deps, reference, () => observeCommand(deps, reference, seen));
+  const current = moved && currentAttempt(moved.stored.command);
+  // Canceled or given up while it was being accepted, perhaps too late for whoever removes what is left.
+  if (current?.ticket !== attempt.ticket || current.endedAt !== undefined) {
+    const provider = await targetOf(deps, { spec: { target: attempt.target } })?.load();
+    await provider?.cancel(toRunName(reference, { ...attempt, ...(ref === undefined ? {} : { ref }) }));
+  }
+  return moved;
+};
+
+export const toRunName = (reference: Reference, { number, worker, ref }: Attempt): RunName => {
+  const { tenant, id } = splitReference(reference);
+  return { key: attemptKeyOf(id, number), tenant, worker, ...(ref === undefined ? {} : { ref }) };
+};
+
+/** What is executed: the argv itself, or the script by its shell. */
+export const toArgv = ({ argv, shell, script }: CommandSpec): Run['argv'] => argv ?? [shell, '-c', script ?? ''];
+
+const toRun = ({ id, tenant, spec }: Stored['command'], attempt: Attempt): Run => ({
+  ...toRunName(referenceOf(tenant, id), attempt),
+  token: toRunnerToken({ tenant, id, attempt: attempt.number, ticket: attempt.ticket }),
+  argv: toArgv(spec),
   env: spec.env,
   ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
   ...(spec.image === undefined ? {} : { image: spec.image }),
@@ -62,9 +87,9 @@ const toRun = ({ id, spec }: Stored['command'], attempt: Attempt): Run => ({
 
 const toObservation = (
   attempt: number,
-  outcome: Exclude<StartOutcome, { kind: 'refused' }>,
+  outcome: Exclude<StartOutcome, { kind: 'refused' | 'accepted' }>,
   output: Awaited<ReturnType<OutputWriter['finish']>>['totals'],
-): Observation => {
+): Extract<Observation, { attempt: number }> => {
   switch (outcome.kind) {
     case 'ended':
       return { kind: 'ended', attempt, exit: outcome.exit, output };
@@ -141,6 +166,12 @@ const makeCarriedRun = (
         stored = moved.stored;
         watching = watch();
         return true;
+      },
+      async redeemedElsewhere() {
+        await look().catch((error: unknown) =>
+          deps.log.warn('A look at a running command failed', { reference, error }),
+        );
+        watching ??= watch();
       },
       output: (stream, bytes) => output.append(stream, bytes),
       stdin: stdinOf(deps, reference, started, over.signal),

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { STATUSES } from '../domain/command.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { EndHeadSchema, MOST_FRAMED_BYTES, OutputHeadSchema, RedeemStart } from './runner.ts';
 import {
   CommandIdText,
   CommandList,
@@ -27,7 +28,9 @@ export interface Endpoint {
   /** With `{name}` for a path parameter. */
   readonly path: string;
   /** The file in functions/http that serves it. */
-  readonly function: 'commands' | 'output' | 'providers' | 'system';
+  readonly function: 'commands' | 'output' | 'providers' | 'system' | 'runner';
+  /** Who may call: a caller with a credential, a runner with the token of its attempt, or anyone. @default 'caller' */
+  readonly access?: 'caller' | 'runner' | 'anyone';
   readonly summary: string;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
@@ -38,6 +41,8 @@ export interface Endpoint {
   readonly bodyOptional?: boolean;
   /** The body is bytes, at most this many, and not JSON. */
   readonly bodyBytes?: number;
+  /** Such bytes begin with a JSON head of this shape; see shared/runner/framed.ts. */
+  readonly head?: z.ZodType;
   readonly answers: Readonly<Record<number, Answer>>;
 }
 
@@ -195,6 +200,7 @@ export const endpoints = {
     method: 'GET',
     path: '/healthz',
     function: 'system',
+    access: 'anyone',
     summary: 'Is the process up?',
     answers: { 200: { description: 'Yes.', schema: Healthy } },
   },
@@ -202,6 +208,7 @@ export const endpoints = {
     method: 'GET',
     path: '/readyz',
     function: 'system',
+    access: 'anyone',
     summary: 'Can a command be taken and run?',
     answers: { 200: { description: 'Yes. Otherwise 503.', schema: Healthy } },
   },
@@ -209,8 +216,56 @@ export const endpoints = {
     method: 'GET',
     path: '/openapi.json',
     function: 'system',
+    access: 'anyone',
     summary: 'This API as OpenAPI 3.1',
     answers: { 200: { description: 'The description.', mediaTypes: ['application/json'] } },
+  },
+  // What a runner that stands beside its command asks and tells; see shared/runner/control.ts.
+  redeemStart: {
+    method: 'POST',
+    path: '/runner/v1/redeem',
+    function: 'runner',
+    access: 'runner',
+    summary: 'Redeem the start ticket of an attempt',
+    body: RedeemStart,
+    answers: { 200: { description: 'What to execute. 409: nothing may be executed.' } },
+  },
+  lookAtRun: {
+    method: 'POST',
+    path: '/runner/v1/look',
+    function: 'runner',
+    access: 'runner',
+    summary: 'See what the command has to do now, and show that it lives',
+    answers: { 200: { description: 'Whether to stop, and the signals so far.' } },
+  },
+  readRunStdin: {
+    method: 'GET',
+    path: '/runner/v1/stdin',
+    function: 'runner',
+    access: 'runner',
+    summary: 'Read the next part of open input, waiting a while for it',
+    query: z.strictObject({ from: wholeNumber }),
+    answers: { 200: { description: 'The bytes; none when none came.', mediaTypes: ['application/octet-stream'] } },
+  },
+  storeRunOutput: {
+    method: 'POST',
+    path: '/runner/v1/output',
+    function: 'runner',
+    access: 'runner',
+    summary: 'Store a chunk of output',
+    bodyBytes: MOST_FRAMED_BYTES,
+    head: OutputHeadSchema,
+    answers: { 204: { description: 'Stored durably.' } },
+  },
+  endRun: {
+    method: 'POST',
+    path: '/runner/v1/end',
+    function: 'runner',
+    access: 'runner',
+    summary: 'Report how the attempt ended, with the last of its output',
+    bodyBytes: MOST_FRAMED_BYTES,
+    head: EndHeadSchema,
+    answers: { 204: { description: 'Stored durably.' } },
   },
 } as const satisfies Record<string, Endpoint>;
 

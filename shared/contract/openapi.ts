@@ -5,7 +5,8 @@ import { ProblemView } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
-const TAGS: Readonly<Record<Endpoint['function'], string>> = {
+/** What callers use. The runners' half is no public contract: it changes together with the runner. */
+const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = {
   commands: 'Submit, read and end commands.',
   output: 'What a command wrote, as bytes or live.',
   providers: 'Where commands can run.',
@@ -16,6 +17,7 @@ const TAGS: Readonly<Record<Endpoint['function'], string>> = {
 export const openapi = (): Json => {
   const paths: Record<string, Json> = {};
   for (const [operationId, endpoint] of Object.entries<Endpoint>(endpoints)) {
+    if (endpoint.access === 'runner') continue;
     paths[endpoint.path] = {
       ...paths[endpoint.path],
       [endpoint.method.toLowerCase()]: operation(operationId, endpoint),

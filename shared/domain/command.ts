@@ -119,6 +119,14 @@ export interface Attempt {
   readonly ticket: string;
   /** Who holds the run, for an inline provider. */
   readonly worker: string;
+  /** Which runner redeemed the ticket, when that was one elsewhere: its repetition of the request is not another's. */
+  readonly runner?: string;
+  /** What the provider calls the run, as its accepted start said. */
+  readonly ref?: string;
+  /** Something of the run may be left at the provider, to be removed. */
+  readonly held?: true;
+  /** Why a start was given up, for a person. */
+  readonly detail?: string;
   readonly requestedAt: Instant;
   /** When the ticket was redeemed. */
   readonly startedAt?: Instant;
@@ -149,7 +157,7 @@ export interface Command {
   readonly submittedAt: Instant;
   readonly startedAt?: Instant;
   readonly endedAt?: Instant;
-  /** When someone must look at it next; absent once final. */
+  /** When someone must look at it next; absent once final and nothing of it is left at a provider. */
   readonly dueAt?: Instant;
   /** A command still queued then expires. */
   readonly expiresAt: Instant;

@@ -9,6 +9,7 @@ interface Problem {
 /** The one table of errors. A code never changes its meaning; each has its row in docs/errors.md. */
 export const PROBLEMS = {
   'invalid-request': { status: 400, title: 'The request is not valid', retryable: false },
+  unauthenticated: { status: 401, title: 'Not authenticated', retryable: false },
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
   'not-found': { status: 404, title: 'Not found', retryable: false },
   'method-not-allowed': { status: 405, title: 'Method not allowed', retryable: false },

@@ -33,25 +33,46 @@ export const conclude = (
     : command;
   if (verdict.retryCause && mayRetry(ended, verdict.retryCause)) return requeue(ended, tries(ended), context);
   const { dueAt: _, notBefore: __, ...rest } = ended;
-  return { next: { ...rest, status: verdict.status, endedAt: context.now, result }, effects: [] };
+  return release({ ...rest, status: verdict.status, endedAt: context.now, result }, context);
 };
 
+/** The end is stored first; what is left at the provider is removed after it. */
+const release = (command: Command, { now }: StepContext): Step =>
+  command.attempts.some(({ held }) => held)
+    ? { next: { ...command, dueAt: now }, effects: [{ kind: 'wake', at: now }] }
+    : { next: command, effects: [] };
+
 /** An attempt that surely never ran is set aside, at no cost to the retry rule. */
-export const giveUpStart = (command: Command, attempt: Attempt, context: StepContext): Step => {
+export const giveUpStart = (
+  command: Command,
+  attempt: Attempt,
+  { detail, retryAfterSeconds = 0 }: { readonly detail?: string; readonly retryAfterSeconds?: number },
+  context: StepContext,
+): Step => {
   if (command.cancelRequestedAt !== undefined) return conclude(command, attempt, { kind: 'canceled' }, context);
   const { startedAt: _, deadlineAt: __, ...never } = attempt;
-  const unstarted = withAttempt(command, { ...never, status: 'expired', endedAt: context.now });
+  const unstarted = withAttempt(command, {
+    ...never,
+    status: 'expired',
+    endedAt: context.now,
+    ...(detail === undefined ? {} : { detail }),
+  });
   const inARow = unstarted.attempts.length - 1 - unstarted.attempts.findLastIndex((one) => one.status !== 'expired');
   // A provider that refuses for days must not grow the record without end.
   const attempts = unstarted.attempts.slice(-MOST_ATTEMPTS_KEPT);
-  return requeue({ ...unstarted, attempts }, inARow, context, command.expiresAt);
+  return requeue({ ...unstarted, attempts }, inARow, context, { expiresAt: command.expiresAt, retryAfterSeconds });
 };
 
 const MOST_ATTEMPTS_KEPT = 20;
 
-const requeue = (command: Command, tried: number, context: StepContext, expiresAt?: number): Step => {
+const requeue = (
+  command: Command,
+  tried: number,
+  context: StepContext,
+  { expiresAt, retryAfterSeconds = 0 }: { readonly expiresAt?: number; readonly retryAfterSeconds?: number } = {},
+): Step => {
   const { now, rules, fraction } = context;
-  const notBefore = now + backoffMs(rules, tried, fraction);
+  const notBefore = now + Math.max(retryAfterSeconds * 1_000, backoffMs(rules, tried, fraction));
   const next: Command = {
     ...command,
     status: 'queued',

@@ -2,8 +2,10 @@
 export interface EngineRules {
   /** Who holds a run is trusted to be alive for so long after the last sign of life. */
   readonly leaseSeconds: number;
-  /** A start whose ticket is not redeemed by then is given up; nothing ran. */
+  /** An inline start whose ticket is not redeemed by then is given up; nothing ran. */
   readonly startSeconds: number;
+  /** A detached run that has not redeemed its ticket is asked after so often. */
+  readonly pollSeconds: number;
   /** A queued command is looked at again after so long, in case its wake-up was lost. */
   readonly requeueSeconds: number;
   /** A stop that has not been seen to work is repeated after so long. */
@@ -15,6 +17,7 @@ export interface EngineRules {
 export const DEFAULT_RULES: EngineRules = {
   leaseSeconds: 30,
   startSeconds: 60,
+  pollSeconds: 15,
   requeueSeconds: 30,
   stopSeconds: 15,
   backoff: { baseSeconds: 1, capSeconds: 60 },

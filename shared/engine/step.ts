@@ -1,6 +1,7 @@
+import type { Instant } from '../domain/clock.ts';
 import { type Attempt, type Command, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
 import { conclude, giveUpStart } from './conclude.ts';
-import type { Observation, Step, StepContext } from './types.ts';
+import type { Effect, Observation, Step, StepContext } from './types.ts';
 
 /**
  * What happens when: the state machine of a command. Pure: it reads no clock, no store, no provider.
@@ -8,7 +9,8 @@ import type { Observation, Step, StepContext } from './types.ts';
  * observations do no harm.
  */
 export const step = (command: Command, seen: Observation, context: StepContext): Step => {
-  if (isFinal(command.status)) return stay(command);
+  if (seen.kind === 'released') return to(withoutHeld(command, seen.attempt));
+  if (isFinal(command.status)) return lookAtFinal(command, seen, context);
   const attempt = currentAttempt(command);
   switch (seen.kind) {
     case 'cancel-requested':
@@ -30,23 +32,34 @@ export const step = (command: Command, seen: Observation, context: StepContext):
   }
 };
 
-type AttemptObservation = Extract<Observation, { attempt: number }>;
+type AttemptObservation = Exclude<Extract<Observation, { attempt: number }>, { kind: 'released' }>;
 
 const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, context: StepContext): Step => {
   switch (seen.kind) {
+    case 'accepted':
+      return accept(command, attempt, seen.ref);
     case 'redeemed':
-      return redeem(command, attempt, seen.ticket, context);
+      return redeem(command, attempt, seen, context);
     case 'ended':
       // Nothing executes without the ticket, so such word is of something else.
       if (!mayHaveRun(attempt, context)) return stay(command);
-      return conclude(command, attempt, { kind: 'exit', exit: seen.exit, output: seen.output }, context);
+      return conclude(
+        command,
+        afterItsEnd(attempt, context),
+        { kind: 'exit', exit: seen.exit, output: seen.output },
+        context,
+      );
     case 'rejected':
-      if (seen.retryable) return giveUpStart(command, attempt, context);
+      if (seen.retryable) return giveUpStart(command, attempt, seen, context);
       return conclude(command, attempt, { kind: 'provider-error', detail: seen.detail }, context);
     case 'alive':
-      return stopOverdue(command, attempt, context) ?? to(withLease(command, attempt, context));
+      return (
+        stopOverdue(command, attempt, context) ??
+        giveUpSlowStart(command, attempt, context) ??
+        renew(command, attempt, context)
+      );
     case 'gone':
-      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, context);
+      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);
       return conclude(command, attempt, { kind: 'lost', detail: seen.detail, output: seen.output }, context);
   }
 };
@@ -69,6 +82,7 @@ const lookAtQueued = (
     worker,
     requestedAt: now,
     leaseUntil: now + rules.startSeconds * 1_000,
+    ...(isDetached(context) ? { held: true } : {}),
   };
   const { notBefore: _, ...rest } = command;
   const next: Command = {
@@ -77,11 +91,13 @@ const lookAtQueued = (
     attempts: [...command.attempts, attempt],
     dueAt: attempt.leaseUntil,
   };
-  return { next, effects: [{ kind: 'start', attempt }] };
+  return { next, effects: [...releases(command), { kind: 'start', attempt }] };
 };
 
 const expire = (command: Command, context: StepContext): Step => {
-  const detail = `Not started within ${command.spec.queueTtlSeconds} s of waiting in the queue.`;
+  const waited = `Not started within ${command.spec.queueTtlSeconds} s of waiting in the queue.`;
+  const last = currentAttempt(command)?.detail;
+  const detail = last === undefined ? waited : `${waited} The last try: ${last}`;
   return conclude(command, undefined, { kind: 'expired', detail }, context);
 };
 
@@ -102,20 +118,88 @@ const lookAtAttempt = (command: Command, attempt: Attempt, holding: boolean, con
     const renewAt = attempt.leaseUntil - rules.leaseSeconds * 500;
     return now >= renewAt && command.status === 'running' ? to(withLease(command, attempt, context)) : stay(command);
   }
+  if (isDetached(context)) {
+    // No process of ours holds it, so whoever looks does what is to be done.
+    const acting = (attempt.startedAt !== undefined && stopOverdue(command, attempt, context)) || undefined;
+    if (acting) return acting;
+    if (now < attempt.leaseUntil) return stay(command);
+    return giveUpSlowStart(command, attempt, context) ?? { next: command, effects: [{ kind: 'observe', attempt }] };
+  }
   // The holder does what is to be done, as long as it is trusted to be alive.
   if (now < attempt.leaseUntil) return stay(command);
-  if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, context);
+  if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, {}, context);
   return { next: command, effects: [{ kind: 'observe', attempt }] };
 };
 
+/** All that is left to do after the end: what a provider still holds of it is removed, again and again until it is gone. */
+const lookAtFinal = (command: Command, seen: Observation, { now, rules }: StepContext): Step => {
+  const effects = releases(command);
+  if ((seen.kind !== 'looked' && seen.kind !== 'swept') || effects.length === 0) return stay(command);
+  // Two that look at one time must not both do it.
+  if (command.dueAt !== undefined && now < command.dueAt) return stay(command);
+  return { next: { ...command, dueAt: now + rules.stopSeconds * 1_000 }, effects };
+};
+
+const releases = ({ attempts, status }: Command): readonly Effect[] =>
+  attempts.flatMap((attempt) =>
+    attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ? [{ kind: 'release', attempt } as const] : [],
+  );
+
+const withoutHeld = (command: Command, attemptNumber: number): Command => {
+  if (!command.attempts.some(({ number, held }) => held && number === attemptNumber)) return command;
+  const attempts = command.attempts.map(({ held, ...attempt }) =>
+    held && attempt.number !== attemptNumber ? { ...attempt, held } : attempt,
+  );
+  if (!isFinal(command.status) || attempts.some((attempt) => 'held' in attempt)) return { ...command, attempts };
+  const { dueAt: _, ...rest } = command;
+  return { ...rest, attempts };
+};
+
+/** Its runner saw it end, and some providers then keep nothing that would have to be removed. */
+const afterItsEnd = ({ held, ...attempt }: Attempt, { target }: StepContext): Attempt =>
+  held && target.leavesBehind ? { ...attempt, held } : attempt;
+
+const accept = (command: Command, attempt: Attempt, ref: string | undefined): Step => {
+  if (ref === undefined || attempt.ref === ref) return stay(command);
+  return to({ ...command, attempts: [...command.attempts.slice(0, -1), { ...attempt, ref }] });
+};
+
+/** A provider that keeps a start waiting for longer than it may has its run taken back. The ticket is void from then on. */
+const giveUpSlowStart = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
+  if (attempt.startedAt !== undefined || !isDetached(context)) return undefined;
+  if (context.now < startLimit(attempt, context)) return undefined;
+  const detail = `It was not started within ${context.target.startSeconds} s of being accepted by the provider.`;
+  return giveUpStart(command, attempt, { detail }, context);
+};
+
+const startLimit = (attempt: Attempt, { target }: StepContext): Instant =>
+  attempt.requestedAt + target.startSeconds * 1_000;
+
+/** The provider says that it is there: trusted for a while again. */
+const renew = (command: Command, attempt: Attempt, context: StepContext): Step => {
+  if (attempt.startedAt !== undefined || !isDetached(context)) return to(withLease(command, attempt, context));
+  const leaseUntil = Math.min(context.now + context.rules.pollSeconds * 1_000, startLimit(attempt, context));
+  return to({
+    ...command,
+    attempts: [...command.attempts.slice(0, -1), { ...attempt, leaseUntil }],
+    dueAt: leaseUntil,
+  });
+};
+
 /** Only the holder of the ticket may execute, once, and not after a cancel or when it was given up. */
-const redeem = (command: Command, attempt: Attempt, ticket: string, context: StepContext): Step => {
+const redeem = (
+  command: Command,
+  attempt: Attempt,
+  { ticket, runner }: { readonly ticket: string; readonly runner?: string },
+  context: StepContext,
+): Step => {
   if (command.status !== 'starting' || attempt.ticket !== ticket || command.cancelRequestedAt !== undefined) {
     return stay(command);
   }
   const { now } = context;
   const started: Attempt = {
     ...attempt,
+    ...(runner === undefined ? {} : { runner }),
     status: 'running',
     startedAt: now,
     deadlineAt: now + command.spec.timeoutSeconds * 1_000,
@@ -148,8 +232,10 @@ const stop = (command: Command, attempt: Attempt, reason: 'canceled' | 'timeout'
   return { next: withLease(command, stopping, context), effects: [{ kind: 'stop', attempt: stopping }] };
 };
 
-const mayHaveRun = (attempt: Attempt, context: StepContext): boolean =>
-  attempt.startedAt !== undefined || !context.startTicket;
+const isDetached = ({ target }: StepContext): boolean => target.mode === 'detached';
+
+const mayHaveRun = (attempt: Attempt, { target }: StepContext): boolean =>
+  attempt.startedAt !== undefined || !target.startTicket;
 
 const withLease = (command: Command, attempt: Attempt, { now, rules }: StepContext): Command => {
   const leaseUntil = now + rules.leaseSeconds * 1_000;

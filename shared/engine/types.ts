@@ -9,16 +9,27 @@ export type Observation =
   | { readonly kind: 'looked'; readonly worker: string; readonly ticket: string; readonly holding: boolean }
   /** The sweeper found it due: its wake-up may be lost. */
   | { readonly kind: 'swept' }
-  /** The runner asks for the right to execute. */
-  | { readonly kind: 'redeemed'; readonly attempt: number; readonly ticket: string }
+  /** A detached start was accepted. `ref`: what the provider calls the run. */
+  | { readonly kind: 'accepted'; readonly attempt: number; readonly ref?: string | undefined }
+  /** The runner asks for the right to execute. `runner`: which one, when it is elsewhere and may have to ask again. */
+  | { readonly kind: 'redeemed'; readonly attempt: number; readonly ticket: string; readonly runner?: string }
   /** The runner saw the end. */
   | { readonly kind: 'ended'; readonly attempt: number; readonly exit: Exit; readonly output: OutputTotals }
   /** The provider did not take the start; surely nothing was executed. */
-  | { readonly kind: 'rejected'; readonly attempt: number; readonly detail: string; readonly retryable: boolean }
+  | {
+      readonly kind: 'rejected';
+      readonly attempt: number;
+      readonly detail: string;
+      readonly retryable: boolean;
+      /** As the provider asked for. */
+      readonly retryAfterSeconds?: number;
+    }
   /** The provider knows that the run exists. */
   | { readonly kind: 'alive'; readonly attempt: number }
   /** Nothing is left of the run, and how it ended cannot be known. */
   | { readonly kind: 'gone'; readonly attempt: number; readonly output: OutputTotals; readonly detail?: string }
+  /** Nothing of the run is left at the provider any more. */
+  | { readonly kind: 'released'; readonly attempt: number }
   | { readonly kind: 'cancel-requested' }
   | { readonly kind: 'signal-requested'; readonly signal: SignalName };
 
@@ -27,6 +38,8 @@ export type Effect =
   | { readonly kind: 'start'; readonly attempt: Attempt }
   | { readonly kind: 'observe'; readonly attempt: Attempt }
   | { readonly kind: 'stop'; readonly attempt: Attempt }
+  /** Remove what is left of a run that has ended, or was given up. */
+  | { readonly kind: 'release'; readonly attempt: Attempt }
   | { readonly kind: 'wake'; readonly at: Instant };
 
 export interface StepContext {
@@ -34,8 +47,19 @@ export interface StepContext {
   /** Random, in [0, 1), for jitter. */
   readonly fraction: number;
   readonly rules: EngineRules;
-  /** Whether the target's runner redeems the start ticket. Without it, an attempt may run from its start on. */
+  readonly target: TargetTraits;
+}
+
+/** What the engine has to know of a target; a provider's features say it. */
+export interface TargetTraits {
+  /** Whether a runner redeems the start ticket. Without it, an attempt may run from its start on. */
   readonly startTicket: boolean;
+  /** `detached`: nobody of ours carries the run, so the provider is asked how it is. */
+  readonly mode: 'inline' | 'detached';
+  /** From a start until its ticket is redeemed, at most. */
+  readonly startSeconds: number;
+  /** Whether something of an ended run stays at the provider until it is removed. */
+  readonly leavesBehind: boolean;
 }
 
 export interface Step {

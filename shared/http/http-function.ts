@@ -3,11 +3,12 @@ import middy, { type MiddlewareObj } from '@middy/core';
 import { executionModeStandard } from '@middy/core/Standard';
 import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import { unauthenticated } from '../access/access.ts';
 import type { Deps } from '../app/deps.ts';
-import { type EndpointName, matchEndpoint } from '../contract/endpoints.ts';
+import { type Endpoint, type EndpointName, endpoints, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
 import { AppError } from '../domain/errors.ts';
-import { toTenantId } from '../domain/ids.ts';
+import { parseRunnerToken, type RunnerRight } from '../domain/runner-token.ts';
 import { type Parsed, parseRequest } from './parse-request.ts';
 import { PROBLEM_TYPE, toProblem } from './problem.ts';
 
@@ -16,10 +17,15 @@ export interface Reply {
   readonly statusCode: number;
   readonly headers: Record<string, string>;
   readonly body: string | Readable;
+  /** Whether `body` is bytes in base 64. */
+  readonly isBase64Encoded?: boolean;
 }
 
 export interface Request<N extends EndpointName> extends Parsed<N> {
+  /** Who calls. */
   readonly actor: Actor;
+  /** Which attempt calls, for the endpoints of runners. */
+  readonly right: RunnerRight;
 }
 
 /** The handlers of one function, by endpoint. */
@@ -47,6 +53,7 @@ const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionMo
     .use(problemJson(deps))
     .handler(async (event: APIGatewayProxyEventV2) => {
       const { name, params } = route(event, handlers);
+      const caller = await authenticate(deps, name, event.headers['authorization']);
       const parsed = parseRequest(name, {
         params,
         query: event.queryStringParameters ?? {},
@@ -55,7 +62,7 @@ const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionMo
       });
       // The table's types tie a name to its request; a lookup by a name known only at run time loses that tie.
       const handle = handlers[name] as (deps: Deps, request: Request<EndpointName>) => Promise<Reply>;
-      return withRequestId(await handle(deps, { ...parsed, actor: authenticate() }), event);
+      return withRequestId(await handle(deps, { ...parsed, ...caller }), event);
     });
 
 const route = (
@@ -77,8 +84,21 @@ const route = (
   return match;
 };
 
-/** One tenant and one actor, until access control exists; that is why the server listens on loopback only. */
-const authenticate = (): Actor => ({ id: 'owner', tenant: toTenantId('default') });
+/** Before anything else of the request is looked at. What an endpoint does not need is a hole that nothing reads. */
+const authenticate = async (
+  { access }: Pick<Deps, 'access'>,
+  name: EndpointName,
+  authorization: string | undefined,
+): Promise<Pick<Request<EndpointName>, 'actor' | 'right'>> => {
+  const endpoint: Endpoint = endpoints[name];
+  const nobody = {} as { actor: Actor; right: RunnerRight };
+  if (endpoint.access === 'anyone') return nobody;
+  const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization ?? '')?.[1];
+  if (endpoint.access !== 'runner') return { ...nobody, actor: await access.authenticate(token) };
+  const right = token === undefined ? undefined : parseRunnerToken(token);
+  if (!right) throw unauthenticated('This needs the token of an attempt: Authorization: Bearer <token>.');
+  return { ...nobody, right };
+};
 
 const problemJson = ({ log }: Pick<Deps, 'log'>): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
   onError: ({ error, event }): Reply => {

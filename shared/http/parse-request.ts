@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import { type Endpoint, type EndpointName, endpoints } from '../contract/endpoints.ts';
 import { AppError, type Fault } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { decodeFramed } from '../runner/framed.ts';
 
 /** What a handler gets: only what its row in the endpoint table asks for, checked. */
 export interface Parsed<N extends EndpointName = EndpointName> {
@@ -9,7 +10,9 @@ export interface Parsed<N extends EndpointName = EndpointName> {
   readonly params: Output<(typeof endpoints)[N], 'params'>;
   readonly query: Output<(typeof endpoints)[N], 'query'>;
   readonly body: Output<(typeof endpoints)[N], 'body'>;
-  /** The body as bytes, for endpoints that take bytes. */
+  /** The JSON head of framed bytes. */
+  readonly head: Output<(typeof endpoints)[N], 'head'>;
+  /** The body as bytes, or what follows its head, for endpoints that take bytes. */
   readonly bytes: Uint8Array;
   /** By name in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>;
@@ -41,12 +44,21 @@ export const parseRequest = <N extends EndpointName>(name: N, raw: RawRequest): 
   const params = check(endpoint.params, raw.params, 'path', faults);
   const query = check(endpoint.query, raw.query, 'query', faults, { unknownAllowed: endpoint.query === undefined });
   const body = endpoint.body && check(endpoint.body, parseJson(endpoint, raw), 'body', faults);
+  const framed = endpoint.head ? parseFramed(raw.body) : { head: undefined, bytes: raw.body };
+  const head = endpoint.head && check(endpoint.head, framed.head, 'body', faults);
   if (faults.length > 0) {
     throw new AppError('invalid-request', faults.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; '), {
       faults,
     });
   }
-  return { name, params, query, body, bytes: raw.body, headers: raw.headers } as Parsed<N>;
+  return { name, params, query, body, head, bytes: framed.bytes, headers: raw.headers } as Parsed<N>;
+};
+
+const parseFramed = (body: Uint8Array): { readonly head: unknown; readonly bytes: Uint8Array } => {
+  const framed = decodeFramed(body);
+  if (framed) return framed;
+  const detail = 'The body does not begin with the length of its head and the head.';
+  throw new AppError('invalid-request', detail, { faults: [{ in: 'body', pointer: '', detail }] });
 };
 
 const hint = ({ body }: Endpoint): string =>

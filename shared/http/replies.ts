@@ -17,6 +17,16 @@ export const json = (statusCode: number, body: unknown, headers: Record<string, 
   body: JSON.stringify(body),
 });
 
+/** Bytes in one piece. */
+export const binary = (bytes: Uint8Array, headers: Record<string, string> = {}): Reply => ({
+  statusCode: 200,
+  headers: { 'content-type': 'application/octet-stream', ...headers },
+  body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64'),
+  isBase64Encoded: true,
+});
+
+export const noContent = (): Reply => ({ statusCode: 204, headers: {}, body: '' });
+
 /** 202 and the command; with a wait, 200 once it has ended in time. */
 export const submittedReply = async (
   deps: Deps,

@@ -1,11 +1,21 @@
+import type { Instant } from '../domain/clock.ts';
 import type { Exit, Isolation, SignalName } from '../domain/command.ts';
-import type { AttemptKey } from '../domain/ids.ts';
+import type { AttemptKey, TenantId } from '../domain/ids.ts';
 import type { StreamName } from '../domain/output.ts';
 
 /** What a provider can do, as data: submission checks it, GET /v1/providers shows it, the contract suite skips by it. */
 export interface ProviderFeatures {
-  /** `inline`: `start` itself carries the run to its end. */
-  readonly mode: 'inline';
+  /**
+   * `inline`: `start` itself carries the run to its end.
+   * `detached`: `start` only makes it exist; the runner beside the command reports by itself, over shared/runner/protocol.ts.
+   */
+  readonly mode: 'inline' | 'detached';
+  /** Who redeems the start ticket: this process, or a runner that stands beside the command and calls back. */
+  readonly runner: 'in-process' | 'remote';
+  /** Whether something of an ended run stays at the provider until `cancel` removes it. */
+  readonly leavesBehind: boolean;
+  /** From an accepted start until the start ticket is redeemed, at most: a machine to be found, an image to be pulled. */
+  readonly startSeconds: number;
   /** Whether code of ours redeems the start ticket right before the command executes. */
   readonly startTicket: boolean;
   readonly liveOutput: boolean;
@@ -21,11 +31,18 @@ export interface ProviderFeatures {
   readonly longestTimeoutSeconds: number;
 }
 
-/** One attempt, as the provider needs to know it. Everything comes from the stored record, so a start can be repeated. */
-export interface Run {
+/** What names an attempt at its provider. */
+export interface RunName {
   readonly key: AttemptKey;
-  /** Who holds it; see `observe`. */
+  readonly tenant: TenantId;
+  /** Who holds it, for an inline provider; see `observe`. */
   readonly worker: string;
+  /** What an accepted start said that the provider calls it. Absent when that answer was lost. */
+  readonly ref?: string;
+}
+
+/** One attempt, as the provider needs to know it. Everything comes from the stored record, so a start can be repeated. */
+export interface Run extends RunName {
   readonly argv: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -34,12 +51,16 @@ export interface Run {
   readonly cpu?: number;
   readonly memoryMiB?: number;
   readonly timeoutSeconds: number;
+  /** The right of a runner elsewhere to this one attempt; see shared/runner/protocol.ts. Secret. */
+  readonly token: string;
 }
 
 /** The caller's side of a run: what the runner asks and tells while the command lives. */
 export interface RunIo {
   /** Redeems the start ticket. The command may be executed only after `true`; `false` means: leave silently. */
   redeem(): Promise<boolean>;
+  /** Tells that a runner elsewhere redeemed the ticket by itself, so the command may be executing from now on. */
+  redeemedElsewhere(): Promise<void>;
   /**
    * Takes bytes in the order in which they came. The provider waits for the promise before it reads
    * more than a bounded amount, which slows the command down: that is the back-pressure.
@@ -57,9 +78,16 @@ export interface RunIo {
 export interface ProviderFault {
   readonly detail: string;
   readonly retryable: boolean;
+  /** When to ask again at the earliest, as the provider said (`Retry-After`). */
+  readonly retryAfterSeconds?: number;
 }
 
 export type StartOutcome =
+  /**
+   * Detached: it exists at the provider, or surely will, and its runner has the word from now on. Also the answer when an
+   * earlier start with the same key made it.
+   */
+  | { readonly kind: 'accepted'; readonly ref?: string }
   /** The command ran and all that it started is gone. */
   | { readonly kind: 'ended'; readonly exit: Exit }
   /** The ticket was not redeemed: someone else has the attempt, or it was canceled. Nothing was executed. */
@@ -71,8 +99,21 @@ export type StartOutcome =
 
 export type Observed =
   | { readonly kind: 'alive' }
-  /** Nothing of the run is left, and how it ended cannot be known. */
-  | { readonly kind: 'gone' };
+  /** Nothing of the run is left, and how it ended cannot be known beyond what `detail` and `exit` tell. */
+  | {
+      readonly kind: 'gone';
+      /** What the provider says of its end, for a person. */
+      readonly detail?: string;
+      /** Set when the provider says how the run itself ended, such as by want of memory. */
+      readonly exit?: Exit;
+    }
+  /** It never executed and never will: its image cannot be pulled, the provider refuses its shape. */
+  | { readonly kind: 'failed'; readonly detail: string };
+
+/** A run that the provider still holds. */
+export interface HeldRun extends RunName {
+  readonly createdAt: Instant | undefined;
+}
 
 /** A health line for GET /v1/providers and /readyz. */
 export interface Health {
@@ -90,10 +131,18 @@ export interface Provider {
    * with exit code 127, one that cannot be executed with 126, as shells do.
    */
   start(run: Run, io: RunIo): Promise<StartOutcome>;
-  /** Looks for a run that someone else may hold. When its holder is dead, all that is left of the run is ended first. */
-  observe(run: Pick<Run, 'key' | 'worker'>): Promise<Observed>;
-  /** Ends a run that someone else holds, as far as it can be found. Twice is the same as once; unknown is fine. */
-  cancel(run: Pick<Run, 'key' | 'worker'>): Promise<void>;
+  /**
+   * One look, without waiting. Inline: looks for a run that someone else may hold; when its holder is dead, all that is
+   * left of the run is ended first. Detached: what the provider says of it.
+   */
+  observe(run: RunName): Promise<Observed>;
+  /**
+   * Ends a run and removes what is left of it at the provider, as far as it can be found. Twice is the same as once;
+   * unknown and ended ones are fine. Resolves once it was asked for: only `observe` says that it is gone.
+   */
+  cancel(run: RunName): Promise<void>;
+  /** Every run of this installation that the provider holds, for the search for those that nobody waits for. */
+  held?(): AsyncIterable<HeldRun>;
   health(): Promise<Health>;
   /** Ends every run held by this process and lets go of what it holds. */
   close(): Promise<void>;

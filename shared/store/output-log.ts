@@ -1,15 +1,19 @@
 import type { OutputChunk, OutputTotals, Segment, StreamName } from '../domain/output.ts';
 import type { Objects } from '../objects/objects.ts';
-import { type ChunkData, type OutputWriter, type OutputWriterOptions, openOutputWriter } from './output-writer.ts';
+import { type Chunk, type OutputWriter, type OutputWriterOptions, openOutputWriter } from './output-writer.ts';
 import { keys, type Reference } from './schema.ts';
-import type { Item, Store } from './store.ts';
+import type { Item, Store, Write } from './store.ts';
 
 export interface OutputSize extends Pick<OutputTotals, 'stdoutBytes' | 'stderrBytes'> {}
 
 /** The output of attempts, as ordered chunks of bytes: small ones in the store, large ones as objects. */
 export interface OutputLog {
-  /** The only writer of an attempt's output. */
+  /** The only writer of an attempt's output, when it comes to this process. */
   openWriter(reference: Reference, attempt: number): OutputWriter;
+  /** Stores a chunk, once: a second time it is the same one. */
+  append(reference: Reference, attempt: number, chunk: Chunk): Promise<void>;
+  /** What stores a chunk, to be written in one transaction with something else. Its bytes are durable already when they are many. */
+  toWrite(reference: Reference, attempt: number, chunk: Chunk): Promise<Write>;
   /** The chunks from the one that holds byte `offset` of both streams on, up to what is stored now. */
   read(reference: Reference, attempt: number, offset: number): AsyncGenerator<OutputChunk>;
   /** How much is stored now. */
@@ -18,11 +22,31 @@ export interface OutputLog {
   seek(reference: Reference, attempt: number, stream: StreamName, streamOffset: number): Promise<number>;
 }
 
+/** What is stored of a chunk beside its bytes. */
+interface ChunkData extends Omit<Chunk, 'bytes'> {
+  /** Where the bytes are when they are too many for an item. */
+  readonly object?: string;
+}
+
+export interface OutputLogOptions extends Omit<OutputWriterOptions, 'store' | 'restBytes'> {
+  /** Called when new output can be read. */
+  readonly stored: (reference: Reference) => void;
+  /** Chunks larger than this become objects. */
+  readonly inlineBytes: number;
+}
+
+export const DEFAULT_OUTPUT = {
+  coalesceMs: 20,
+  // Twice as much is a third faster, and doubles what readers and writers of large outputs hold in memory.
+  chunkBytes: 512 * 1024,
+  inlineBytes: 64 * 1024,
+} as const;
+
 const CHUNKS_PER_READ = 16;
 /** Sorts after every chunk: the keys have 15 digits. */
 const LAST_OFFSET = 1e15 - 1;
 
-export const makeOutputLog = (store: Store, objects: Objects, options: OutputWriterOptions): OutputLog => {
+export const makeOutputLog = (store: Store, objects: Objects, options: OutputLogOptions): OutputLog => {
   /** The chunk that holds byte `offset` of both streams, or the last one before it. */
   const chunkAt = async (reference: Reference, attempt: number, offset: number): Promise<Item | undefined> => {
     const { pk, sk } = keys.output(reference, attempt, offset);
@@ -36,8 +60,29 @@ export const makeOutputLog = (store: Store, objects: Objects, options: OutputWri
     return { ...data, offset: data.stdoutOffset + data.stderrOffset, bytes };
   };
 
+  const toWrite: OutputLog['toWrite'] = async (reference, attempt, { bytes, ...data }) => {
+    const key = keys.output(reference, attempt, data.stdoutOffset + data.stderrOffset);
+    if (bytes.length <= options.inlineBytes) return { put: { ...key, version: 1, data, bytes }, ifVersion: 0 };
+    const object = `${keys.objects(reference, 'output')}${key.sk.slice('output/'.length)}`;
+    await objects.put(object, bytes);
+    return { put: { ...key, version: 1, data: { ...data, object } satisfies ChunkData }, ifVersion: 0 };
+  };
+
+  const append: OutputLog['append'] = async (reference, attempt, chunk) => {
+    // A failed condition means that an earlier try was stored and its answer lost: an attempt has one writer.
+    await store.write([await toWrite(reference, attempt, chunk)]);
+    options.stored(reference);
+  };
+
   return {
-    openWriter: (reference, attempt) => openOutputWriter(store, objects, reference, attempt, options),
+    openWriter: (reference, attempt) =>
+      openOutputWriter({
+        ...options,
+        restBytes: options.inlineBytes,
+        store: (chunk) => append(reference, attempt, chunk),
+      }),
+    append,
+    toWrite,
 
     async *read(reference, attempt, offset) {
       const { pk, sk: end } = keys.output(reference, attempt, LAST_OFFSET);

@@ -1,63 +1,43 @@
 import type { Clock } from '../domain/clock.ts';
 import type { OutputTotals, Segment, StreamName } from '../domain/output.ts';
-import type { Objects } from '../objects/objects.ts';
-import { keys, type Reference } from './schema.ts';
-import type { Store, Write } from './store.ts';
 
-/** What is stored of a chunk beside its bytes. */
-export interface ChunkData {
+/** A piece of an attempt's output: how much of each stream came before it, and what it holds in which order. */
+export interface Chunk {
   readonly stdoutOffset: number;
   readonly stderrOffset: number;
   readonly segments: readonly Segment[];
-  /** Where the bytes are when they are too many for an item. */
-  readonly object?: string;
+  readonly bytes: Uint8Array;
 }
 
 export interface OutputWriterOptions {
   readonly clock: Clock;
-  /** Aborts when the process is about to end: then a store that takes nothing is given up on. */
+  /** Aborts when the process is about to end: then a sink that takes nothing is given up on. */
   readonly closing: AbortSignal;
-  /** Called when new output can be read. */
-  readonly stored: (reference: Reference) => void;
+  /** Stores a chunk. It is called again with the same one when it rejects, also when it was stored all the same. */
+  readonly store: (chunk: Chunk) => Promise<void>;
   /** Bytes wait so long for more, so that a chatty command does not cost a write for each line. */
   readonly coalesceMs: number;
-  /** A chunk is written once it has so many bytes. */
+  /** A chunk is stored once it has so many bytes. */
   readonly chunkBytes: number;
-  /** Chunks larger than this become objects. */
-  readonly inlineBytes: number;
+  /** As much may be left for the end. */
+  readonly restBytes: number;
   /** Kept of one attempt; the rest is counted only. */
   readonly keepBytes: number;
 }
 
-export const DEFAULT_OUTPUT = {
-  coalesceMs: 20,
-  // Twice as much is a third faster, and doubles what readers and writers of large outputs hold in memory.
-  chunkBytes: 512 * 1024,
-  inlineBytes: 64 * 1024,
-} as const;
-
-/** Takes an attempt's output as it comes. */
+/** Takes an attempt's output as it comes, and stores it a chunk at a time. */
 export interface OutputWriter {
   /** Resolves when there is room for more: whoever waits for it slows the command down, not the memory up. */
   append(stream: StreamName, bytes: Uint8Array): Promise<void>;
-  /**
-   * Ends the output. What is small and not stored yet comes back as writes, to be stored in one transaction with
-   * the attempt's end.
-   */
-  finish(): Promise<{ readonly totals: OutputTotals; readonly writes: readonly Write[] }>;
+  /** Ends the output. What is small and not stored yet comes back, to be stored together with the attempt's end. */
+  finish(): Promise<{ readonly totals: OutputTotals; readonly rest: Chunk | undefined }>;
 }
 
-/** Waits between tries to store output that the store did not take. */
+/** Waits between tries to store output that the sink did not take. */
 const RETRY_MS = 1_000;
 
-export const openOutputWriter = (
-  store: Store,
-  objects: Objects,
-  reference: Reference,
-  attempt: number,
-  options: OutputWriterOptions,
-): OutputWriter => {
-  const { clock, closing, coalesceMs, chunkBytes, inlineBytes, keepBytes } = options;
+export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => {
+  const { clock, closing, coalesceMs, chunkBytes, restBytes, keepBytes } = options;
   const written = { stdout: 0, stderr: 0 };
   const chunkStart = { stdout: 0, stderr: 0 };
   let dropped = 0;
@@ -69,35 +49,25 @@ export const openOutputWriter = (
   /** Aborted, it ends the wait for more bytes. */
   let coalescing: AbortController | undefined;
 
-  const take = (): { data: ChunkData; bytes: Uint8Array } => {
-    const data = {
+  const take = (): Chunk => {
+    const chunk: Chunk = {
       stdoutOffset: chunkStart.stdout,
       stderrOffset: chunkStart.stderr,
-      segments: segments as readonly Segment[],
+      segments,
+      bytes: Buffer.concat(pieces, pendingBytes),
     };
-    const bytes = Buffer.concat(pieces, pendingBytes);
     for (const { stream, length } of segments) chunkStart[stream] += length;
     segments = [];
     pieces = [];
     pendingBytes = 0;
-    return { data, bytes };
-  };
-
-  const toWrite = async ({ data, bytes }: { data: ChunkData; bytes: Uint8Array }): Promise<Write> => {
-    const key = keys.output(reference, attempt, data.stdoutOffset + data.stderrOffset);
-    if (bytes.length <= inlineBytes) return { put: { ...key, version: 1, data, bytes }, ifVersion: 0 };
-    const object = `${keys.objects(reference, 'output')}${key.sk.slice('output/'.length)}`;
-    await objects.put(object, bytes);
-    return { put: { ...key, version: 1, data: { ...data, object } }, ifVersion: 0 };
+    return chunk;
   };
 
   /** Until it is stored: a full disk holds the command back, it does not lose its output. */
-  const storeChunk = async (chunk: { data: ChunkData; bytes: Uint8Array }): Promise<void> => {
+  const storeChunk = async (chunk: Chunk): Promise<void> => {
     for (;;) {
       try {
-        // A failed condition means that an earlier try was stored and its answer lost: this is the only writer.
-        await store.write([await toWrite(chunk)]);
-        return options.stored(reference);
+        return await options.store(chunk);
       } catch (error) {
         if (closing.aborted) throw error;
         await clock.sleep(RETRY_MS, closing);
@@ -105,14 +75,14 @@ export const openOutputWriter = (
     }
   };
 
-  /** Stores what is pending, a chunk at a time; the last small one is left for the end's own transaction. */
+  /** Stores what is pending, a chunk at a time; the last small one is left for the end. */
   const drain = async (): Promise<void> => {
     while (pendingBytes > 0) {
       if (pendingBytes < chunkBytes && !finished) {
         coalescing = new AbortController();
         await clock.sleep(coalesceMs, coalescing.signal);
       }
-      if (finished && pendingBytes <= inlineBytes) break;
+      if (finished && pendingBytes <= restBytes) break;
       await storeChunk(take());
     }
     draining = undefined;
@@ -140,7 +110,7 @@ export const openOutputWriter = (
       coalescing?.abort();
       await draining;
       const totals = { stdoutBytes: written.stdout, stderrBytes: written.stderr, droppedBytes: dropped };
-      return { totals, writes: pendingBytes === 0 ? [] : [await toWrite(take())] };
+      return { totals, rest: pendingBytes === 0 ? undefined : take() };
     },
   };
 };

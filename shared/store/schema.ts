@@ -19,6 +19,10 @@ const DUE_SHARDS = 4;
 /** Names a command across tenants: `<tenant>/<command id>`. Also the partition of all that belongs to it. */
 export type Reference = `${TenantId}/${CommandId}`;
 export const referenceOf = (tenant: TenantId, id: CommandId): Reference => `${tenant}/${id}`;
+export const splitReference = (reference: Reference): { readonly tenant: TenantId; readonly id: CommandId } => {
+  const at = reference.lastIndexOf('/');
+  return { tenant: reference.slice(0, at) as TenantId, id: reference.slice(at + 1) as CommandId };
+};
 
 /** Numbers as text that sorts as the numbers do. */
 const sortable = (value: number, digits: number): string => String(value).padStart(digits, '0');

@@ -21,8 +21,8 @@ export interface StdinLog {
   append(reference: Reference, bytes: Uint8Array, from: number | undefined): Promise<StdinState>;
   /** Twice is the same as once. */
   end(reference: Reference): Promise<StdinState>;
-  /** All input in order, waiting for more until it has ended or `signal` aborts. */
-  read(reference: Reference, signal: AbortSignal): AsyncGenerator<Uint8Array>;
+  /** The input in order from a part's beginning on (@default 0), waiting for more until it has ended or `signal` aborts. */
+  read(reference: Reference, signal: AbortSignal, from?: number): AsyncGenerator<Uint8Array>;
   /** Removes it all, once nobody will read it again. */
   remove(reference: Reference): Promise<void>;
 }
@@ -112,12 +112,12 @@ export const makeStdinLog = (
       }
     },
 
-    async *read(reference, signal) {
+    async *read(reference, signal, from = 0) {
       using watch = changes.watch(reference, ['input']);
       const wake = () => changes.announce(reference, 'input');
       signal.addEventListener('abort', wake, { once: true });
       try {
-        for (let offset = 0; !signal.aborted; ) {
+        for (let offset = from; !signal.aborted; ) {
           // The state first: parts that it counts are surely there.
           const { state } = await readState(reference);
           for (const item of await partsFrom(reference, offset)) {

@@ -1,7 +1,7 @@
 import type { Attempt, Command, CommandSpec } from '../../shared/domain/command.ts';
 import { type CommandId, toTenantId } from '../../shared/domain/ids.ts';
 import { DEFAULT_RULES } from '../../shared/engine/rules.ts';
-import type { StepContext } from '../../shared/engine/types.ts';
+import type { StepContext, TargetTraits } from '../../shared/engine/types.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00Z');
 export const SECOND = 1_000;
@@ -66,10 +66,13 @@ export const aRunning = (over: Partial<Command> = {}, spec: Partial<CommandSpec>
   return aCommand({ status: 'running', startedAt: T0, attempts: [attempt], dueAt: T0 + 30 * SECOND, ...over }, spec);
 };
 
+export const INLINE: TargetTraits = { startTicket: true, mode: 'inline', startSeconds: 60, leavesBehind: false };
+export const DETACHED: TargetTraits = { startTicket: true, mode: 'detached', startSeconds: 300, leavesBehind: true };
+
 export const at = (seconds: number, over: Partial<StepContext> = {}): StepContext => ({
   now: T0 + seconds * SECOND,
   fraction: 0.5,
   rules: DEFAULT_RULES,
-  startTicket: true,
+  target: INLINE,
   ...over,
 });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { systemRandom } from '../../local/system-clock.ts';
+import { systemRandom } from '../../machine/system-clock.ts';
+import { ownerAccess } from '../../shared/access/access.ts';
 import { advanceCommand } from '../../shared/app/advance-command.ts';
 import type { Deps, Target } from '../../shared/app/deps.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
@@ -59,6 +60,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
   const target: Target = { name: 'local', provider: 'local', features: provider.features, load: async () => provider };
   const deps = makeDeps({
     clock,
+    access: ownerAccess,
     random: { ...systemRandom, fraction: () => 0.5 },
     store,
     objects: filesObjects({ directory: join(directory, 'objects') }),

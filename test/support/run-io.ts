@@ -1,5 +1,5 @@
 import type { SignalName } from '../../shared/domain/command.ts';
-import { attemptKeyOf } from '../../shared/domain/ids.ts';
+import { attemptKeyOf, toTenantId } from '../../shared/domain/ids.ts';
 import type { StreamName } from '../../shared/domain/output.ts';
 import type { Run, RunIo } from '../../shared/providers/provider.ts';
 import { commandId } from './commands.ts';
@@ -9,6 +9,8 @@ let runs = 0;
 /** A run with a key of its own. */
 export const aRun = (argv: Run['argv'], over: Partial<Run> = {}): Run => ({
   key: attemptKeyOf(commandId(process.pid * 10_000 + ++runs), 1),
+  tenant: toTenantId('default'),
+  token: 'no-runner-elsewhere',
   worker: 'this-worker',
   argv,
   env: {},
@@ -47,6 +49,9 @@ export const recordedIo = ({ redeem = async () => true, stdin, onOutput }: IoOpt
     redeem() {
       redeemed++;
       return redeem();
+    },
+    async redeemedElsewhere() {
+      redeemed++;
     },
     async output(stream, piece) {
       await onOutput?.(stream, piece);

@@ -17,7 +17,10 @@ export interface Helper {
   close(): Promise<void>;
 }
 
-const HELPER = fileURLToPath(new URL('./helper.ts', import.meta.url));
+/** Beside this file; in a bundle, beside that. */
+const HELPER = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? './helper.ts' : './helper.mjs', import.meta.url),
+);
 
 /** Longer than a helper waits for what it cannot kill. */
 const CLOSE_PATIENCE_MS = 15_000;

@@ -25,7 +25,10 @@ export interface LocalOptions {
 
 const features: ProviderFeatures = {
   mode: 'inline',
+  runner: 'in-process',
   startTicket: true,
+  startSeconds: 60,
+  leavesBehind: false,
   liveOutput: true,
   separateStreams: true,
   stdin: true,

@@ -10,7 +10,7 @@ import {
 } from '../../../shared/domain/command.ts';
 import { step } from '../../../shared/engine/step.ts';
 import type { Observation, StepContext } from '../../../shared/engine/types.ts';
-import { aCommand, anAttempt, aRunning, aStarting, at, SECOND, T0 } from '../../support/commands.ts';
+import { aCommand, anAttempt, aRunning, aStarting, at, INLINE, SECOND, T0 } from '../../support/commands.ts';
 
 const looked = { kind: 'looked', worker: 'worker-2', ticket: 'ticket-2', holding: false } as const;
 const holding = { ...looked, worker: 'worker-1', holding: true } as const;
@@ -193,9 +193,9 @@ describe('a stop', () => {
   });
 
   test('of one that may run without a ticket waits until it was seen gone', () => {
-    const canceling = step(aStarting(), cancel, at(1, { startTicket: false })).next;
+    const canceling = step(aStarting(), cancel, at(1, { target: { ...INLINE, startTicket: false } })).next;
     expect(canceling.status).toBe('starting');
-    expect(effectsOf(canceling, holding, at(1, { startTicket: false }))).toEqual(['stop']);
+    expect(effectsOf(canceling, holding, at(1, { target: { ...INLINE, startTicket: false } }))).toEqual(['stop']);
   });
 });
 
@@ -237,7 +237,7 @@ describe('a run that is gone', () => {
   });
 
   test('may have run where no ticket is redeemed, and is lost', () => {
-    expect(step(aStarting(), gone, at(31, { startTicket: false })).next.status).toBe('lost');
+    expect(step(aStarting(), gone, at(31, { target: { ...INLINE, startTicket: false } })).next.status).toBe('lost');
   });
 
   test('after it was asked to stop is canceled', () => {
@@ -377,7 +377,7 @@ describe('whatever is seen in whatever order', () => {
         for (const [observation, later, fraction] of seen) {
           seconds += later;
           const before = command;
-          command = step(command, observation, at(seconds, { fraction, startTicket })).next;
+          command = step(command, observation, at(seconds, { fraction, target: { ...INLINE, startTicket } })).next;
           expect(command.status === before.status || canMove(before.status, command.status)).toBe(true);
           expect(command.dueAt === undefined).toBe(isFinal(command.status));
           const open = command.attempts.filter(({ endedAt }) => endedAt === undefined);

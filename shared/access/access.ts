@@ -1,0 +1,42 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Actor } from '../domain/actor.ts';
+import { AppError } from '../domain/errors.ts';
+import { toTenantId } from '../domain/ids.ts';
+
+/** Who calls. */
+export interface Access {
+  /**
+   * The caller by the bearer token of the request.
+   * @throws AppError 'unauthenticated' when there is none or it is not good
+   */
+  authenticate(token: string | undefined): Promise<Actor>;
+}
+
+const OWNER: Actor = { id: 'owner', tenant: toTenantId('default') };
+
+/** The embedded server's: whoever reaches its loopback address is the owner. */
+export const ownerAccess: Access = { authenticate: async () => OWNER };
+
+/** One key for the owner of the installation. `readKey` gives it, and is asked once. */
+export const keyAccess = (readKey: () => Promise<string>): Access => {
+  let reading: Promise<Buffer> | undefined;
+  const digestOfKey = (): Promise<Buffer> => {
+    reading ??= readKey().then(digest);
+    // A read that failed must not lock everyone out for as long as the process lives.
+    reading.catch(() => (reading = undefined));
+    return reading;
+  };
+  return {
+    async authenticate(token) {
+      if (token === undefined) throw unauthenticated('This needs a key: Authorization: Bearer <key>.');
+      if (!timingSafeEqual(digest(token), await digestOfKey())) throw unauthenticated('The key is not good.');
+      return OWNER;
+    },
+  };
+};
+
+/** Equal lengths, so that a comparison in constant time tells nothing of the key. */
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+export const unauthenticated = (detail: string): AppError =>
+  new AppError('unauthenticated', detail, { headers: { 'www-authenticate': 'Bearer' } });

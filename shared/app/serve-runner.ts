@@ -1,0 +1,149 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { unauthenticated } from '../access/access.ts';
+import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
+import { type Attempt, currentAttempt, isFinal } from '../domain/command.ts';
+import { AppError } from '../domain/errors.ts';
+import { LIMITS } from '../domain/limits.ts';
+import type { RunnerRight } from '../domain/runner-token.ts';
+import type { Stored } from '../store/commands.ts';
+import { type Reference, referenceOf } from '../store/schema.ts';
+import { perform } from './advance-command.ts';
+import type { Deps } from './deps.ts';
+import { observeCommand, targetOf } from './observe-command.ts';
+import { toArgv } from './run-attempt.ts';
+import { storeEnd } from './store-end.ts';
+
+/** An inline run costs for as long as it lives, so that a stop is worth more looks. */
+const LOOK_EVERY_SECONDS = { inline: 3, detached: 10 } as const;
+/** How long a runner that reads open input waits for more before it asks again. */
+const STDIN_WAIT_MS = 10_000;
+
+interface OwnRun {
+  readonly reference: Reference;
+  readonly stored: Stored;
+  /** The attempt that the right names. */
+  readonly attempt: Attempt;
+  /** Whether the command still waits for it. */
+  readonly current: boolean;
+}
+
+/** @throws AppError 'unauthenticated' when no attempt has this ticket */
+const findOwnRun = async (deps: Deps, { tenant, id, attempt: number, ticket }: RunnerRight): Promise<OwnRun> => {
+  const reference = referenceOf(tenant, id);
+  const stored = await deps.commands.find(reference);
+  const attempt = stored?.command.attempts.find((one) => one.number === number);
+  if (!stored || !attempt || !isSame(attempt.ticket, ticket)) throw unauthenticated('No attempt has this token.');
+  return { reference, stored, attempt, current: isCurrent(stored, attempt) };
+};
+
+const isCurrent = ({ command }: Stored, { number }: Attempt): boolean => {
+  const current = currentAttempt(command);
+  return !isFinal(command.status) && current?.number === number && current.endedAt === undefined;
+};
+
+const isSame = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/**
+ * Gives the right to execute to the first runner that asks, and tells it what.
+ * @throws AppError 'conflict' when another has it, or the attempt was canceled or given up: nothing may be executed
+ */
+export const redeemStart = async (deps: Deps, right: RunnerRight, runner: string): Promise<StartOrder> => {
+  const { reference, stored, attempt } = await findOwnRun(deps, right);
+  const seen = { kind: 'redeemed', attempt: attempt.number, ticket: right.ticket, runner } as const;
+  const moved = await observeCommand(deps, reference, seen, { from: stored });
+  const redeemed = moved && currentAttempt(moved.stored.command);
+  // Also when it is the same runner that asks again because the answer was lost.
+  if (!moved || redeemed?.runner !== runner || !isCurrent(moved.stored, attempt)) {
+    throw new AppError('conflict', 'The start ticket is not to be had: execute nothing.');
+  }
+  return toOrder(deps, moved.stored);
+};
+
+const toOrder = (deps: Deps, { command }: Stored): StartOrder => {
+  const { spec } = command;
+  return {
+    argv: toArgv(spec),
+    env: spec.env,
+    ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+    stdin: spec.stdin.kind === 'fixed' ? { base64: spec.stdin.base64 } : spec.stdin.kind,
+    timeoutSeconds: spec.timeoutSeconds,
+    lookEverySeconds: LOOK_EVERY_SECONDS[targetOf(deps, command)?.features.mode ?? 'detached'],
+    keepBytes: LIMITS.outputBytes,
+  };
+};
+
+/** The runner's look: what it has to do now. It vouches for the run, so the lease is renewed. */
+export const lookAtOwnRun = async (deps: Deps, right: RunnerRight): Promise<RunnerOutlook> => {
+  const { reference, stored, attempt } = await findOwnRun(deps, right);
+  const looked = { kind: 'looked', worker: attempt.worker, ticket: '', holding: true } as const;
+  const latest = isCurrent(stored, attempt)
+    ? // The effects are the runner's own to perform: it is told to stop.
+      (await observeCommand(deps, reference, looked, { from: stored }))?.stored
+    : undefined;
+  if (!latest || !isCurrent(latest, attempt)) return { stop: true, over: true, signals: [] };
+  const { signals } = latest.command;
+  return {
+    stop: currentAttempt(latest.command)?.stop !== undefined,
+    over: false,
+    signals: signals.filter((sent) => sent.attempt === attempt.number).map(({ signal }) => signal),
+  };
+};
+
+/** The next of open input, waiting a while for it. `ended`: there is and will be none from `from` on. */
+export const readOwnStdin = async (
+  deps: Deps,
+  right: RunnerRight,
+  from: number,
+): Promise<{ readonly bytes: Uint8Array; readonly ended: boolean }> => {
+  const { reference, current } = await findOwnRun(deps, right);
+  if (!current) throw over();
+  const patience = new AbortController();
+  const waited = new AbortController();
+  void deps.clock.sleep(STDIN_WAIT_MS, waited.signal).then(() => patience.abort());
+  try {
+    const { value, done } = await deps.stdin.read(reference, patience.signal, from).next();
+    return { bytes: value ?? new Uint8Array(), ended: done === true && !patience.signal.aborted };
+  } finally {
+    waited.abort();
+  }
+};
+
+/** @throws AppError 'conflict' when nobody waits for the attempt, 'invalid-request' for a chunk that is none */
+export const storeOwnOutput = async (
+  deps: Deps,
+  right: RunnerRight,
+  head: OutputHead,
+  bytes: Uint8Array,
+): Promise<void> => {
+  assertChunk(head, bytes);
+  const { reference, current } = await findOwnRun(deps, right);
+  if (!current) throw over();
+  await deps.output.append(reference, right.attempt, { ...head, bytes });
+};
+
+/** Stores the end. Told twice it is stored once. */
+export const endOwnRun = async (deps: Deps, right: RunnerRight, head: EndHead, bytes: Uint8Array): Promise<void> => {
+  const chunk = head.kind === 'rejected' ? undefined : head.chunk;
+  if (chunk) assertChunk(chunk, bytes);
+  const { reference, stored, current } = await findOwnRun(deps, right);
+  if (!current) return;
+  const seen = toObservation(right.attempt, head);
+  const rest = chunk && { ...chunk, bytes };
+  await perform(deps, reference, await storeEnd(deps, reference, seen, { rest, from: stored }));
+};
+
+const toObservation = (attempt: number, head: EndHead) => {
+  if (head.kind === 'rejected') return { ...head, attempt };
+  if (head.kind === 'lost') return { kind: 'gone', attempt, output: head.output, detail: head.detail } as const;
+  return { kind: 'ended', attempt, exit: head.exit, output: head.output } as const;
+};
+
+const assertChunk = ({ segments }: OutputHead, bytes: Uint8Array): void => {
+  const length = segments.reduce((sum, segment) => sum + segment.length, 0);
+  if (length === bytes.length) return;
+  const detail = `The segments have ${length} bytes, and ${bytes.length} follow.`;
+  throw new AppError('invalid-request', detail, { faults: [{ in: 'body', pointer: '/segments', detail }] });
+};
+
+const over = (): AppError => new AppError('conflict', 'Nobody waits for this attempt any more.');

@@ -1,0 +1,21 @@
+import type { Observation } from '../engine/types.ts';
+import type { Stored } from '../store/commands.ts';
+import type { Chunk } from '../store/output-writer.ts';
+import type { Reference } from '../store/schema.ts';
+import type { Deps } from './deps.ts';
+import { type Moved, observeCommand } from './observe-command.ts';
+
+type End = Extract<Observation, { attempt: number }>;
+
+/** Stores how an attempt ended and the rest of its output, both or neither. The caller performs the effects. */
+export const storeEnd = async (
+  deps: Deps,
+  reference: Reference,
+  seen: End,
+  { rest, from }: { readonly rest: Chunk | undefined; readonly from?: Stored },
+): Promise<Moved | undefined> => {
+  const alongside = rest ? [await deps.output.toWrite(reference, seen.attempt, rest)] : [];
+  const moved = await observeCommand(deps, reference, seen, { from, alongside });
+  if (rest) deps.changes.announce(reference, 'output');
+  return moved;
+};

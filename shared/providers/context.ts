@@ -1,0 +1,13 @@
+import type { Clock, Random } from '../domain/clock.ts';
+import type { Log } from '../telemetry/log.ts';
+
+/** What every provider elsewhere is given beside its own configuration. */
+export interface ProviderContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** A short name, `[a-z0-9-]{1,32}`: whatever a provider makes carries it, and only what carries it is ever touched. */
+  readonly installation: string;
+  /** Where runners reach the control plane. */
+  readonly runnerUrl: string;
+}

@@ -1,0 +1,210 @@
+import type { EndHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
+import type { Clock } from '../domain/clock.ts';
+import type { SignalName } from '../domain/command.ts';
+import { attemptKeyOf } from '../domain/ids.ts';
+import type { OutputTotals } from '../domain/output.ts';
+import { parseRunnerToken } from '../domain/runner-token.ts';
+import type { Provider, Run, RunIo, StartOutcome } from '../providers/provider.ts';
+import { type Chunk, openOutputWriter } from '../store/output-writer.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Control } from './control.ts';
+
+export interface RunnerOptions {
+  readonly token: string;
+  readonly control: Control;
+  /** Executes the command on this machine. */
+  readonly launcher: Provider;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Aborts when the provider is about to end this machine. */
+  readonly evicted: AbortSignal;
+}
+
+/** Bytes wait so long for more: each request costs money. */
+const COALESCE_MS = 200;
+const CHUNK_BYTES = 512 * 1024;
+const REST_BYTES = 64 * 1024;
+/** Right after the start a caller is likely to change their mind; later it is worth less. */
+const FIRST_LOOK_MS = 1_000;
+/** When the control plane does not say stop at the deadline, the runner does. */
+const DEADLINE_GRACE_MS = 5_000;
+
+/**
+ * Carries one attempt through: redeems its ticket, executes, uploads what it writes, and reports its end.
+ * Resolves when there is nothing more to say; never rejects for what the command or the network did.
+ */
+export const runAttemptHere = async (options: RunnerOptions): Promise<void> => {
+  const { control, clock, log } = options;
+  const order = await control.redeem();
+  if (!order) return;
+  const closing = new AbortController();
+  const writer = openOutputWriter({
+    clock,
+    closing: closing.signal,
+    coalesceMs: COALESCE_MS,
+    chunkBytes: CHUNK_BYTES,
+    restBytes: REST_BYTES,
+    keepBytes: order.keepBytes,
+    store: ({ bytes, ...head }) => control.store(head, bytes),
+  });
+  const watch = watchRun(options, order);
+  const outcome = await launch(options, order, {
+    ...watch.io,
+    output: (stream, bytes) => writer.append(stream, bytes),
+  });
+  await watch.end();
+  if (watch.isOver()) closing.abort();
+  const { totals, rest } = await writer.finish();
+  const { head, bytes } = toEnd(outcome, totals, rest);
+  if (!(await control.end(head, bytes))) log.warn('Nobody waits for the end of this attempt');
+};
+
+/** The run's `io`, without what becomes of its output. */
+type WatchedIo = Omit<RunIo, 'output'>;
+
+export interface WatchedRun {
+  readonly io: WatchedIo;
+  /** Whether the control plane has given the attempt up. */
+  isOver(): boolean;
+  /** Ends the watch. */
+  end(): Promise<void>;
+}
+
+/** Executes the command by the local launcher, on an order that is redeemed already. */
+export const launch = async (
+  { token, launcher, log }: Pick<RunnerOptions, 'token' | 'launcher' | 'log'>,
+  order: StartOrder,
+  io: RunIo,
+): Promise<StartOutcome> => {
+  try {
+    return await launcher.start(toRun(token, order), io);
+  } catch (error) {
+    log.error('The launcher failed', { error });
+    return { kind: 'lost', detail: 'The runner failed in a way that leaves the outcome unknown.' };
+  }
+};
+
+const toRun = (token: string, order: StartOrder): Run => {
+  const right = parseRunnerToken(token);
+  if (!right) throw new TypeError('Not a runner token');
+  return {
+    key: attemptKeyOf(right.id, right.attempt),
+    tenant: right.tenant,
+    worker: 'runner',
+    token: '',
+    argv: order.argv,
+    env: order.env,
+    ...(order.cwd === undefined ? {} : { cwd: order.cwd }),
+    isolation: 'none',
+    timeoutSeconds: order.timeoutSeconds,
+  };
+};
+
+/** Looks at the record from time to time while the command lives: stop, signals, sign of life. */
+export const watchRun = (
+  { control, clock, log, evicted }: Pick<RunnerOptions, 'control' | 'clock' | 'log' | 'evicted'>,
+  order: StartOrder,
+): WatchedRun => {
+  const stop = new AbortController();
+  const ended = new AbortController();
+  const deadlineAt = clock.now() + order.timeoutSeconds * 1_000;
+  let deliver: ((signal: SignalName) => void) | undefined;
+  let signalsDelivered = 0;
+  let over = false;
+  /** Aborted, it ends the wait for the next look. */
+  let waiting = new AbortController();
+
+  const obey = (outlook: RunnerOutlook): void => {
+    over ||= outlook.over;
+    if (outlook.stop || outlook.over) stop.abort();
+    for (const signal of outlook.signals.slice(signalsDelivered)) deliver?.(signal);
+    if (deliver) signalsDelivered = outlook.signals.length;
+  };
+
+  const look = async (): Promise<void> => {
+    try {
+      obey(await control.look());
+    } catch (error) {
+      log.warn('A look at the record failed', { error });
+    }
+    if (evicted.aborted || clock.now() >= deadlineAt + DEADLINE_GRACE_MS) stop.abort();
+  };
+
+  const watch = async (): Promise<void> => {
+    const wake = () => waiting.abort();
+    evicted.addEventListener('abort', wake, { once: true });
+    ended.signal.addEventListener('abort', wake, { once: true });
+    for (
+      let everyMs = FIRST_LOOK_MS;
+      !ended.signal.aborted;
+      everyMs = Math.min(everyMs * 1.5, order.lookEverySeconds * 1_000)
+    ) {
+      waiting = new AbortController();
+      const untilDeadline = deadlineAt - clock.now();
+      const waitMs = stop.signal.aborted || untilDeadline <= 0 ? everyMs : Math.min(everyMs, untilDeadline);
+      if (!(evicted.aborted && !stop.signal.aborted)) await clock.sleep(waitMs, waiting.signal);
+      if (!ended.signal.aborted) await look();
+    }
+    evicted.removeEventListener('abort', wake);
+  };
+  const watching = watch();
+
+  return {
+    io: {
+      // Redeemed already: what to execute is only told to the one who did.
+      redeem: async () => true,
+      redeemedElsewhere: async () => {},
+      stdin: stdinOf(control, order, ended.signal),
+      stop: stop.signal,
+      onSignal(callback) {
+        deliver = callback;
+      },
+    },
+    isOver: () => over,
+    async end() {
+      ended.abort();
+      await watching;
+    },
+  };
+};
+
+const stdinOf = (control: Control, { stdin }: StartOrder, ended: AbortSignal): RunIo['stdin'] => {
+  if (stdin === 'none') return undefined;
+  if (stdin === 'open') return untilAborted(control.stdin(ended), ended);
+  const { base64 } = stdin;
+  return (async function* () {
+    yield Buffer.from(base64, 'base64');
+  })();
+};
+
+/** The end of the command is the end of its input, not a fault. */
+async function* untilAborted(parts: AsyncIterable<Uint8Array>, ended: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* parts;
+  } catch (error) {
+    if (!ended.aborted) throw error;
+  }
+}
+
+const toEnd = (
+  outcome: StartOutcome,
+  output: OutputTotals,
+  rest: Chunk | undefined,
+): { readonly head: EndHead; readonly bytes: Uint8Array } => {
+  const { bytes = new Uint8Array(), ...chunk } = rest ?? {};
+  const written = { output, ...(rest ? { chunk: chunk as Omit<Chunk, 'bytes'> } : {}) };
+  switch (outcome.kind) {
+    case 'rejected': {
+      const { detail, retryable } = outcome.fault;
+      return { head: { kind: 'rejected', detail, retryable }, bytes: new Uint8Array() };
+    }
+    case 'ended':
+      return { head: { kind: 'ended', exit: outcome.exit, ...written }, bytes };
+    case 'lost':
+      return { head: { kind: 'lost', detail: outcome.detail, ...written }, bytes };
+    default: {
+      const exit = { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' };
+      return { head: { kind: 'ended', exit, ...written }, bytes };
+    }
+  }
+};
