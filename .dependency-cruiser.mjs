@@ -1,4 +1,4 @@
-const ADAPTERS = '^shared/(store/sqlite/|queue/in-process|objects/files|providers/[^/]+/)';
+const ADAPTERS = '^shared/(store/sqlite/|queue/(in-process|sqs)|objects/(files|s3)|providers/[^/]+/)';
 const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 
 /** The import directions of docs/architecture.md. Imports point down only. */
@@ -94,7 +94,7 @@ export default {
     rule(
       'adapters-are-strangers',
       'An adapter knows its port and the domain, no other adapter.',
-      { path: '^shared/(store/sqlite/|queue/in-process|objects/files)' },
+      { path: '^shared/(store/sqlite/|queue/(in-process|sqs)|objects/(files|s3))' },
       {
         path: ADAPTERS,
         pathNot: ['^shared/store/sqlite/'],
@@ -151,6 +151,18 @@ export default {
       {
         path: '^(node:)?sqlite$',
       },
+    ),
+    rule(
+      'sqs-behind-the-queue',
+      'One adapter sends; its consumers are given events.',
+      { pathNot: ['^shared/queue/sqs\\.ts$', '^test/', '^bench/', '^node_modules/'] },
+      { path: '^(node_modules/)?@aws-sdk/client-sqs' },
+    ),
+    rule(
+      's3-behind-the-objects',
+      'One adapter.',
+      { pathNot: ['^shared/objects/s3\\.ts$', '^test/', '^bench/', '^node_modules/'] },
+      { path: '^(node_modules/)?@aws-sdk/client-s3' },
     ),
     rule(
       'processes-behind-the-provider',

@@ -2,11 +2,14 @@ import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
-import { recoverRuns } from '../shared/app/sweep.ts';
+import type { Deps } from '../shared/app/deps.ts';
+import { recoverRuns, sweep } from '../shared/app/sweep.ts';
 import { silentLog } from '../shared/telemetry/log.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
+import { type HttpServer, listen } from './http-server.ts';
 import { openData } from './open-data.ts';
 import { findServer } from './server-lock.ts';
+import { keepSweeping } from './sweeping.ts';
 
 export interface EmbeddedOptions {
   readonly dataDirectory: string;
@@ -30,20 +33,48 @@ export const openEmbedded = async ({ dataDirectory, work }: EmbeddedOptions): Pr
   const directory = resolve(dataDirectory);
   const server = findServer(directory);
   if (server) return { url: server.url, inProcess: false, fetch: globalThis.fetch, close: async () => {} };
+  let runnerUrl = '';
   const data = await openData({
     dataDirectory: directory,
     work,
     clock: systemClock,
     random: systemRandom,
     log: silentLog,
+    runnerUrl: () => runnerUrl,
   });
   // What an earlier process left behind when it was killed is not shown as running.
   await recoverRuns(data.deps);
+  const gateway = makeGateway(data.deps);
+  const runners = work && data.expectsRunners ? await listenToRunners(gateway, data.deps) : undefined;
+  runnerUrl = runners?.url ?? '';
   return {
     url: 'http://embedded.invalid',
     inProcess: true,
-    fetch: fetchFrom(makeGateway(data.deps)),
-    close: data.close,
+    fetch: fetchFrom(gateway),
+    async close() {
+      await runners?.close();
+      await data.close();
+    },
+  };
+};
+
+/** Runners elsewhere need a door, and what becomes of them has to be looked at from time to time. */
+const listenToRunners = async (gateway: Gateway, deps: Deps): Promise<Pick<HttpServer, 'url' | 'close'>> => {
+  const forRunners: Gateway = (request) =>
+    // Callers are in this process; nobody else has business here.
+    gateway(request.target.startsWith('/runner/') ? request : { ...request, target: '/' });
+  const http = await listen(forRunners, { host: '127.0.0.1', port: 0, log: deps.log });
+  const done = new AbortController();
+  const sweeping = keepSweeping({ ...deps, closing: AbortSignal.any([deps.closing, done.signal]) });
+  return {
+    url: http.url,
+    async close() {
+      done.abort();
+      await sweeping;
+      // What just ended may still have something at its provider.
+      await sweep(deps);
+      await http.close();
+    },
   };
 };
 

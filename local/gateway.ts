@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { commands } from '../functions/http/commands.ts';
 import { output } from '../functions/http/output.ts';
 import { providers } from '../functions/http/providers.ts';
@@ -13,18 +11,8 @@ import { AppError } from '../shared/domain/errors.ts';
 import { LIMITS } from '../shared/domain/limits.ts';
 import type { Reply } from '../shared/http/http-function.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
+import { type GatewayRequest, readBody, toEvent } from './gateway-event.ts';
 import { lambdaContext, provideLambdaRuntime, ResponseStream } from './lambda-runtime.ts';
-
-/** A request, as a server or a caller in this process hands it over. */
-export interface GatewayRequest {
-  readonly method: string;
-  /** Path and query, as sent. */
-  readonly target: string;
-  /** By name in lower case; several values joined with commas. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: AsyncIterable<Uint8Array> | undefined;
-  readonly sourceIp: string;
-}
 
 export interface GatewayReply {
   readonly statusCode: number;
@@ -44,11 +32,11 @@ export const makeGateway = (deps: Deps): Gateway => {
   const streaming = { output: output(deps) };
 
   return async (request) => {
-    const requestId = randomUUID();
-    const [rawPath = '/', rawQueryString = ''] = splitOnce(request.target, '?');
-    const body = await readBody(request.body);
+    const body = await readBody(request.body, MOST_BODY_BYTES);
+    const event = toEvent(request, body === 'too-large' ? Buffer.alloc(0) : body, deps.clock.now());
+    const { rawPath } = event;
+    const { requestId } = event.requestContext;
     if (body === 'too-large') return refuse(bodyTooLarge, requestId, rawPath);
-    const event = toEvent(request, { requestId, rawPath, rawQueryString, body, now: deps.clock.now() });
     const match = matchEndpoint(request.method, rawPath);
     const name = match.kind === 'endpoint' ? (endpoints[match.name] as Endpoint).function : 'system';
     if (name !== 'output') return decode(await buffered[name](event, lambdaContext));
@@ -74,61 +62,4 @@ const refuse = (error: AppError, requestId: string, instance: string): GatewayRe
   const problem = toProblem(error, requestId);
   const headers = { 'content-type': PROBLEM_TYPE, 'x-request-id': requestId };
   return { statusCode: problem.status, headers, body: JSON.stringify({ ...problem, instance }) };
-};
-
-const readBody = async (body: AsyncIterable<Uint8Array> | undefined): Promise<Buffer | 'too-large'> => {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of body ?? []) {
-    length += piece.length;
-    if (length > MOST_BODY_BYTES) return 'too-large';
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces, length);
-};
-
-const splitOnce = (text: string, separator: string): [string, string] => {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)];
-};
-
-interface Made {
-  readonly requestId: string;
-  readonly rawPath: string;
-  readonly rawQueryString: string;
-  readonly body: Buffer;
-  readonly now: number;
-}
-
-/** https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html (payload 2.0) */
-const toEvent = (
-  { method, headers, sourceIp }: GatewayRequest,
-  { requestId, rawPath, rawQueryString, body, now }: Made,
-): APIGatewayProxyEventV2 => {
-  const query = new URLSearchParams(rawQueryString);
-  const names = [...new Set(query.keys())];
-  return {
-    version: '2.0',
-    routeKey: '$default',
-    rawPath,
-    rawQueryString,
-    headers: { ...headers },
-    ...(names.length > 0
-      ? { queryStringParameters: Object.fromEntries(names.map((name) => [name, query.getAll(name).join(',')])) }
-      : {}),
-    requestContext: {
-      accountId: 'local',
-      apiId: 'local',
-      domainName: headers['host'] ?? 'localhost',
-      domainPrefix: 'local',
-      http: { method, path: rawPath, protocol: 'HTTP/1.1', sourceIp, userAgent: headers['user-agent'] ?? '' },
-      requestId,
-      routeKey: '$default',
-      stage: '$default',
-      time: new Date(now).toISOString(),
-      timeEpoch: now,
-    },
-    ...(body.length > 0 ? { body: body.toString('base64') } : {}),
-    isBase64Encoded: body.length > 0,
-  };
 };

@@ -7,11 +7,13 @@ import { makeDeps } from '../shared/app/make-deps.ts';
 import type { Clock, Random } from '../shared/domain/clock.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
 import { filesObjects } from '../shared/objects/files.ts';
-import { providers } from '../shared/providers/registry.ts';
+import { loadProvider, providers } from '../shared/providers/registry.ts';
+import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
 import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { isLocked, tryLock } from './process-lock.ts';
+import { readTargets } from './targets.ts';
 
 export interface OpenDataOptions {
   /** Made if it is not there, readable by its owner only. */
@@ -23,10 +25,14 @@ export interface OpenDataOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Where runners elsewhere reach this process, known once it listens. Only asked for when such a target is used. */
+  readonly runnerUrl: () => string;
 }
 
 export interface OpenData {
   readonly deps: Deps;
+  /** Whether commands may run elsewhere, so that runners have to reach this process at `runnerUrl`. */
+  readonly expectsRunners: boolean;
   /** Ends what runs in this process, stores how it ended, and lets go of the data. */
   close(): Promise<void>;
 }
@@ -34,6 +40,7 @@ export interface OpenData {
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
+  const { targets: configs, runnerUrl, installation = 'errand' } = readTargets(dataDirectory);
   const workers = join(dataDirectory, 'workers');
   await makeDataFolder(workers);
   const worker = `worker-${clock.now()}-${random.hex(4)}`;
@@ -53,7 +60,17 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     provider: provider.name,
     features: provider.features,
     load: async () => provider,
+    health: () => provider.health(),
   };
+  const elsewhere = configs.map((config) =>
+    configureTarget(config, loadProvider, () => ({
+      clock,
+      random,
+      log,
+      installation,
+      runnerUrl: runnerUrl ?? options.runnerUrl(),
+    })),
+  );
   const deps = makeDeps({
     clock,
     random,
@@ -62,7 +79,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     objects: filesObjects({ directory: join(dataDirectory, 'objects') }),
     queue,
     changes: inProcessChanges(clock),
-    targets: [local],
+    targets: [local, ...elsewhere],
     worker,
     lookEverySeconds: 1,
     closing: closing.signal,
@@ -71,10 +88,11 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   if (work) queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
   return {
     deps,
+    expectsRunners: elsewhere.length > 0 && runnerUrl === undefined,
     async close() {
       closing.abort();
       const drained = queue.close();
-      await provider.close();
+      await Promise.all([provider, ...elsewhere].map((one) => one.close()));
       await drained;
       await store.close();
       lock.release();

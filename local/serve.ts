@@ -1,13 +1,12 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
-import type { Deps } from '../shared/app/deps.ts';
-import { recover, sweep } from '../shared/app/sweep.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { makeGateway } from './gateway.ts';
 import { listen } from './http-server.ts';
 import { makeDataFolder, openData } from './open-data.ts';
 import { lockServer } from './server-lock.ts';
+import { keepSweeping } from './sweeping.ts';
 
 export interface ServeOptions {
   /** A loopback address. */
@@ -24,8 +23,6 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-const SWEEP_SECONDS = 5;
-
 /**
  * Starts the embedded server: everything in this process, data in one folder.
  * @throws Error in words for a person: a non-loopback address, a taken port, a folder that cannot be used or is in use
@@ -41,6 +38,7 @@ export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOpt
   await makeDataFolder(directory);
   const lock = lockServer(directory);
   const log = jsonLog(systemClock, (line) => process.stderr.write(line));
+  let url = '';
   try {
     const data = await openData({
       dataDirectory: directory,
@@ -48,9 +46,11 @@ export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOpt
       clock: systemClock,
       random: systemRandom,
       log,
+      runnerUrl: () => url,
     });
     try {
       const http = await listen(makeGateway(data.deps), { host, port, log });
+      url = http.url;
       lock.note({ pid: process.pid, url: http.url });
       const sweeping = keepSweeping(data.deps);
       return {
@@ -73,16 +73,3 @@ export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOpt
 
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-
-const keepSweeping = async (deps: Deps): Promise<void> => {
-  const { clock, closing, log } = deps;
-  const attempt = (what: () => Promise<number>) =>
-    what().catch((error: unknown) => {
-      if (!closing.aborted) log.error('A sweep failed; the next one will try again', { error });
-    });
-  await attempt(() => recover(deps));
-  while (!closing.aborted) {
-    await clock.sleep(SWEEP_SECONDS * 1_000, closing);
-    if (!closing.aborted) await attempt(() => sweep(deps));
-  }
-};

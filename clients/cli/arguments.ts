@@ -30,6 +30,21 @@ export const parsePositive = (text: string): number => {
   return number;
 };
 
+/** `512`, `512M` and `2G` in MiB. @throws InvalidArgumentError */
+export const parseMebibytes = (text: string): number => {
+  const [, amount, unit] = /^(\d+)(?:([MG])i?B?)?$/i.exec(text) ?? [];
+  const mebibytes = Number(amount) * (unit?.toUpperCase() === 'G' ? 1_024 : 1);
+  if (!(mebibytes > 0)) throw new InvalidArgumentError('Give an amount of memory such as 512, 512M or 2G.');
+  return mebibytes;
+};
+
+/** `0.5`, `2`. @throws InvalidArgumentError */
+export const parseAmount = (text: string): number => {
+  if (!/^\d+(\.\d+)?$/.test(text) || Number(text) === 0)
+    throw new InvalidArgumentError('Give a number such as 0.5 or 2.');
+  return Number(text);
+};
+
 /** Collects `K=V` options into a record. @throws InvalidArgumentError */
 export const collectPair = (text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
   const equals = text.indexOf('=');
@@ -64,6 +79,8 @@ export const toSignalName = (text: string): string => {
 export interface CommandOptions {
   readonly on?: string;
   readonly image?: string;
+  readonly cpu?: number;
+  readonly memory?: number;
   readonly env?: Record<string, string>;
   readonly cwd?: string;
   readonly script?: string;
@@ -99,6 +116,8 @@ export const toSubmission = async (
     script,
     target: options.on,
     image: options.image,
+    cpu: options.cpu,
+    memoryMiB: options.memory,
     env: options.env,
     cwd: options.cwd,
     shell: options.shell,

@@ -1,6 +1,15 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { ISOLATION_LEVELS, PRIORITIES, STATUSES } from '../../shared/domain/command.ts';
-import { collectCause, collectEnv, collectPair, parseDuration, parsePositive, parseWholeNumber } from './arguments.ts';
+import {
+  collectCause,
+  collectEnv,
+  collectPair,
+  parseAmount,
+  parseDuration,
+  parseMebibytes,
+  parsePositive,
+  parseWholeNumber,
+} from './arguments.ts';
 import type { RunOptions } from './commands/run.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -56,6 +65,8 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       )
       .option('--cwd <folder>', 'where it runs (default: an empty folder of its own)')
       .option('--image <image>', 'a container image, where the target runs images')
+      .option('--cpu <count>', 'processors, where the target lets one ask', parseAmount)
+      .option('--memory <amount>', 'memory such as 512M or 2G, where the target lets one ask', parseMebibytes)
       .option('--timeout <time>', 'stop it after this, such as 60s, 5m, 1h30m (default 1h)', parseDuration)
       .option('--queue-ttl <time>', 'give up if it has not started by then (default 1h)', parseDuration)
       .option('--label <key=value>', 'a label; repeatable', collectPair)

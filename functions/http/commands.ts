@@ -13,13 +13,13 @@ import { json, parseIdempotencyKey, parsePreferWait, submittedReply } from '../.
 
 export const commands = (deps: Deps) =>
   httpFunction(deps, {
-    submitCommand: async (_, { actor, body, headers }) => {
-      const waitSeconds = parsePreferWait(headers['prefer']);
+    submitCommand: async (_, { actor, body, headers, remainingSeconds }) => {
+      const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds);
       const idempotencyKey = parseIdempotencyKey(headers['idempotency-key']);
       return submittedReply(deps, await submitCommand(deps, actor, { body, idempotencyKey }), waitSeconds);
     },
-    replayCommand: async (_, { actor, params, body, headers }) => {
-      const waitSeconds = parsePreferWait(headers['prefer']);
+    replayCommand: async (_, { actor, params, body, headers, remainingSeconds }) => {
+      const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds);
       const idempotencyKey = parseIdempotencyKey(headers['idempotency-key']);
       return submittedReply(
         deps,
@@ -28,8 +28,8 @@ export const commands = (deps: Deps) =>
       );
     },
     listCommands: async (_, { actor, query }) => json(200, await listCommands(deps, actor, query)),
-    getCommand: async (_, { actor, params, headers }) => {
-      const waitSeconds = parsePreferWait(headers['prefer']) ?? 0;
+    getCommand: async (_, { actor, params, headers, remainingSeconds }) => {
+      const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds) ?? 0;
       const { command } = await requireCommand(deps, actor, params.id);
       return json(200, await toView(deps, await waitForCommand(deps, command, waitSeconds)));
     },

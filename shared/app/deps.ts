@@ -3,7 +3,7 @@ import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
-import type { Provider, ProviderFeatures } from '../providers/provider.ts';
+import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Commands } from '../store/commands.ts';
 import type { OutputLog } from '../store/output-log.ts';
@@ -20,6 +20,8 @@ export interface Target {
   readonly features: ProviderFeatures;
   /** Loads the provider on first use. */
   load(): Promise<Provider>;
+  /** How it is, as far as this process can know. */
+  health(): Promise<Health>;
 }
 
 /** All that the use cases need from outside; made once by a composition root (functions/wire.ts, local/embedded.ts). */

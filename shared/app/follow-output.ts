@@ -28,6 +28,8 @@ interface FollowOptions {
   readonly from?: number | undefined;
   /** Begin with this attempt. Not together with `after`. */
   readonly attempt?: number | undefined;
+  /** Ends the events after so long, with a heartbeat, when the command has not; the reader resumes. @default never */
+  readonly forSeconds?: number | undefined;
 }
 
 const HEARTBEAT_SECONDS = 15;
@@ -50,7 +52,7 @@ export const followOutput = async (
 };
 
 async function* follow(deps: Deps, found: Command, options: FollowOptions): AsyncGenerator<FollowEvent> {
-  const { stream, from = 0 } = options;
+  const { stream, from = 0, forSeconds = Number.POSITIVE_INFINITY } = options;
   const reference = referenceOf(found.tenant, found.id);
   const start = { attempt: options.attempt ?? firstAttempt(found), offset: stream ? 0 : from };
   using watch = deps.changes.watch(reference, ['record', 'output']);
@@ -58,6 +60,7 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
   let told = '';
   let position: Position = options.after ?? start;
   let silentSince = deps.clock.now();
+  const endAt = deps.clock.now() + forSeconds * 1_000;
   for (;;) {
     // The record before the output: what a final record counts is surely stored.
     command = (await deps.commands.find(reference))?.command ?? command;
@@ -90,10 +93,11 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
       yield { name: 'end', data: await toView(deps, command), position };
       return;
     } else {
-      const untilHeartbeat = silentSince + HEARTBEAT_SECONDS * 1_000 - deps.clock.now();
-      await watch.next(Math.min(deps.lookEverySeconds * 1_000, Math.max(0, untilHeartbeat)));
-      if (deps.clock.now() < silentSince + HEARTBEAT_SECONDS * 1_000) continue;
+      const heartbeatAt = Math.min(endAt, silentSince + HEARTBEAT_SECONDS * 1_000);
+      await watch.next(Math.min(deps.lookEverySeconds * 1_000, Math.max(0, heartbeatAt - deps.clock.now())));
+      if (deps.clock.now() < heartbeatAt) continue;
       yield { name: 'heartbeat', data: {}, position };
+      if (deps.clock.now() >= endAt) return;
       silentSince = deps.clock.now();
     }
   }

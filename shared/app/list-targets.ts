@@ -5,14 +5,13 @@ import type { Deps } from './deps.ts';
 /** Every target with what it can do and whether it is healthy. A provider that fails to answer is unhealthy, not an error. */
 export const listTargets = async ({ targets, log }: Pick<Deps, 'targets' | 'log'>): Promise<TargetList> => ({
   items: await Promise.all(
-    targets.map(async ({ name, provider, features, load }) => {
-      const health = await load()
-        .then((loaded) => loaded.health())
-        .catch((error: unknown) => {
-          log.error('A provider could not say how it is', { target: name, error });
-          return { healthy: false, detail: 'The provider could not be reached.' };
-        });
-      return { target: name, provider, ...health, features: { ...features, isolation: [...features.isolation] } };
+    targets.map(async ({ name, provider, features, health: look }) => {
+      const health = await look().catch((error: unknown) => {
+        log.error('A provider could not say how it is', { target: name, error });
+        return { healthy: false, detail: 'The provider could not be reached.' };
+      });
+      const { leavesBehind: _, ...shown } = features;
+      return { target: name, provider, ...health, features: { ...shown, isolation: [...features.isolation] } };
     }),
   ),
 });

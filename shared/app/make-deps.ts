@@ -33,7 +33,7 @@ export const makeDeps = (parts: Parts): Deps => {
     ...parts,
     newCommandId: makeCommandIds(clock, random),
     rules: DEFAULT_RULES,
-    commands: makeCommands(store, random),
+    commands: makeCommands(store, random, clock),
     output: makeOutputLog(store, objects, {
       ...DEFAULT_OUTPUT,
       clock,

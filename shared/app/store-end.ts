@@ -7,14 +7,17 @@ import { type Moved, observeCommand } from './observe-command.ts';
 
 type End = Extract<Observation, { attempt: number }>;
 
-/** Stores how an attempt ended and the rest of its output, both or neither. The caller performs the effects. */
+/** Stores how an attempt ended, and the rest of its output not after it. The caller performs the effects. */
 export const storeEnd = async (
   deps: Deps,
   reference: Reference,
   seen: End,
   { rest, from }: { readonly rest: Chunk | undefined; readonly from?: Stored },
 ): Promise<Moved | undefined> => {
-  const alongside = rest ? [await deps.output.toWrite(reference, seen.attempt, rest)] : [];
+  const isApart = deps.store.atomicWrites === 'costly';
+  // The output first: an end without its output would be a lie, output without its end is only early.
+  if (rest && isApart) await deps.output.append(reference, seen.attempt, rest);
+  const alongside = rest && !isApart ? [await deps.output.toWrite(reference, seen.attempt, rest)] : [];
   const moved = await observeCommand(deps, reference, seen, { from, alongside });
   if (rest) deps.changes.announce(reference, 'output');
   return moved;

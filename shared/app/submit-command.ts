@@ -57,8 +57,9 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
         };
   const added = await deps.commands.add(command, idempotency, now);
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
-  await wake(deps, command);
-  return { command, repeated: false };
+  const { stored } = added;
+  await wake(deps, stored.command);
+  return { command: stored.command, repeated: false };
 };
 
 const repeatedCommand = async (

@@ -16,9 +16,11 @@ const MOST_RECOVERED = 1_000_000;
 export const sweep = async (deps: Deps): Promise<number> => {
   await deps.store.removeExpired(deps.clock.now());
   const due = await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP);
-  await forEach(due, deps, async (reference) =>
-    perform(deps, reference, await observeCommand(deps, reference, { kind: 'swept' })),
-  );
+  await forEach(due, deps, async (reference) => {
+    const moved = await observeCommand(deps, reference, { kind: 'swept' });
+    if (moved && !moved.changed && moved.effects.length === 0) await deps.commands.reindex(moved.stored);
+    await perform(deps, reference, moved);
+  });
   return due.length;
 };
 

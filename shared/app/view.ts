@@ -89,6 +89,7 @@ const toAttemptView = (attempt: Attempt): AttemptView => ({
   number: attempt.number,
   target: attempt.target,
   status: attempt.status,
+  ...(attempt.detail === undefined ? {} : { detail: attempt.detail }),
   requestedAt: toTimestamp(attempt.requestedAt),
   startedAt: timestampOrNull(attempt.startedAt),
   endedAt: timestampOrNull(attempt.endedAt),

@@ -124,6 +124,7 @@ export const endpoints = {
     headers: {
       accept: '`text/event-stream` follows the command live until it has ended.',
       'last-event-id': 'Resumes the live events right after this one.',
+      prefer: '`wait=N`: end the live events after N seconds, with a heartbeat, to be resumed.',
       range: 'One byte range (RFC 9110), for bytes.',
     },
     answers: {

@@ -140,6 +140,7 @@ export const AttemptView = z
     number: z.int().min(1),
     target: z.string(),
     status: z.enum(STATUSES),
+    detail: z.string().optional().describe('Why a start was given up.'),
     requestedAt: Timestamp,
     startedAt: Timestamp.nullable(),
     endedAt: Timestamp.nullable(),
@@ -202,6 +203,8 @@ const TargetView = z
     detail: z.string().optional(),
     features: z.object({
       mode: z.enum(['inline', 'detached']),
+      runner: z.enum(['in-process', 'remote']),
+      startSeconds: z.number(),
       startTicket: z.boolean(),
       liveOutput: z.boolean(),
       separateStreams: z.boolean(),

@@ -10,10 +10,12 @@ const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export const isCommandId = (text: string): text is CommandId => COMMAND_ID.test(text);
 
+export const isTenantId = (text: string): text is TenantId => TENANT_ID.test(text);
+
 /** @throws TypeError when `text` is not a tenant's name (lower-case letters, digits, `-`; at most 63). */
 export const toTenantId = (text: string): TenantId => {
-  if (!TENANT_ID.test(text)) throw new TypeError(`Not a tenant id: ${JSON.stringify(text)}`);
-  return text as TenantId;
+  if (!isTenantId(text)) throw new TypeError(`Not a tenant id: ${JSON.stringify(text)}`);
+  return text;
 };
 
 /** Makes command ids that grow even within one millisecond (https://github.com/ulid/spec). */

@@ -26,6 +26,8 @@ export interface Request<N extends EndpointName> extends Parsed<N> {
   readonly actor: Actor;
   /** Which attempt calls, for the endpoints of runners. */
   readonly right: RunnerRight;
+  /** Until the platform ends this function; undefined where it never does. */
+  readonly remainingSeconds: number | undefined;
 }
 
 /** The handlers of one function, by endpoint. */
@@ -51,7 +53,7 @@ export const streamingHttpFunction = (deps: Deps, handlers: Handlers): Streaming
 const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionModeStandard) =>
   middy<APIGatewayProxyEventV2, Reply>({ executionMode, timeoutEarlyInMillis: 0 })
     .use(problemJson(deps))
-    .handler(async (event: APIGatewayProxyEventV2) => {
+    .handler(async (event: APIGatewayProxyEventV2, context: Context) => {
       const { name, params } = route(event, handlers);
       const caller = await authenticate(deps, name, event.headers['authorization']);
       const parsed = parseRequest(name, {
@@ -62,7 +64,10 @@ const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionMo
       });
       // The table's types tie a name to its request; a lookup by a name known only at run time loses that tie.
       const handle = handlers[name] as (deps: Deps, request: Request<EndpointName>) => Promise<Reply>;
-      return withRequestId(await handle(deps, { ...parsed, ...caller }), event);
+      const remainingSeconds = context.getRemainingTimeInMillis
+        ? context.getRemainingTimeInMillis() / 1_000
+        : undefined;
+      return withRequestId(await handle(deps, { ...parsed, ...caller, remainingSeconds }), event);
     });
 
 const route = (

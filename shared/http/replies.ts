@@ -45,11 +45,22 @@ export const submittedReply = async (
 export const wantsEvents = (accept: string | undefined): boolean =>
   accept?.split(',').some((type) => type.trim().toLowerCase().startsWith('text/event-stream')) ?? false;
 
-/** `wait=N` of a Prefer header (RFC 7240), in seconds, at most what we offer; undefined when not asked for. */
-export const parsePreferWait = (prefer: string | undefined): number | undefined => {
+/** Left to the answer itself when a wait takes all the time that the platform gives. */
+const ANSWER_SECONDS = 3;
+
+/**
+ * `wait=N` of a Prefer header (RFC 7240), in seconds, at most what we offer and what the platform leaves us;
+ * undefined when not asked for.
+ */
+export const parsePreferWait = (
+  prefer: string | undefined,
+  remainingSeconds = Number.POSITIVE_INFINITY,
+): number | undefined => {
   const wait = prefer?.match(/(?:^|[,;\s])wait\s*=\s*"?([^",;\s]*)/i)?.[1];
   if (wait === undefined) return undefined;
-  if (/^\d{1,9}$/.test(wait)) return Math.min(Number(wait), LIMITS.waitSeconds);
+  if (/^\d{1,9}$/.test(wait)) {
+    return Math.floor(Math.max(0, Math.min(Number(wait), LIMITS.waitSeconds, remainingSeconds - ANSWER_SECONDS)));
+  }
   throw invalidHeader('prefer', 'wait must be a whole number of seconds, such as wait=30');
 };
 

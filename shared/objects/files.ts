@@ -1,10 +1,8 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { AppError } from '../domain/errors.ts';
-import type { Objects } from './objects.ts';
+import { type ByteRange, type Objects, requireKey, requirePrefix, requireRange } from './objects.ts';
 
-/** A file name of at most 255 bytes, the most that file systems take; none begins with a dot, so `..` is not among them. */
-const SAFE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/;
 /** No key leads here. */
 const DRAFTS = '.drafts';
 /** Longer than any put takes. */
@@ -23,12 +21,7 @@ export const filesObjects = ({ directory }: { readonly directory: string }): Obj
   let drafts = 0;
   let tidied = false;
 
-  const pathOf = (key: string): string => {
-    if (!key.split('/').every((name) => SAFE_NAME.test(name))) {
-      throw new TypeError(`Not an object key: ${JSON.stringify(key)}`);
-    }
-    return join(root, key);
-  };
+  const pathOf = (key: string): string => join(root, requireKey(key));
 
   const ensureFolder = (folder: string): Promise<void> => {
     if (folders.size >= MOST_REMEMBERED) folders.clear();
@@ -85,18 +78,17 @@ export const filesObjects = ({ directory }: { readonly directory: string }): Obj
 
     async get(key, range) {
       const path = pathOf(key);
-      if (range && !isRange(range)) throw new TypeError(`Not a range: ${JSON.stringify(range)}`);
+      const wanted = range ? requireRange(range) : { offset: 0, length: Number.POSITIVE_INFINITY };
       try {
         await using file = await open(path, 'r');
-        return await read(file, range ?? { offset: 0, length: Number.POSITIVE_INFINITY });
+        return await read(file, wanted);
       } catch (error) {
         throw unavailable(key, 'read', error);
       }
     },
 
     async removeAll(prefix) {
-      if (!prefix.endsWith('/')) throw new TypeError(`Not a prefix of whole names: ${JSON.stringify(prefix)}`);
-      const path = pathOf(prefix.slice(0, -1));
+      const path = pathOf(requirePrefix(prefix).slice(0, -1));
       try {
         for (const folder of folders.keys()) if (`${folder}/`.startsWith(`${path}/`)) folders.delete(folder);
         await rm(path, { recursive: true, force: true, maxRetries: MOST_TRIES });
@@ -136,11 +128,8 @@ const openNew = async (nextPath: () => string): Promise<{ path: string; file: Fi
   }
 };
 
-const isRange = ({ offset, length }: { offset: number; length: number }): boolean =>
-  Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
-
 /** Memory for what is there, whatever was asked for. */
-const read = async (file: FileHandle, range: { offset: number; length: number }): Promise<Uint8Array> => {
+const read = async (file: FileHandle, range: ByteRange): Promise<Uint8Array> => {
   const { size } = await file.stat();
   const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(range.length, size - range.offset)));
   for (let filled = 0; filled < buffer.length; ) {

@@ -1,6 +1,21 @@
-/** Every provider, loaded when it is first used: a process pays only for those that it needs. */
+import { catalogue, type RemoteProviderName } from './catalogue.ts';
+import type { ProviderContext } from './context.ts';
+import type { Provider } from './provider.ts';
+
+/** Execution on this machine. Loaded when it is first used, as every provider is: a process pays only for those that it needs. */
 export const providers = {
   local: async (options: import('./local/local.ts').LocalOptions) => (await import('./local/local.ts')).local(options),
 } as const;
 
-export type ProviderName = keyof typeof providers;
+/** Loads a provider elsewhere with a config that its schema takes. */
+export type ProviderLoader = (name: RemoteProviderName, config: unknown, context: ProviderContext) => Promise<Provider>;
+
+const loaders = {
+  lambda: async (config: import('./lambda/config.ts').LambdaConfig, context: ProviderContext) =>
+    (await import('./lambda/lambda.ts')).lambda(config, context),
+} satisfies Record<RemoteProviderName, (config: never, context: ProviderContext) => Promise<Provider>>;
+
+export const loadProvider: ProviderLoader = async (name, config, context) => {
+  const load = loaders[name] as (config: unknown, context: ProviderContext) => Promise<Provider>;
+  return load(catalogue[name].config.parse(config), context);
+};

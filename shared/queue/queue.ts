@@ -24,3 +24,14 @@ export interface ConsumedQueue extends Queue {
   /** Takes no more messages and waits for those being handled. */
   close(): Promise<void>;
 }
+
+/** A queue that is opened when the first message is sent: whoever only reads never needs it. */
+export const lazyQueue = (open: () => Promise<Queue>): Queue => {
+  let opening: Promise<Queue> | undefined;
+  return {
+    async send(wakeUp, options) {
+      opening ??= open();
+      await (await opening).send(wakeUp, options);
+    },
+  };
+};

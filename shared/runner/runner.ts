@@ -24,8 +24,8 @@ export interface RunnerOptions {
 const COALESCE_MS = 200;
 const CHUNK_BYTES = 512 * 1024;
 const REST_BYTES = 64 * 1024;
-/** Right after the start a caller is likely to change their mind; later it is worth less. */
-const FIRST_LOOK_MS = 1_000;
+/** Not within the first second, in which most commands end; then soon, since callers change their minds early. */
+const FIRST_LOOK_MS = 1_500;
 /** When the control plane does not say stop at the deadline, the runner does. */
 const DEADLINE_GRACE_MS = 5_000;
 

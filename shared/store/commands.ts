@@ -1,13 +1,15 @@
-import type { Instant, Random } from '../domain/clock.ts';
+import type { Clock, Instant, Random } from '../domain/clock.ts';
 import type { Command, Status } from '../domain/command.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
-import { dueBy, duePartitions, indexKeys, keys, type Reference, referenceOf } from './schema.ts';
+import { dueAtOf, dueBy, duePartitions, indexKeys, keys, type Reference, referenceOf } from './schema.ts';
 import type { Item, Store, Write } from './store.ts';
 
 /** A command with the version that a save of it must find. */
 export interface Stored {
   readonly command: Command;
   readonly version: number;
+  /** When the index of what is due says that it is: never later than the command says, often earlier. */
+  readonly indexedDueAt?: Instant | undefined;
 }
 
 /** What makes a repeated submission the same one. */
@@ -48,6 +50,11 @@ export interface Commands {
   add(command: Command, idempotency: Idempotency | undefined, now: Instant): Promise<Added>;
   /** Compare-and-set, with `alongside` in the same transaction. Only the one that sees `ok: true` may act on it. */
   save(from: Stored, next: Command, alongside?: readonly Write[]): Promise<Saved>;
+  /**
+   * Moves a command that turned out not to be due yet to its place in the index; without it, it would be found again and
+   * again. Of two that do, either is right.
+   */
+  reindex(stored: Stored): Promise<void>;
   /** Commands whose time to be looked at has come, the most overdue first. */
   due(now: Instant, limit: number): Promise<readonly Reference[]>;
   /** Newest first. A page may hold fewer than `limit`, even none, and still be followed by another. */
@@ -72,16 +79,54 @@ interface IdempotencyData {
 /** How many items one list request may read: bounds the work that a filter with few matches causes. */
 const MOST_SCANNED = 1_000;
 
-export const makeCommands = (store: Store, random: Random): Commands => {
-  const itemOf = (command: Command, version: number): Item => {
+export const makeCommands = (store: Store, random: Random, clock: Clock): Commands => {
+  const itemOf = (command: Command, version: number, indexedDueAt = command.dueAt): Item => {
     const reference = referenceOf(command.tenant, command.id);
     return {
       ...keys.command(reference),
       version,
       data: { command, nonce: random.hex(8) } satisfies CommandData,
-      ...(command.dueAt === undefined ? {} : { due: indexKeys.due(reference, command.dueAt) }),
+      ...(indexedDueAt === undefined ? {} : { due: indexKeys.due(reference, indexedDueAt) }),
       list: indexKeys.list(command.tenant, command.id),
     };
+  };
+
+  /**
+   * A place in the index that comes earlier is kept: an update that leaves it alone costs a third on DynamoDB, and most
+   * commands have ended before it. One that has passed would be found by every sweep.
+   */
+  const placeOf = ({ dueAt }: Command, indexedDueAt: Instant | undefined): Instant | undefined => {
+    if (dueAt === undefined || indexedDueAt === undefined) return dueAt;
+    return indexedDueAt <= dueAt && indexedDueAt > clock.now() ? indexedDueAt : dueAt;
+  };
+
+  /**
+   * The command of a key that is taken. When whoever took it died before the command was stored, it is stored now: the same
+   * request is here again, and it brings all that the command consists of.
+   */
+  const repeat = async (
+    { id, bodyHash }: IdempotencyData,
+    { bodyHash: ours }: Idempotency,
+    command: Command,
+  ): Promise<Added> => {
+    const repeated = { kind: 'repeated', id, sameBody: bodyHash === ours } as const;
+    if (!repeated.sameBody || store.atomicWrites === 'free') return repeated;
+    const own = { ...command, id };
+    const item = itemOf(own, 1);
+    const written = await store.write([{ put: item, ifVersion: 0 }]);
+    if (!written.ok && !isOwn(written.actual, item)) return repeated;
+    return { kind: 'added', stored: { command: own, version: 1, indexedDueAt: own.dueAt } };
+  };
+
+  const save: Commands['save'] = async (from, next, alongside = []) => {
+    const version = from.version + 1;
+    const indexedDueAt = placeOf(next, from.indexedDueAt);
+    const item = itemOf(next, version, indexedDueAt);
+    const written = await store.write([...alongside, { put: item, ifVersion: from.version }]);
+    if (written.ok || isOwn(written.actual, item)) {
+      return { ok: true, stored: { command: next, version, indexedDueAt } };
+    }
+    return { ok: false, stored: toStored(await store.get(item)) };
   };
 
   return {
@@ -91,7 +136,7 @@ export const makeCommands = (store: Store, random: Random): Commands => {
 
     async add(command, idempotency, now) {
       const item = itemOf(command, 1);
-      const added = { kind: 'added', stored: { command, version: 1 } } as const;
+      const added = { kind: 'added', stored: { command, version: 1, indexedDueAt: command.dueAt } } as const;
       if (!idempotency) {
         const written = await store.write([{ put: item, ifVersion: 0 }]);
         if (written.ok || isOwn(written.actual, item)) return added;
@@ -100,32 +145,31 @@ export const makeCommands = (store: Store, random: Random): Commands => {
       const key = keys.idempotency(command.tenant, idempotency.keyHash);
       for (let before = await store.get(key); ; ) {
         const fresh = before === undefined || (before.expiresAt ?? 0) <= now;
-        if (before && !fresh) {
-          const { id, bodyHash } = before.data as IdempotencyData;
-          return { kind: 'repeated', id, sameBody: bodyHash === idempotency.bodyHash };
-        }
+        if (before && !fresh) return repeat(before.data as IdempotencyData, idempotency, command);
         const record: Item = {
           ...key,
           version: (before?.version ?? 0) + 1,
           data: { id: command.id, bodyHash: idempotency.bodyHash } satisfies IdempotencyData,
           expiresAt: idempotency.expiresAt,
         };
-        const written = await store.write([
-          { put: record, ifVersion: before?.version ?? 0 },
-          { put: item, ifVersion: 0 },
-        ]);
-        if (written.ok || (written.actual?.data as IdempotencyData | undefined)?.id === command.id) return added;
+        const claim: Write = { put: record, ifVersion: before?.version ?? 0 };
+        const putCommand: Write = { put: item, ifVersion: 0 };
+        const isApart = store.atomicWrites === 'costly';
+        const written = await store.write(isApart ? [claim] : [claim, putCommand]);
+        if (written.ok || (written.actual?.data as IdempotencyData | undefined)?.id === command.id) {
+          return isApart ? repeat(record.data as IdempotencyData, idempotency, command) : added;
+        }
         if (written.index === 1) throw new Error(`Command id ${command.id} is taken`);
         before = written.actual;
       }
     },
 
-    async save(from, next, alongside = []) {
-      const version = from.version + 1;
-      const item = itemOf(next, version);
-      const written = await store.write([...alongside, { put: item, ifVersion: from.version }]);
-      if (written.ok || isOwn(written.actual, item)) return { ok: true, stored: { command: next, version } };
-      return { ok: false, stored: toStored(await store.get(item)) };
+    save,
+
+    async reindex(stored) {
+      const { command, indexedDueAt } = stored;
+      if (indexedDueAt === placeOf(command, indexedDueAt)) return;
+      await save(stored, command);
     },
 
     async due(now, limit) {
@@ -133,9 +177,9 @@ export const makeCommands = (store: Store, random: Random): Commands => {
       const shards = await Promise.all(duePartitions.map((pk) => store.queryIndex('due', pk, range)));
       return shards
         .flat()
-        .sort((a, b) => ((a.due?.sk ?? '') < (b.due?.sk ?? '') ? -1 : 1))
+        .sort((a, b) => (a.indexKey.sk < b.indexKey.sk ? -1 : 1))
         .slice(0, limit)
-        .map((item) => item.pk as Reference);
+        .map(({ key }) => key.pk as Reference);
     },
 
     async list(tenant, filter, { limit, after }) {
@@ -144,21 +188,23 @@ export const makeCommands = (store: Store, random: Random): Commands => {
       let last = after;
       for (let scanned = 0; scanned < MOST_SCANNED; ) {
         const pageSize = limit - commands.length + 1;
-        const items = await store.queryIndex('list', pk, {
+        const entries = await store.queryIndex('list', pk, {
           // The range is inclusive, so the last one seen comes first again.
           ...(last === undefined ? {} : { to: last }),
           limit: pageSize + 1,
           reverse: true,
         });
-        const unseen = items.filter((item) => item.list?.sk !== last);
-        for (const item of unseen) {
+        const unseen = entries.filter(({ indexKey }) => indexKey.sk !== last);
+        // One that was removed since is in the index for a moment more.
+        for (const item of await store.getAll(unseen.map(({ key }) => key))) {
+          if (!item) continue;
           const { command } = item.data as CommandData;
           if (commands.length === limit) return { commands, ...(last === undefined ? {} : { after: last }) };
           last = command.id;
           if (matches(command, filter)) commands.push(command);
         }
         scanned += unseen.length;
-        if (items.length <= pageSize) return { commands };
+        if (entries.length <= pageSize) return { commands };
       }
       return { commands, ...(last === undefined ? {} : { after: last }) };
     },
@@ -166,7 +212,11 @@ export const makeCommands = (store: Store, random: Random): Commands => {
 };
 
 const toStored = (item: Item | undefined): Stored | undefined =>
-  item && { command: (item.data as CommandData).command, version: item.version };
+  item && {
+    command: (item.data as CommandData).command,
+    version: item.version,
+    indexedDueAt: item.due && dueAtOf(item.due),
+  };
 
 const isOwn = (actual: Item | undefined, written: Item): boolean =>
   actual?.version === written.version && (actual.data as CommandData).nonce === (written.data as CommandData).nonce;

@@ -1,5 +1,5 @@
 import type { Instant } from '../domain/clock.ts';
-import type { CommandId, TenantId } from '../domain/ids.ts';
+import { type CommandId, isCommandId, isTenantId, type TenantId } from '../domain/ids.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -24,6 +24,12 @@ export const splitReference = (reference: Reference): { readonly tenant: TenantI
   return { tenant: reference.slice(0, at) as TenantId, id: reference.slice(at + 1) as CommandId };
 };
 
+/** For text that came from outside, such as a message. */
+export const isReference = (text: string): text is Reference => {
+  const [tenant = '', id = '', ...more] = text.split('/');
+  return isTenantId(tenant) && isCommandId(id) && more.length === 0;
+};
+
 /** Numbers as text that sorts as the numbers do. */
 const sortable = (value: number, digits: number): string => String(value).padStart(digits, '0');
 
@@ -40,6 +46,8 @@ export const keys = {
   /** How much open stdin there is, and whether it has ended. */
   stdinState: (reference: Reference): Key => ({ pk: reference, sk: 'stdin' }),
   idempotency: (tenant: TenantId, keyHash: string): Key => ({ pk: `${tenant}/idempotency/${keyHash}`, sk: 'record' }),
+  /** How a target is; of the whole installation. */
+  targetHealth: (target: string): Key => ({ pk: `targets/${target}`, sk: 'health' }),
   /** Objects hold what is too large for an item. */
   objects: (reference: Reference, kind: 'output' | 'stdin'): string => `${reference}/${kind}/`,
 };
@@ -57,6 +65,8 @@ export const indexKeys = {
 
 const duePartition = (shard: number): string => `due/${shard}`;
 export const duePartitions: readonly string[] = Array.from({ length: DUE_SHARDS }, (_, shard) => duePartition(shard));
+/** The time in a key of the due index. */
+export const dueAtOf = ({ sk }: Key): Instant => Number(sk.slice(0, 15));
 /** Sorts after every item that is due by `now`. */
 export const dueBy = (now: Instant): string => `${sortable(Math.min(now, 1e15 - 1), 15)}/\uffff`;
 

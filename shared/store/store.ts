@@ -25,6 +25,13 @@ export interface Item extends Key {
   readonly expiresAt?: Instant;
 }
 
+/** An item's place in an index. */
+export interface IndexEntry {
+  /** The item's own key. */
+  readonly key: Key;
+  readonly indexKey: Key;
+}
+
 export type Write =
   /** Puts the item if nothing is there (`ifVersion: 0`), or if the stored version is `ifVersion`. */
   | { readonly put: Item; readonly ifVersion: number }
@@ -56,15 +63,25 @@ export interface Range {
  * be reached or is full: then nothing of the write is there, or all of it, and the caller finds out by reading.
  */
 export interface Store {
+  /**
+   * What it costs to have several writes all or none: nothing, or as much again as the writes themselves. Whoever can make
+   * do with one after the other asks this first.
+   */
+  readonly atomicWrites: 'free' | 'costly';
   get(key: Key): Promise<Item | undefined>;
+  /** As many gets at once, in the order in which they were asked for. */
+  getAll(keys: readonly Key[]): Promise<readonly (Item | undefined)[]>;
   /**
    * All of `writes` (1 to 100, no two on one key) or none of them. What they hold must not change until it resolves.
    * @throws TypeError when `assertWrites` does
    */
   write(writes: readonly Write[]): Promise<Written>;
   query(pk: string, range: Range): Promise<readonly Item[]>;
-  /** Items by an index's keys, `bytes` left out. */
-  queryIndex(index: IndexName, pk: string, range: Range): Promise<readonly Item[]>;
+  /**
+   * Keys of items, by an index. An index holds nothing else, so that an update which leaves the keys alone costs nothing in
+   * it; `getAll` brings the items.
+   */
+  queryIndex(index: IndexName, pk: string, range: Range): Promise<readonly IndexEntry[]>;
   /** Removes items whose `expiresAt` has passed, where the store does not do so by itself. Readers and writers go on meanwhile. */
   removeExpired(now: Instant): Promise<void>;
   /** Rejects when the store cannot take a write right now. */

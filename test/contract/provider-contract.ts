@@ -206,7 +206,7 @@ export const providerContract = (name: string, features: ProviderFeatures, open:
       const unknown = { ...sh('true'), worker: 'dead-worker' };
       await provider.cancel(unknown);
       await provider.cancel(unknown);
-      expect(await provider.observe(unknown)).toEqual({ kind: 'gone' });
+      expect(await provider.observe(unknown)).toMatchObject({ kind: 'gone' });
     });
 
     test('a run that is under way here is alive; a cancel from beside ends it', async () => {

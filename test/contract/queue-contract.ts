@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Priority } from '../../shared/domain/command.ts';
+import { PRIORITIES, type Priority } from '../../shared/domain/command.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
-import type { ConsumedQueue, WakeUp } from '../../shared/queue/queue.ts';
+import type { ConsumedQueue, Queue, WakeUp } from '../../shared/queue/queue.ts';
 import { referenceOf } from '../../shared/store/schema.ts';
 import { commandId } from '../support/commands.ts';
 import { settle } from '../support/fake-clock.ts';
@@ -9,13 +9,72 @@ import { settle } from '../support/fake-clock.ts';
 export const wakeUp = (n: number): WakeUp => ({ v: 1, id: referenceOf(toTenantId('default'), commandId(n)) });
 export const numberOf = ({ id }: WakeUp): number => Number(id.slice(-6));
 
-/** What every queue that this process consumes promises; each adapter runs it. */
-export const queueContract = (
+export interface OpenedQueue {
+  readonly queue: Queue;
+  /** Begins to handle what the queue brings, by its real way from here to a consumer. */
+  consume(handle: (wakeUp: WakeUp) => Promise<void>): void;
+  /** In milliseconds, by the queue's own clock. */
+  now(): number;
+  /** Lets time pass until it is so, or fails after a while. */
+  until(isSo: () => boolean): Promise<void>;
+}
+
+/** What every queue promises, wherever its messages are consumed; each adapter runs it. */
+export const queueContract = (name: string, open: () => Promise<OpenedQueue>): void => {
+  describe(`queue contract: ${name}`, () => {
+    test('every message is handed out, also those sent before anyone consumed', async () => {
+      const { queue, consume, until } = await open();
+      const seen = new Set<number>();
+      for (let n = 1; n <= 50; n++) await queue.send(wakeUp(n), { priority: 'normal' });
+      consume(async (message) => void seen.add(numberOf(message)));
+      for (let n = 51; n <= 100; n++) await queue.send(wakeUp(n), { priority: 'normal' });
+      await until(() => seen.size >= 100);
+      expect([...seen].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+    });
+
+    test.for(PRIORITIES)('a message of %s priority arrives as it was sent', async (priority) => {
+      const { queue, consume, until } = await open();
+      const seen: WakeUp[] = [];
+      consume(async (message) => void seen.push(message));
+      await queue.send(wakeUp(1), { priority });
+      await until(() => seen.length > 0);
+      expect(seen[0]).toEqual(wakeUp(1));
+    });
+
+    test('a delayed message comes not before its time, and keeps no other waiting', async () => {
+      const { queue, consume, now, until } = await open();
+      const seenAt = new Map<number, number>();
+      consume(async (message) => void seenAt.set(numberOf(message), now()));
+      const sentAt = now();
+      await queue.send(wakeUp(2), { priority: 'normal', delaySeconds: 1.5 });
+      await queue.send(wakeUp(1), { priority: 'normal', delaySeconds: 0 });
+      await until(() => seenAt.size === 2);
+      expect([...seenAt.keys()]).toEqual([1, 2]);
+      expect(seenAt.get(2)).toBeGreaterThanOrEqual(sentAt + 1_500);
+    });
+
+    test('a handler that fails stops nothing', async () => {
+      const { queue, consume, until } = await open();
+      const seen = new Set<number>();
+      consume(async (message) => {
+        seen.add(numberOf(message));
+        throw new Error('no');
+      });
+      for (const n of [1, 2]) await queue.send(wakeUp(n), { priority: 'normal' });
+      await until(() => seen.size === 2);
+      await queue.send(wakeUp(3), { priority: 'normal' });
+      await until(() => seen.size === 3);
+    });
+  });
+};
+
+/** What every queue that this process consumes promises besides; each adapter runs it. */
+export const consumedQueueContract = (
   name: string,
   open: () => { queue: ConsumedQueue; advance: (milliseconds: number) => Promise<void> },
 ): void => {
-  describe(`queue contract: ${name}`, () => {
-    test('every message is handed out, also those sent before anyone consumed', async () => {
+  describe(`consumed queue contract: ${name}`, () => {
+    test('of many messages each is handed out once', async () => {
       const { queue } = open();
       const seen: number[] = [];
       for (let n = 1; n <= 500; n++) await queue.send(wakeUp(n), { priority: 'normal' });
@@ -65,21 +124,6 @@ export const queueContract = (
       open_.shift()?.();
       await settle();
       expect(open_).toHaveLength(2);
-    });
-
-    test('a handler that fails stops nothing', async () => {
-      const { queue } = open();
-      const seen: number[] = [];
-      queue.consume(
-        async (message) => {
-          seen.push(numberOf(message));
-          throw new Error('no');
-        },
-        { concurrency: 1 },
-      );
-      for (const n of [1, 2]) await queue.send(wakeUp(n), { priority: 'normal' });
-      await settle();
-      expect(seen).toEqual([1, 2]);
     });
 
     test('close waits for what is being handled, and hands out no more', async () => {

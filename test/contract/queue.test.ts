@@ -1,14 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import { inProcessQueue } from '../../shared/queue/in-process.ts';
 import { fakeClock, settle } from '../support/fake-clock.ts';
-import { numberOf, queueContract, wakeUp } from './queue-contract.ts';
+import { consumedQueueContract, numberOf, queueContract, wakeUp } from './queue-contract.ts';
 
 const open = () => {
   const clock = fakeClock();
   return { queue: inProcessQueue({ clock }), advance: clock.advance, clock };
 };
 
-queueContract('in-process', open);
+queueContract('in-process', async () => {
+  const { queue, clock } = open();
+  return {
+    queue,
+    consume: (handle) => queue.consume(handle, { concurrency: 3 }),
+    now: clock.now,
+    async until(isSo) {
+      for (let waited = 0; !isSo() && waited < 60_000; waited += 100) await clock.advance(100);
+      expect(isSo()).toBe(true);
+    },
+  };
+});
+consumedQueueContract('in-process', open);
 
 describe('the in-process queue', () => {
   test('a command waits once, however often it is sent, at its highest priority and earliest time', async () => {

@@ -4,7 +4,7 @@ import { anItem, type OpenStore, putNew, putNext, removal } from '../support/ite
 
 const sortKeys = (items: readonly Item[]): string[] => items.map(({ sk }) => sk);
 const inIndex = async (store: Store, index: IndexName, pk: string, range: Partial<Range> = {}): Promise<string[]> =>
-  sortKeys(await store.queryIndex(index, pk, { limit: 100, ...range }));
+  (await store.queryIndex(index, pk, { limit: 100, ...range })).map(({ key }) => key.sk);
 
 export const storeQueryContract = (open: OpenStore): void => {
   test.for<[string, Range, string[]]>([
@@ -89,10 +89,29 @@ export const storeQueryContract = (open: OpenStore): void => {
     expect((await inIndex(store, 'due', 'due')).toSorted()).toEqual(['a', 'b']);
   });
 
-  test('an index gives the whole item but its bytes', async () => {
+  test('an index gives the keys, and they give the items', async () => {
     const store = await open();
     const item = anItem('p', 'a', { due: { pk: 'due', sk: '1' }, list: { pk: 'list', sk: '1' }, expiresAt: 9e12 });
     await store.write([putNew({ ...item, bytes: Uint8Array.of(1) })]);
-    expect(await store.queryIndex('due', 'due', { limit: 1 })).toEqual([item]);
+    expect(await store.queryIndex('due', 'due', { limit: 1 })).toEqual([
+      { key: { pk: 'p', sk: 'a' }, indexKey: { pk: 'due', sk: '1' } },
+    ]);
+    const [found, none, again] = await store.getAll([
+      { pk: 'p', sk: 'a' },
+      { pk: 'p', sk: 'not there' },
+      { pk: 'p', sk: 'a' },
+    ]);
+    expect(found).toMatchObject(item);
+    expect(none).toBeUndefined();
+    expect(again).toEqual(found);
+    expect(await store.getAll([])).toEqual([]);
+  });
+
+  test('250 items come in the order in which they were asked for', async () => {
+    const store = await open();
+    const all = Array.from({ length: 250 }, (_, i) => anItem('p', `${i}`, { data: 'x'.repeat(1_000) }));
+    for (let at = 0; at < all.length; at += 100) await store.write(all.slice(at, at + 100).map(putNew));
+    const keys = all.map(({ pk, sk }) => ({ pk, sk })).toReversed();
+    expect((await store.getAll(keys)).map((item) => item?.sk)).toEqual(keys.map(({ sk }) => sk));
   });
 };

@@ -57,7 +57,13 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
   const queue: Queue = {
     send: async (wakeUp, how) => (options.loses?.() ? undefined : inProcess.send(wakeUp, how)),
   };
-  const target: Target = { name: 'local', provider: 'local', features: provider.features, load: async () => provider };
+  const target: Target = {
+    name: 'local',
+    provider: 'local',
+    features: provider.features,
+    load: async () => provider,
+    health: () => provider.health(),
+  };
   const deps = makeDeps({
     clock,
     access: ownerAccess,

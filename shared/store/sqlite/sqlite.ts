@@ -95,6 +95,7 @@ export const sqliteStore = ({ file, busyMs = 5_000 }: SqliteOptions): Store => {
   };
 
   return {
+    atomicWrites: 'free',
     async write(writes) {
       assertWrites(writes);
       const prepared = writes.map(prepareWrite);
@@ -107,9 +108,10 @@ export const sqliteStore = ({ file, busyMs = 5_000 }: SqliteOptions): Store => {
 
     get: ({ pk, sk }) => call(() => statements.get(pk, sk)),
 
-    query: (pk, range) => call(() => statements.query('key', pk, range)),
+    query: (pk, range) => call(() => statements.query(pk, range)),
 
-    queryIndex: (index, pk, range) => call(() => statements.query(index, pk, range)),
+    queryIndex: (index, pk, range) => call(() => statements.queryIndex(index, pk, range)),
+    getAll: (keys) => call(() => keys.map(({ pk, sk }) => statements.get(pk, sk))),
 
     async removeExpired(now) {
       // Some at a time, so that a backlog of them stops nobody.

@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import type { Instant } from '../../domain/clock.ts';
-import type { IndexName, Item, Range, Write, Written } from '../store.ts';
+import type { IndexEntry, IndexName, Item, Range, Write, Written } from '../store.ts';
 
 /** A write as the statements take it. Made ahead of the transaction, so that others wait for less. */
 export interface PreparedWrite {
@@ -15,13 +15,12 @@ export interface Statements {
   get(pk: string, sk: string): Item | undefined;
   /** Applies one write set within the open transaction if all its conditions hold; otherwise it touches nothing. */
   apply(writes: readonly PreparedWrite[]): Written;
-  /** By the items' own key, or by an index (without `bytes`). */
-  query(by: 'key' | IndexName, pk: string, range: Range): Item[];
+  query(pk: string, range: Range): Item[];
+  queryIndex(index: IndexName, pk: string, range: Range): IndexEntry[];
   /** Resolves with how many were removed, at most `limit`. */
   removeExpired(now: Instant, limit: number): number;
 }
 
-const WITHOUT_BYTES = 'pk, sk, version, data, due_pk, due_sk, list_pk, list_sk, expires_at';
 const KEY_COLUMNS = { key: ['pk', 'sk'], due: ['due_pk', 'due_sk'], list: ['list_pk', 'list_sk'] } as const;
 /** Sorts after every sort key: the last code point is no character. */
 const LAST = '\u{10ffff}';
@@ -63,7 +62,7 @@ export const prepareStatements = (database: DatabaseSync): Statements => {
     const [pk, sk] = KEY_COLUMNS[by];
     const order = reverse ? 'DESC' : 'ASC';
     const sql =
-      `SELECT ${by === 'key' ? '*' : WITHOUT_BYTES} FROM items ` +
+      `SELECT ${by === 'key' ? '*' : `pk, sk, ${sk} AS index_sk`} FROM items ` +
       `WHERE ${pk} = ? AND ${sk} >= ? AND ${sk} <= ? ORDER BY ${sk} ${order} LIMIT ?`;
     const prepared = queries.get(sql) ?? database.prepare(sql);
     queries.set(sql, prepared);
@@ -83,8 +82,15 @@ export const prepareStatements = (database: DatabaseSync): Statements => {
       }
       return { ok: true };
     },
-    query: (by, pk, { from = '', to = LAST, limit, reverse = false }) =>
-      query(by, reverse).all(pk, from, to, limit).map(toItem),
+    query: (pk, { from = '', to = LAST, limit, reverse = false }) =>
+      query('key', reverse).all(pk, from, to, limit).map(toItem),
+    queryIndex: (index, pk, { from = '', to = LAST, limit, reverse = false }) =>
+      query(index, reverse)
+        .all(pk, from, to, limit)
+        .map((row) => ({
+          key: { pk: row['pk'] as string, sk: row['sk'] as string },
+          indexKey: { pk, sk: row['index_sk'] as string },
+        })),
     removeExpired: (now, limit) => Number(removeExpired.run(now, limit).changes),
   };
 };

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import {
   type CommandOptions,
   collectCause,
+  parseAmount,
+  parseMebibytes,
   toSubmission,
   toWholeSubmission,
   UsageError,
@@ -11,12 +13,44 @@ import { SubmitCommand } from '../../../shared/contract/schemas.ts';
 
 const typed = (text = '') => ({ stdin: Readable.from([Buffer.from(text)]) as unknown as NodeJS.ReadStream });
 
+describe('amounts', () => {
+  test.for<[string, number | undefined]>([
+    ['512', 512],
+    ['512M', 512],
+    ['512MiB', 512],
+    ['2G', 2_048],
+    ['2gb', 2_048],
+    ['0', undefined],
+    ['-1', undefined],
+    ['1.5G', undefined],
+    ['lots', undefined],
+    ['', undefined],
+  ])('memory of %s', ([text, mebibytes]) => {
+    if (mebibytes === undefined) expect(() => parseMebibytes(text)).toThrow('such as 512, 512M or 2G');
+    else expect(parseMebibytes(text)).toBe(mebibytes);
+  });
+
+  test.for<[string, number | undefined]>([
+    ['0.5', 0.5],
+    ['2', 2],
+    ['0', undefined],
+    ['.5', undefined],
+    ['1e3', undefined],
+    ['many', undefined],
+  ])('%s processors', ([text, count]) => {
+    if (count === undefined) expect(() => parseAmount(text)).toThrow('such as 0.5 or 2');
+    else expect(parseAmount(text)).toBe(count);
+  });
+});
+
 describe('the request', () => {
   test('has what was said and nothing else', async () => {
     expect(await toSubmission([], {}, typed())).toEqual({});
     const options: CommandOptions = {
       on: 'local',
       image: 'alpine',
+      cpu: 0.5,
+      memory: 2_048,
       env: { A: '1' },
       cwd: '/tmp',
       timeout: 60,
@@ -32,6 +66,8 @@ describe('the request', () => {
       argv: ['echo', 'hi'],
       target: 'local',
       image: 'alpine',
+      cpu: 0.5,
+      memoryMiB: 2_048,
       env: { A: '1' },
       cwd: '/tmp',
       timeoutSeconds: 60,

@@ -1,0 +1,4 @@
+import { output } from '../http/output.ts';
+import { wire } from '../wire.ts';
+
+export const handler = output(wire());

@@ -1,0 +1,5 @@
+import { loadProvider } from '../../shared/providers/registry.ts';
+import { wire } from '../wire.ts';
+import { runCommands } from '../workers/run-commands.ts';
+
+export const handler = runCommands(wire(loadProvider));

@@ -1,0 +1,5 @@
+import { loadProvider } from '../../shared/providers/registry.ts';
+import { wire } from '../wire.ts';
+import { sweepOnSchedule } from '../workers/sweep.ts';
+
+export const handler = sweepOnSchedule(wire(loadProvider));

@@ -1,0 +1,114 @@
+import { systemClock, systemRandom } from '../machine/system-clock.ts';
+import { keyAccess } from '../shared/access/access.ts';
+import type { Deps } from '../shared/app/deps.ts';
+import { makeDeps } from '../shared/app/make-deps.ts';
+import { inProcessChanges } from '../shared/events/changes.ts';
+import { lazyObjects } from '../shared/objects/objects.ts';
+import type { ProviderLoader } from '../shared/providers/registry.ts';
+import { configureTarget, parseTargets } from '../shared/providers/targets.ts';
+import { lazyQueue } from '../shared/queue/queue.ts';
+import { dynamodbClient } from '../shared/store/dynamodb/client.ts';
+import { dynamodbStore } from '../shared/store/dynamodb/dynamodb.ts';
+import { makeTargetHealth } from '../shared/store/target-health.ts';
+import { jsonLog } from '../shared/telemetry/log.ts';
+
+/** What the CDK app tells each function. Names and addresses only: never a secret. */
+export const ENVIRONMENT = {
+  table: 'ERRAND_TABLE',
+  bucket: 'ERRAND_BUCKET',
+  queueHigh: 'ERRAND_QUEUE_HIGH',
+  queueNormal: 'ERRAND_QUEUE_NORMAL',
+  queueLow: 'ERRAND_QUEUE_LOW',
+  /** JSON as in targets.json. */
+  targets: 'ERRAND_TARGETS',
+  /** The secret that holds the owner's key, by its ARN. */
+  keySecret: 'ERRAND_KEY_SECRET',
+} as const;
+
+const setting = (name: string): string => {
+  const value = process.env[name];
+  if (value === undefined || value === '') throw new Error(`The environment lacks ${name}. Deploy again.`);
+  return value;
+};
+
+/**
+ * The cloud's composition root: the environment to Deps, once for each cold start.
+ * What a function may not use is not loaded: `load` brings providers to those that run commands, `withKey` the owner's
+ * key to those that callers reach.
+ */
+export const wire = (load: ProviderLoader = noProvider): Deps => {
+  const region = setting('AWS_REGION');
+  const clock = systemClock;
+  const random = systemRandom;
+  const log = jsonLog(clock, (line) => process.stdout.write(line));
+  const endpoint = (service: string) => {
+    const url = process.env[`AWS_ENDPOINT_URL_${service}`];
+    return url === undefined ? {} : { endpoint: url };
+  };
+  const store = dynamodbStore({
+    client: dynamodbClient({ region, ...endpoint('DYNAMODB') }),
+    tableName: setting(ENVIRONMENT.table),
+    clock,
+    random,
+  });
+  const { targets: configs, installation = 'errand', runnerUrl = '' } = parseTargets(setting(ENVIRONMENT.targets));
+  const context = () => ({ clock, random, log, installation, runnerUrl, ...awsIdentity(region) });
+  const health = makeTargetHealth(store, clock);
+  const [first, ...others] = configs.map((config) => {
+    const target = configureTarget(config, load, context);
+    return load === noProvider ? { ...target, health: () => health.read(target.name) } : target;
+  });
+  if (!first) throw new Error(`${ENVIRONMENT.targets} names no target. Deploy again with at least one.`);
+  return makeDeps({
+    clock,
+    random,
+    log,
+    access: keyAccess(() => readSecret(region, endpoint('SECRETS_MANAGER'))),
+    store,
+    objects: lazyObjects(async () => {
+      const { s3Client, s3Objects } = await import('../shared/objects/s3.ts');
+      return s3Objects({ client: s3Client({ region, ...endpoint('S3') }), bucket: setting(ENVIRONMENT.bucket) });
+    }),
+    queue: lazyQueue(async () => {
+      const { sqsClient, sqsQueue } = await import('../shared/queue/sqs.ts');
+      const queueUrls = {
+        high: setting(ENVIRONMENT.queueHigh),
+        normal: setting(ENVIRONMENT.queueNormal),
+        low: setting(ENVIRONMENT.queueLow),
+      };
+      return sqsQueue({ client: sqsClient({ region, ...endpoint('SQS') }), queueUrls });
+    }),
+    changes: inProcessChanges(clock),
+    targets: [first, ...others],
+    worker: `worker-${clock.now()}-${random.hex(4)}`,
+    lookEverySeconds: 1,
+    // Lambda freezes a process, it does not close it.
+    closing: new AbortController().signal,
+  });
+};
+
+/** For functions that only answer: what they know of providers is in the store. */
+const noProvider: ProviderLoader = async (kind) => {
+  throw new Error(`This function does not use providers (${kind}).`);
+};
+
+/** For signing in elsewhere without keys. Read when it is used: Lambda renews it in the environment. */
+const awsIdentity = (region: string) => ({
+  awsRegion: region,
+  awsCredentials: async () => {
+    const sessionToken = process.env['AWS_SESSION_TOKEN'];
+    return {
+      accessKeyId: setting('AWS_ACCESS_KEY_ID'),
+      secretAccessKey: setting('AWS_SECRET_ACCESS_KEY'),
+      ...(sessionToken === undefined ? {} : { sessionToken }),
+    };
+  },
+});
+
+const readSecret = async (region: string, endpoint: { readonly endpoint?: string }): Promise<string> => {
+  const { GetSecretValueCommand, SecretsManagerClient } = await import('@aws-sdk/client-secrets-manager');
+  const client = new SecretsManagerClient({ region, ...endpoint });
+  const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: setting(ENVIRONMENT.keySecret) }));
+  if (SecretString === undefined || SecretString.length < 32) throw new Error('The owner’s key is not set.');
+  return SecretString;
+};

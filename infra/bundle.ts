@@ -1,0 +1,71 @@
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type BuildOptions, buildSync, type Metafile } from 'esbuild';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** A function's code, as Lambda is given it. */
+export interface Bundle {
+  /** The folder to deploy. Its entry is `index.mjs`, which exports `handler`. */
+  readonly directory: string;
+  readonly metafile: Metafile;
+}
+
+const OPTIONS = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  // The form of the SDKs of which what is not used can be left out.
+  mainFields: ['module', 'main'],
+  outExtension: { '.js': '.mjs' },
+  minify: true,
+  sourcemap: 'linked',
+  sourcesContent: false,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'error',
+  alias: { '@aws-sdk/credential-provider-node': './functions/role-credentials.ts' },
+  // What some packages still `require` are modules of Node itself.
+  banner: {
+    js: "import { createRequire as errandRequire } from 'node:module'; const require = errandRequire(import.meta.url);",
+  },
+} as const satisfies BuildOptions;
+
+/** Bundles one entry of functions/entries. What it imports lazily comes to lie in files of its own, loaded when needed. */
+export const bundleFunction = (name: string, outputDirectory: string): Bundle => {
+  const directory = join(outputDirectory, name);
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  const { metafile } = buildSync({
+    ...OPTIONS,
+    entryPoints: { index: `functions/entries/${name}.ts`, ...(name === 'execute' ? LAUNCHER : {}) },
+    splitting: true,
+    chunkNames: 'chunks/[name]-[hash]',
+    outdir: directory,
+  });
+  if (name === 'execute') copyFileSync(join(ROOT, WRAPPER), join(directory, 'exec-wrapper.sh'));
+  return { directory, metafile };
+};
+
+/** Starts the executor's runtime without the credentials of its role. */
+const WRAPPER = 'infra/executor/exec-wrapper.sh';
+
+/** The helper process of the launcher, which is started as a program of its own. */
+const LAUNCHER = { helper: 'shared/providers/local/helper.ts' };
+
+/** Bundles the runner for images: `runner.mjs` and the launcher's helper beside it. */
+export const bundleRunner = (directory: string): Bundle => {
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  const { metafile } = buildSync({
+    ...OPTIONS,
+    entryPoints: { runner: 'runner/main.ts', ...LAUNCHER },
+    splitting: true,
+    chunkNames: 'chunks/[name]-[hash]',
+    outdir: directory,
+  });
+  return { directory, metafile };
+};

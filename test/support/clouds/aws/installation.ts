@@ -1,0 +1,155 @@
+import { join } from 'node:path';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { bundleFunction } from '../../../../infra/bundle.ts';
+import { sqsClient } from '../../../../shared/queue/sqs.ts';
+import { FAKE_CREDENTIALS, startDynamodbLocal } from '../../dynamodb-local.ts';
+import { AWS, startFauxqs } from '../../fauxqs.ts';
+import { sqsEventSource } from '../../sqs-event-source.ts';
+import { executorFunction } from '../lambda/executor-function.ts';
+import { type LambdaCloud, startLambdaCloud } from '../lambda/lambda-cloud.ts';
+import { functionUrl, httpApi } from './api-gateway.ts';
+import { secretsManager } from './secrets-manager.ts';
+
+export const KEY = 'the-key-of-the-owner-of-this-installation';
+
+export interface InstallationOptions {
+  /** Where it may write. */
+  readonly folder: string;
+  /** Targets beside `lambda`, as in targets.json. */
+  readonly targets?: readonly object[];
+}
+
+/** Errand as it is deployed to AWS, on this machine: the bundles, and a server for each service that they use. */
+export interface Installation {
+  /** The HTTP API. */
+  readonly url: string;
+  /** The function URL where live output comes as it is written. */
+  readonly streamUrl: string;
+  readonly lambda: LambdaCloud;
+  /** What the schedule does each minute. */
+  sweep(time?: Date): Promise<void>;
+  /** Kills the environments of a function, in the middle of whatever they do. */
+  kill(functionName: string): Promise<void>;
+  /** All that functions logged. */
+  logs(): string;
+  close(): Promise<void>;
+}
+
+const FUNCTIONS = ['commands', 'output', 'providers', 'system', 'runner', 'run-commands', 'sweep'] as const;
+/** As the stacks say. */
+const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900, output: 900, sweep: 300 };
+
+export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
+  const [dynamodb, fauxqs] = await Promise.all([startDynamodbLocal(), startFauxqs()]);
+  const secrets = await secretsManager({ key: KEY });
+  const { queueUrls } = fauxqs.createQueues({ maxReceiveCount: 5, visibilitySeconds: 60 });
+  let client: LambdaClient | undefined;
+  const lambdaClient = (): LambdaClient => {
+    if (!client) throw new Error('Lambda is not there yet');
+    return client;
+  };
+  const runner = await functionUrl(lambdaClient, 'runner', { stream: false });
+  const stream = await functionUrl(lambdaClient, 'output', { stream: true });
+  // Lambda's own address is known only once it has its functions, and they are told of it.
+  const environment: Record<string, string> = {
+    ...FAKE_CREDENTIALS,
+    AWS_REGION: AWS.region,
+    AWS_SESSION_TOKEN: '',
+    AWS_ENDPOINT_URL_DYNAMODB: dynamodb.endpoint,
+    AWS_ENDPOINT_URL_SQS: fauxqs.endpoint,
+    AWS_ENDPOINT_URL_S3: fauxqs.endpoint,
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
+    ERRAND_TABLE: await dynamodb.makeTable(),
+    ERRAND_BUCKET: fauxqs.createBucket(),
+    ERRAND_QUEUE_HIGH: queueUrls.high,
+    ERRAND_QUEUE_NORMAL: queueUrls.normal,
+    ERRAND_QUEUE_LOW: queueUrls.low,
+    ERRAND_KEY_SECRET: 'key',
+  };
+  const rootOf = (name: string): string => bundleFunction(name, join(folder, 'functions')).directory;
+  const lambda = await startLambdaCloud({
+    folder: join(folder, 'environments'),
+    functions: {
+      ...Object.fromEntries(
+        FUNCTIONS.map((name) => [
+          name,
+          {
+            root: rootOf(name),
+            handler: 'index.handler',
+            timeoutSeconds: TIMEOUT_SECONDS[name] ?? 29,
+            memoryMiB: 256,
+            environment,
+          },
+        ]),
+      ),
+      execute: executorFunction({ root: rootOf('execute'), handler: 'index.handler' }),
+    },
+  });
+  environment['ERRAND_TARGETS'] = JSON.stringify({
+    installation: 'errand-trial',
+    runnerUrl: runner.url,
+    targets: [
+      {
+        name: 'lambda',
+        provider: 'lambda',
+        config: { functionName: 'execute', region: AWS.region, endpoint: lambda.endpoint },
+      },
+      ...targets,
+    ],
+  });
+  client = new LambdaClient({
+    ...AWS,
+    endpoint: lambda.endpoint,
+    maxAttempts: 1,
+    requestHandler: { requestTimeout: 0, connectionTimeout: 2_000 },
+  });
+  const api = await httpApi(lambdaClient, stream.url);
+  const sqs = sqsClient({ ...AWS, endpoint: fauxqs.endpoint });
+  const invoke = async (name: string, event: unknown): Promise<string> => {
+    const { Payload, FunctionError } = await lambdaClient().send(
+      new InvokeCommand({ FunctionName: name, Payload: JSON.stringify(event) }),
+    );
+    const text = Buffer.from(Payload ?? []).toString();
+    if (FunctionError) throw new Error(`${name} failed: ${text}`);
+    return text;
+  };
+  const source = sqsEventSource({
+    client: sqs,
+    queueUrls,
+    handler: async (event: SQSEvent) => JSON.parse(await invoke('run-commands', event)) as SQSBatchResponse,
+  });
+
+  return {
+    url: api.url,
+    streamUrl: stream.url,
+    lambda,
+    async sweep(time = new Date()) {
+      // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
+      await invoke('sweep', {
+        version: '0',
+        id: '53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa',
+        'detail-type': 'Scheduled Event',
+        source: 'aws.events',
+        account: '123456789012',
+        time: time.toISOString().replace(/\.\d+Z$/, 'Z'),
+        region: AWS.region,
+        resources: [`arn:aws:events:${AWS.region}:123456789012:rule/errand-sweep`],
+        detail: {},
+      });
+    },
+    async kill(functionName) {
+      const own = lambda.environments.filter(({ name }) => name === functionName);
+      await Promise.all(own.map((one) => one.close()));
+    },
+    logs: () => lambda.environments.map((one) => one.log()).join('\n'),
+    async close() {
+      await Promise.all([api.close(), stream.close(), runner.close()]);
+      await source.close().catch(() => {});
+      await lambda.close();
+      client?.destroy();
+      sqs.destroy();
+      await Promise.all([secrets.close(), dynamodb.close()]);
+    },
+  };
+};
