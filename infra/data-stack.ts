@@ -27,7 +27,8 @@ export class DataStack extends Stack {
         indexName,
         partitionKey: key(index.partitionKey),
         sortKey: key(index.sortKey),
-        projectionType: ProjectionType.ALL,
+        // Then a write that moves nothing in an index costs nothing there.
+        projectionType: ProjectionType.KEYS_ONLY,
       })),
       timeToLiveAttribute: TABLE.expiresAt,
       billing: Billing.onDemand(),

@@ -24,10 +24,13 @@ describe('the data stack', () => {
       { AttributeName: TABLE.sortKey, KeyType: 'RANGE' },
     ]);
     expect(
-      table?.['Properties'].GlobalSecondaryIndexes.map((index: { IndexName: string; KeySchema: unknown }) => [
-        index.IndexName,
-        index.KeySchema,
-      ]),
+      table?.['Properties'].GlobalSecondaryIndexes.map(
+        (index: { IndexName: string; KeySchema: unknown; Projection: unknown }) => [
+          index.IndexName,
+          index.KeySchema,
+          index.Projection,
+        ],
+      ),
     ).toEqual(
       Object.entries(TABLE.indexes).map(([name, { partitionKey, sortKey }]) => [
         name,
@@ -35,6 +38,7 @@ describe('the data stack', () => {
           { AttributeName: partitionKey, KeyType: 'HASH' },
           { AttributeName: sortKey, KeyType: 'RANGE' },
         ],
+        { ProjectionType: 'KEYS_ONLY' },
       ]),
     );
     expect(table?.['Properties'].TimeToLiveSpecification).toEqual({ AttributeName: TABLE.expiresAt, Enabled: true });
