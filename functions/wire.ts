@@ -13,7 +13,7 @@ import { makeTargetHealth } from '../shared/store/target-health.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 
 /** What the CDK app tells each function. Names and addresses only: never a secret. */
-export const ENVIRONMENT = {
+const ENVIRONMENT = {
   table: 'ERRAND_TABLE',
   bucket: 'ERRAND_BUCKET',
   queueHigh: 'ERRAND_QUEUE_HIGH',
@@ -31,12 +31,19 @@ const setting = (name: string): string => {
   return value;
 };
 
+interface WireOptions {
+  /** Loads providers, in functions that run commands. @default none can be used */
+  readonly load?: ProviderLoader;
+  /** How often those who wait look at the store: each look is billed. @default 1 */
+  readonly lookEverySeconds?: number;
+}
+
 /**
  * The cloud's composition root: the environment to Deps, once for each cold start.
  * What a function may not use is not loaded: `load` brings providers to those that run commands, `withKey` the owner's
  * key to those that callers reach.
  */
-export const wire = (load: ProviderLoader = noProvider): Deps => {
+export const wire = ({ load = noProvider, lookEverySeconds = 1 }: WireOptions = {}): Deps => {
   const region = setting('AWS_REGION');
   const clock = systemClock;
   const random = systemRandom;
@@ -81,7 +88,7 @@ export const wire = (load: ProviderLoader = noProvider): Deps => {
     changes: inProcessChanges(clock),
     targets: [first, ...others],
     worker: `worker-${clock.now()}-${random.hex(4)}`,
-    lookEverySeconds: 1,
+    lookEverySeconds,
     // Lambda freezes a process, it does not close it.
     closing: new AbortController().signal,
   });

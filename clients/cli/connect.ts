@@ -39,6 +39,7 @@ export const dataDirectoryOf = ({ data }: ConnectOptions, env: NodeJS.ProcessEnv
 interface Remote {
   readonly url: string;
   readonly apiKey?: string | undefined;
+  readonly streamUrl?: string | undefined;
 }
 
 const findRemote = async (options: ConnectOptions, env: NodeJS.ProcessEnv): Promise<Remote | undefined> => {
@@ -47,14 +48,14 @@ const findRemote = async (options: ConnectOptions, env: NodeJS.ProcessEnv): Prom
   const apiKey = env['ERRAND_API_KEY']?.trim() || undefined;
   if (url !== undefined) {
     if (!URL.canParse(url)) throw new Error(`${url} is no URL. Give one such as http://127.0.0.1:7070.`);
-    return { url, apiKey };
+    return { url, apiKey, streamUrl: env['ERRAND_STREAM_URL'] };
   }
   const name = options.profile ?? env['ERRAND_PROFILE'];
   if (name === undefined) return undefined;
   const file = env['ERRAND_CONFIG'] ?? join(homedir(), '.config', 'errand', 'config.json');
   const profile = (await readProfiles(file))[name];
   if (!profile) throw new Error(`There is no profile ${name} in ${file}. Add it there, or give --url.`);
-  return { url: profile.url, apiKey: apiKey ?? profile.apiKey };
+  return { ...profile, apiKey: apiKey ?? profile.apiKey };
 };
 
 const readProfiles = async (file: string): Promise<Record<string, Remote>> => {
@@ -66,7 +67,7 @@ const readProfiles = async (file: string): Promise<Record<string, Remote>> => {
   }
   // Loaded here: most calls have no profile, and need not wait for it.
   const z = await import('zod');
-  const Profile = z.strictObject({ url: z.url(), apiKey: z.string().optional() });
+  const Profile = z.strictObject({ url: z.url(), apiKey: z.string().optional(), streamUrl: z.url().optional() });
   const Config = z.strictObject({ profiles: z.record(z.string(), Profile) });
   try {
     return Config.parse(JSON.parse(text)).profiles;

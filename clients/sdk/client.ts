@@ -13,6 +13,8 @@ import { type FollowedEvent, type FollowOptions, followEvents } from './follow.t
 import { type Call, makeTransport, PATIENT_TRIES, readJson, type Sleep } from './transport.ts';
 
 export interface ClientOptions {
+  /** Where live output is asked for, when that is another door than `url`. @default `url` */
+  readonly streamUrl?: string | undefined;
   /** Such as `http://127.0.0.1:7070`. */
   readonly url: string;
   /** Sent as a bearer token. */
@@ -110,6 +112,8 @@ export const makeClient = (options: ClientOptions): Client => {
   if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey))
     throw new TypeError('The API key must be printable ASCII without spaces.');
   const transport = makeTransport({ url, apiKey, fetch, sleep, random });
+  const streamUrl = (options.streamUrl ?? url).replace(/\/+$/, '');
+  const streams = streamUrl === url ? transport : makeTransport({ url: streamUrl, apiKey, fetch, sleep, random });
 
   const json = <T>(method: string, path: string, call: Call = {}): Promise<T> =>
     transport.request(method, path, call, (response) => readJson<T>(response));
@@ -149,7 +153,7 @@ export const makeClient = (options: ClientOptions): Client => {
     },
 
     follow: (id, followOptions = {}) =>
-      followEvents(transport, id, toCommand(id, '/output'), { ...followOptions, silenceMs }),
+      followEvents(streams, id, toCommand(id, '/output'), { ...followOptions, silenceMs }),
 
     readOutput: (id, { stream, attempt, from } = {}) =>
       transport.request(

@@ -14,7 +14,9 @@ export const output = (deps: Deps) =>
       }
       const after = parseLastEventId(headers['last-event-id']);
       // A function that Lambda cuts short would end the events in the middle of one.
-      const forSeconds = parsePreferWait(headers['prefer']) ?? (remainingSeconds && remainingSeconds - MARGIN_SECONDS);
-      return eventStream(await followOutput(deps, actor, params.id, { ...query, after, forSeconds }));
+      const wait = parsePreferWait(headers['prefer'], remainingSeconds);
+      const forSeconds = wait ?? (remainingSeconds && remainingSeconds - MARGIN_SECONDS);
+      const poll = wait !== undefined;
+      return eventStream(await followOutput(deps, actor, params.id, { ...query, after, forSeconds, poll }));
     },
   });

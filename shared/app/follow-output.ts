@@ -30,6 +30,8 @@ interface FollowOptions {
   readonly attempt?: number | undefined;
   /** Ends the events after so long, with a heartbeat, when the command has not; the reader resumes. @default never */
   readonly forSeconds?: number | undefined;
+  /** A long poll: the events end as soon as there were some, with a heartbeat. @default false */
+  readonly poll?: boolean;
 }
 
 const HEARTBEAT_SECONDS = 15;
@@ -52,7 +54,7 @@ export const followOutput = async (
 };
 
 async function* follow(deps: Deps, found: Command, options: FollowOptions): AsyncGenerator<FollowEvent> {
-  const { stream, from = 0, forSeconds = Number.POSITIVE_INFINITY } = options;
+  const { stream, from = 0, forSeconds = Number.POSITIVE_INFINITY, poll = false } = options;
   const reference = referenceOf(found.tenant, found.id);
   const start = { attempt: options.attempt ?? firstAttempt(found), offset: stream ? 0 : from };
   using watch = deps.changes.watch(reference, ['record', 'output']);
@@ -61,6 +63,7 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
   let position: Position = options.after ?? start;
   let silentSince = deps.clock.now();
   const endAt = deps.clock.now() + forSeconds * 1_000;
+  let hasOutput = false;
   for (;;) {
     // The record before the output: what a final record counts is surely stored.
     command = (await deps.commands.find(reference))?.command ?? command;
@@ -81,6 +84,7 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
         if (stream && piece.stream !== stream) continue;
         const data = { attempt, offset: piece.offset + at, data: Buffer.from(bytes).toString('base64') };
         yield { name: piece.stream, data, position };
+        hasOutput = true;
         silentSince = deps.clock.now();
       }
       position = { attempt, offset: piece.end };
@@ -93,11 +97,13 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
       yield { name: 'end', data: await toView(deps, command), position };
       return;
     } else {
-      const heartbeatAt = Math.min(endAt, silentSince + HEARTBEAT_SECONDS * 1_000);
-      await watch.next(Math.min(deps.lookEverySeconds * 1_000, Math.max(0, heartbeatAt - deps.clock.now())));
+      const isAnswered = poll && hasOutput;
+      const heartbeatAt = isAnswered ? deps.clock.now() : Math.min(endAt, silentSince + HEARTBEAT_SECONDS * 1_000);
+      if (!isAnswered)
+        await watch.next(Math.min(deps.lookEverySeconds * 1_000, Math.max(0, heartbeatAt - deps.clock.now())));
       if (deps.clock.now() < heartbeatAt) continue;
       yield { name: 'heartbeat', data: {}, position };
-      if (deps.clock.now() >= endAt) return;
+      if (isAnswered || deps.clock.now() >= endAt) return;
       silentSince = deps.clock.now();
     }
   }

@@ -124,7 +124,8 @@ export const endpoints = {
     headers: {
       accept: '`text/event-stream` follows the command live until it has ended.',
       'last-event-id': 'Resumes the live events right after this one.',
-      prefer: '`wait=N`: end the live events after N seconds, with a heartbeat, to be resumed.',
+      prefer:
+        '`wait=N` makes the live events a long poll: they end, with a heartbeat, once there was output, or after N seconds.',
       range: 'One byte range (RFC 9110), for bytes.',
     },
     answers: {

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Client, makeClient } from '../../clients/sdk/client.ts';
+import { cli, startCli } from '../support/cli.ts';
 import { type Installation, KEY, openInstallation } from '../support/clouds/aws/installation.ts';
 import { missingForDynamodb } from '../support/dynamodb-local.ts';
+import { tempDirectory } from '../support/temp-directory.ts';
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
 
@@ -14,15 +16,138 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
   const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
   beforeAll(async () => {
     cloud = await openInstallation({ folder });
-    client = makeClient({ url: cloud.url, apiKey: KEY });
+    client = makeClient({ url: cloud.url, streamUrl: cloud.streamUrl, apiKey: KEY });
   });
   afterAll(async () => {
     await cloud?.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
+  /** How the CLI is told of the installation. */
+  const options = () => ({
+    dataDirectory: tempDirectory(),
+    env: { ERRAND_URL: cloud.url, ERRAND_STREAM_URL: cloud.streamUrl, ERRAND_API_KEY: KEY },
+  });
+
   test('runs a command on Lambda and brings back what it said', async () => {
     const ended = await client.run({ argv: ['sh', '-c', 'echo out; echo err >&2; exit 7'], target: 'lambda' });
     expect(ended).toMatchObject({ status: 'failed', stdout: 'out\n', stderr: 'err\n', result: { exitCode: 7 } });
+  });
+
+  test.for([
+    ['no key', undefined],
+    ['another key', 'another-key-of-the-same-length-as-the-one'],
+  ] as const)('lets nobody in with %s, and leaves only health open', async ([, apiKey]) => {
+    const stranger = makeClient({ url: cloud.url, streamUrl: cloud.streamUrl, apiKey });
+    const id = `cmd_${'0'.repeat(26)}`;
+    for (const call of [
+      () => stranger.submit({ argv: ['id'] }),
+      () => stranger.get(id),
+      () => stranger.cancel(id),
+      () => stranger.targets(),
+      () => stranger.readOutput(id),
+      () => stranger.follow(id).next(),
+    ]) {
+      await expect(call()).rejects.toMatchObject({ code: 'unauthenticated' });
+    }
+    expect((await fetch(`${cloud.url}/healthz`)).status).toBe(200);
+  });
+
+  test('the CLI passes streams, input and exit code through', async () => {
+    const passed = await cli(['run', '--', 'sh', '-c', 'cat; echo err >&2; exit 9'], { ...options(), input: 'in\n' });
+    expect(passed).toMatchObject({ exit: 9, stdout: 'in\n', stderr: expect.stringContaining('err\n') });
+  });
+
+  test('Ctrl-C cancels a command, and it is gone', async () => {
+    const running = startCli(['run', '--', 'sh', '-c', 'echo ready; sleep 1000'], options());
+    await running.says('ready');
+    running.process.kill('SIGINT');
+    expect(await running.exit).toBe(130);
+    const { value: last } = await client.list({ limit: 1 }).next();
+    expect(last).toMatchObject({ status: 'canceled', result: { reason: 'canceled' } });
+  });
+
+  test('output is live at the stream URL, and by long polls at the API itself', async () => {
+    for (const streamUrl of [cloud.streamUrl, cloud.url]) {
+      const own = makeClient({ url: cloud.url, streamUrl, apiKey: KEY });
+      const script = 'echo ready; read answer; echo "got $answer"';
+      const { id } = await own.submit({ script, stdin: 'open' });
+      let text = '';
+      for await (const event of own.follow(id)) {
+        if (event.type !== 'stdout') continue;
+        text += Buffer.from(event.bytes).toString();
+        // Sent only once the first line was seen.
+        if (text === 'ready\n') {
+          await own.writeStdin(id, Buffer.from('yes\n'), 0);
+          await own.endStdin(id);
+        }
+      }
+      expect(text).toBe('ready\ngot yes\n');
+    }
+  });
+
+  test('8 MiB of output arrive whole, past what one answer of the API holds', async () => {
+    const script = 'yes 0123456789abcde | head -c 8388608';
+    const { id, result } = await client.run({ script });
+    expect(result).toMatchObject({ exitCode: 0, stdoutBytes: 8_388_608, droppedBytes: 0 });
+    const { body } = await makeClient({ url: cloud.streamUrl, apiKey: KEY }).readOutput(id, { stream: 'stdout' });
+    const bytes = Buffer.from(await new Response(body).arrayBuffer());
+    expect(bytes.equals(Buffer.alloc(8_388_608, '0123456789abcde\n'))).toBe(true);
+  });
+
+  test('a command whose worker is killed before it ran is run by another', async () => {
+    // Submitted and killed again and again, so that the kill hits every place.
+    const ids: string[] = [];
+    for (let round = 0; round < 4; round++) {
+      const { id } = await client.submit({ argv: ['echo', 'ran'], retry: { maxAttempts: 2, on: ['lost'] } });
+      ids.push(id);
+      await cloud.kill('run-commands');
+    }
+    const deadline = Date.now() + 100_000;
+    for (const id of ids) {
+      for (;;) {
+        const seen = await client.get(id, { waitSeconds: 5 });
+        if (seen.endedAt !== null) {
+          expect(seen).toMatchObject({ status: 'succeeded', stdout: 'ran\n' });
+          break;
+        }
+        if (Date.now() > deadline) throw new Error(`${id} is still ${seen.status}`);
+        await cloud.sweep();
+      }
+    }
+  });
+
+  test('what a command costs in requests is what docs/cost.md says', async () => {
+    const submit = () => client.submit({ argv: ['sh', '-c', 'sleep 1; echo 42'], target: 'lambda' });
+    const { id: first } = await submit();
+    while ((await client.get(first, { waitSeconds: 10 })).endedAt === null);
+    await cloud.lambda.quiet();
+    cloud.usage();
+    const { id } = await submit();
+    // The caller's own reads are not counted: how often one asks is one's own affair.
+    await cloud.lambda.quiet();
+    const isEnded = async () => (await client.get(id)).endedAt !== null;
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    const { dynamodb, sqs, invocations } = cloud.usage();
+    expect(await isEnded()).toBe(true);
+    expect(invocations).toEqual({ commands: 1, 'run-commands': 1, runner: 1, execute: 1 });
+    expect(sqs.requests).toEqual({ SendMessage: 1 });
+    expect(dynamodb.writeUnits).toBeLessThanOrEqual(9);
+    expect(dynamodb.readUnits).toBeLessThanOrEqual(4);
+  });
+
+  test('the sweep tells the API how the targets are', async () => {
+    await cloud.sweep(new Date('2030-01-01T00:00:00Z'));
+    expect((await client.targets()).items).toMatchObject([{ target: 'lambda', healthy: true }]);
+    expect((await fetch(`${cloud.url}/readyz`)).status).toBe(200);
+  });
+
+  test('no function logs a key, a token, or anything of a command', async () => {
+    const canary = 'canary-of-a-command';
+    await client.run({ argv: ['sh', '-c', 'echo "$1" >&2', 'sh', canary], env: { SECRET: canary } });
+    const logs = cloud.logs();
+    expect(logs).not.toContain(canary);
+    expect(logs).not.toContain(KEY);
+    expect(logs).not.toMatch(/default\.cmd_[0-9a-z]+\.\d+\.[0-9a-f]{32}/);
   });
 });

@@ -9,6 +9,7 @@ import { sqsEventSource } from '../../sqs-event-source.ts';
 import { executorFunction } from '../lambda/executor-function.ts';
 import { type LambdaCloud, startLambdaCloud } from '../lambda/lambda-cloud.ts';
 import { functionUrl, httpApi } from './api-gateway.ts';
+import { metered, type Usage } from './metered.ts';
 import { secretsManager } from './secrets-manager.ts';
 
 export const KEY = 'the-key-of-the-owner-of-this-installation';
@@ -31,6 +32,8 @@ export interface Installation {
   sweep(time?: Date): Promise<void>;
   /** Kills the environments of a function, in the middle of whatever they do. */
   kill(functionName: string): Promise<void>;
+  /** What was used of each service since the last reading, by the functions. */
+  usage(): { readonly dynamodb: Usage; readonly sqs: Usage; readonly invocations: Readonly<Record<string, number>> };
   /** All that functions logged. */
   logs(): string;
   close(): Promise<void>;
@@ -43,6 +46,7 @@ const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900,
 export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
   const [dynamodb, fauxqs] = await Promise.all([startDynamodbLocal(), startFauxqs()]);
   const secrets = await secretsManager({ key: KEY });
+  const meters = { dynamodb: await metered(dynamodb.endpoint), sqs: await metered(fauxqs.endpoint) };
   const { queueUrls } = fauxqs.createQueues({ maxReceiveCount: 5, visibilitySeconds: 60 });
   let client: LambdaClient | undefined;
   const lambdaClient = (): LambdaClient => {
@@ -56,8 +60,8 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
     ...FAKE_CREDENTIALS,
     AWS_REGION: AWS.region,
     AWS_SESSION_TOKEN: '',
-    AWS_ENDPOINT_URL_DYNAMODB: dynamodb.endpoint,
-    AWS_ENDPOINT_URL_SQS: fauxqs.endpoint,
+    AWS_ENDPOINT_URL_DYNAMODB: meters.dynamodb.endpoint,
+    AWS_ENDPOINT_URL_SQS: meters.sqs.endpoint,
     AWS_ENDPOINT_URL_S3: fauxqs.endpoint,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
     ERRAND_TABLE: await dynamodb.makeTable(),
@@ -120,6 +124,8 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
     handler: async (event: SQSEvent) => JSON.parse(await invoke('run-commands', event)) as SQSBatchResponse,
   });
 
+  let counted: Readonly<Record<string, number>> = {};
+
   return {
     url: api.url,
     streamUrl: stream.url,
@@ -142,6 +148,12 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
       const own = lambda.environments.filter(({ name }) => name === functionName);
       await Promise.all(own.map((one) => one.close()));
     },
+    usage() {
+      const now = countByFunction(lambda);
+      const invocations = Object.fromEntries(Object.entries(now).map(([name, n]) => [name, n - (counted[name] ?? 0)]));
+      counted = now;
+      return { dynamodb: meters.dynamodb.read(), sqs: meters.sqs.read(), invocations };
+    },
     logs: () => lambda.environments.map((one) => one.log()).join('\n'),
     async close() {
       await Promise.all([api.close(), stream.close(), runner.close()]);
@@ -149,7 +161,10 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
       await lambda.close();
       client?.destroy();
       sqs.destroy();
-      await Promise.all([secrets.close(), dynamodb.close()]);
+      await Promise.all([meters.dynamodb.close(), meters.sqs.close(), secrets.close(), dynamodb.close()]);
     },
   };
 };
+
+const countByFunction = ({ invocations }: LambdaCloud): Readonly<Record<string, number>> =>
+  Object.fromEntries(invocations);

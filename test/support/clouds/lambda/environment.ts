@@ -44,6 +44,8 @@ export interface Environment {
   readonly name: string;
   readonly tmp: string;
   invoke(invocation: InvocationSpec): Promise<InvocationEnd>;
+  /** Whether there is still something in it that could be invoked. */
+  alive(): boolean;
   /** Whether it stands ready for the next, once this resolves. */
   readonly settled: () => Promise<boolean>;
   log(): string;
@@ -186,7 +188,8 @@ export const openEnvironment = async (
         current = { id: randomUUID(), spec: invocation, settle };
         deliver();
       }),
-    settled: () => idle.promise,
+    alive: () => !dead,
+    settled: () => (dead ? Promise.resolve(false) : idle.promise),
     log: runtime.log,
     pids: runtime.pids,
     async close() {

@@ -57,8 +57,8 @@ export const makeFunctions = ({ functions, folder, region, concurrency = 1_000 }
   };
 
   const find = async (name: string, spec: FunctionSpec, key: string): Promise<Environment> => {
-    const ready = idle.get(key)?.pop();
-    if (ready) return ready;
+    const waiting = idle.get(key) ?? [];
+    for (let ready = waiting.pop(); ready; ready = waiting.pop()) if (ready.alive()) return ready;
     const made = await openEnvironment(name, spec, { folder, region });
     environments.push(made);
     return made;

@@ -24,6 +24,8 @@ export interface LambdaCloud {
   readonly faults: Faults;
   /** Requests so far, by operation. */
   readonly requests: ReadonlyMap<Operation, number>;
+  /** Invocations so far, by function. */
+  readonly invocations: ReadonlyMap<string, number>;
   /** Bodies of the requests so far. */
   readonly payloads: readonly string[];
   /** Bytes of streamed payload so far. */
@@ -50,6 +52,7 @@ const MOST_EVENT_BYTES = 1024 * 1024;
 
 interface Seen {
   readonly requests: Map<Operation, number>;
+  readonly invocations: Map<string, number>;
   readonly payloads: string[];
   readonly tenantIds: (string | undefined)[];
   sentBytes: number;
@@ -58,7 +61,7 @@ interface Seen {
 export const startLambdaCloud = async (options: LambdaCloudOptions): Promise<LambdaCloud> => {
   const functions = makeFunctions({ ...options, region: REGION });
   const faults = makeFaults();
-  const seen: Seen = { requests: new Map(), payloads: [], tenantIds: [], sentBytes: 0 };
+  const seen: Seen = { requests: new Map(), invocations: new Map(), payloads: [], tenantIds: [], sentBytes: 0 };
   const server = createServer((request, response) => {
     handle(request, response, { functions, faults, seen, options }).catch((error: Error) =>
       refuse(response, serviceError('ServiceException', error.message)),
@@ -69,6 +72,7 @@ export const startLambdaCloud = async (options: LambdaCloudOptions): Promise<Lam
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     faults,
     requests: seen.requests,
+    invocations: seen.invocations,
     payloads: seen.payloads,
     tenantIds: seen.tenantIds,
     sentBytes: () => seen.sentBytes,
@@ -122,6 +126,7 @@ const handle = async (
   if (refusal || !spec) return refuse(response, refusal ?? notFound(path));
   if (type === 'DryRun') return void response.writeHead(204, idOf()).end();
 
+  seen.invocations.set(name, (seen.invocations.get(name) ?? 0) + 1);
   const arn = `arn:aws:lambda:${REGION}:${ACCOUNT}:function:${name}`;
   const admitted = functions.admit(name, { tenantId, arn, payload: payload.length > 0 ? payload : Buffer.from('{}') });
   if ('status' in admitted) return refuse(response, admitted);
