@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { CloudRunConfig, cloudRunFeatures } from './cloud-run/config.ts';
 import { LambdaConfig, lambdaFeatures } from './lambda/config.ts';
 import type { ProviderFeatures } from './provider.ts';
 
@@ -18,6 +19,7 @@ const entry = <C>(config: z.ZodType<C>, features: (config: C) => ProviderFeature
 /** Every provider elsewhere, a line each; registry.ts has the line that loads it. */
 export const catalogue = {
   lambda: entry(LambdaConfig, lambdaFeatures),
+  'cloud-run': entry(CloudRunConfig, cloudRunFeatures),
 } satisfies Record<string, CatalogueEntry>;
 
 export type RemoteProviderName = keyof typeof catalogue;

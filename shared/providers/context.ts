@@ -10,4 +10,13 @@ export interface ProviderContext {
   readonly installation: string;
   /** Where runners reach the control plane. */
   readonly runnerUrl: string;
+  /** Who this process is in AWS, when it runs there: what it signs in elsewhere with. */
+  readonly awsCredentials?: () => Promise<AwsCredentials>;
+  readonly awsRegion?: string;
+}
+
+export interface AwsCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
 }

@@ -13,6 +13,8 @@ export type ProviderLoader = (name: RemoteProviderName, config: unknown, context
 const loaders = {
   lambda: async (config: import('./lambda/config.ts').LambdaConfig, context: ProviderContext) =>
     (await import('./lambda/lambda.ts')).lambda(config, context),
+  'cloud-run': async (config: import('./cloud-run/config.ts').CloudRunConfig, context: ProviderContext) =>
+    (await import('./cloud-run/cloud-run.ts')).cloudRun(config, context),
 } satisfies Record<RemoteProviderName, (config: never, context: ProviderContext) => Promise<Provider>>;
 
 export const loadProvider: ProviderLoader = async (name, config, context) => {

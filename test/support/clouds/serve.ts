@@ -2,6 +2,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { RUNNER_COMMAND } from '../../../shared/runner/program.ts';
+import { RUNNER_MAIN } from '../spawned-runner.ts';
+import { startCloudRun } from './cloud-run/cloud-run-cloud.ts';
 import { executorFunction } from './lambda/executor-function.ts';
 import { REGION, startLambdaCloud } from './lambda/lambda-cloud.ts';
 
@@ -19,11 +22,18 @@ if (existsSync(file)) {
 
 const folder = mkdtempSync(join(tmpdir(), 'errand-clouds-'));
 const lambda = await startLambdaCloud({ folder, functions: { executor: executorFunction() } });
+const containers = { folder, programs: { [RUNNER_COMMAND[0]]: [process.execPath, RUNNER_MAIN] } };
+const cloudRun = await startCloudRun(containers);
 const targets = [
   {
     name: 'lambda',
     provider: 'lambda',
     config: { functionName: 'executor', region: REGION, endpoint: lambda.endpoint },
+  },
+  {
+    name: 'cloud-run',
+    provider: 'cloud-run',
+    config: { project: 'trial-project', region: 'europe-west1', image: 'errand-base', endpoint: cloudRun.endpoint },
   },
 ];
 mkdirSync(data, { recursive: true, mode: 0o700 });
@@ -35,7 +45,7 @@ process.stdout.write(
 
 const end = async (): Promise<void> => {
   rmSync(file, { force: true });
-  await lambda.close();
+  await Promise.all([lambda.close(), cloudRun.close()]);
   rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 };
