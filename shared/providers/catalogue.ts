@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { ContainerInstancesConfig, containerInstancesFeatures } from './azure-container-instances/config.ts';
 import { CloudRunConfig, cloudRunFeatures } from './cloud-run/config.ts';
 import { LambdaConfig, lambdaFeatures } from './lambda/config.ts';
 import type { ProviderFeatures } from './provider.ts';
@@ -20,6 +21,7 @@ const entry = <C>(config: z.ZodType<C>, features: (config: C) => ProviderFeature
 export const catalogue = {
   lambda: entry(LambdaConfig, lambdaFeatures),
   'cloud-run': entry(CloudRunConfig, cloudRunFeatures),
+  'azure-container-instances': entry(ContainerInstancesConfig, containerInstancesFeatures),
 } satisfies Record<string, CatalogueEntry>;
 
 export type RemoteProviderName = keyof typeof catalogue;

@@ -15,6 +15,11 @@ const loaders = {
     (await import('./lambda/lambda.ts')).lambda(config, context),
   'cloud-run': async (config: import('./cloud-run/config.ts').CloudRunConfig, context: ProviderContext) =>
     (await import('./cloud-run/cloud-run.ts')).cloudRun(config, context),
+  'azure-container-instances': async (
+    config: import('./azure-container-instances/config.ts').ContainerInstancesConfig,
+    context: ProviderContext,
+  ) =>
+    (await import('./azure-container-instances/azure-container-instances.ts')).azureContainerInstances(config, context),
 } satisfies Record<RemoteProviderName, (config: never, context: ProviderContext) => Promise<Provider>>;
 
 export const loadProvider: ProviderLoader = async (name, config, context) => {

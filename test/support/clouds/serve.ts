@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { RUNNER_COMMAND } from '../../../shared/runner/program.ts';
 import { RUNNER_MAIN } from '../spawned-runner.ts';
+import { startContainerInstances } from './azure-container-instances/container-instances-cloud.ts';
 import { startCloudRun } from './cloud-run/cloud-run-cloud.ts';
 import { executorFunction } from './lambda/executor-function.ts';
 import { REGION, startLambdaCloud } from './lambda/lambda-cloud.ts';
@@ -24,6 +25,7 @@ const folder = mkdtempSync(join(tmpdir(), 'errand-clouds-'));
 const lambda = await startLambdaCloud({ folder, functions: { executor: executorFunction() } });
 const containers = { folder, programs: { [RUNNER_COMMAND[0]]: [process.execPath, RUNNER_MAIN] } };
 const cloudRun = await startCloudRun(containers);
+const containerInstances = await startContainerInstances(containers);
 const targets = [
   {
     name: 'lambda',
@@ -35,6 +37,17 @@ const targets = [
     provider: 'cloud-run',
     config: { project: 'trial-project', region: 'europe-west1', image: 'errand-base', endpoint: cloudRun.endpoint },
   },
+  {
+    name: 'azure-container-instances',
+    provider: 'azure-container-instances',
+    config: {
+      subscriptionId: '00000000-0000-0000-0000-000000000000',
+      resourceGroup: 'trial',
+      location: 'westeurope',
+      image: 'errand-base',
+      endpoint: containerInstances.endpoint,
+    },
+  },
 ];
 mkdirSync(data, { recursive: true, mode: 0o700 });
 writeFileSync(file, `${JSON.stringify({ targets }, null, 2)}\n`, { mode: 0o600 });
@@ -45,7 +58,7 @@ process.stdout.write(
 
 const end = async (): Promise<void> => {
   rmSync(file, { force: true });
-  await Promise.all([lambda.close(), cloudRun.close()]);
+  await Promise.all([lambda.close(), cloudRun.close(), containerInstances.close()]);
   rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 };
