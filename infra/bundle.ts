@@ -28,9 +28,13 @@ const OPTIONS = {
   metafile: true,
   logLevel: 'error',
   alias: { '@aws-sdk/credential-provider-node': './functions/role-credentials.ts' },
-  // What some packages still `require` are modules of Node itself.
+  // What packages of the older kind of module expect to find.
   banner: {
-    js: "import { createRequire as errandRequire } from 'node:module'; const require = errandRequire(import.meta.url);",
+    js: [
+      "import { createRequire as errandRequire } from 'node:module';",
+      'const require = errandRequire(import.meta.url);',
+      'const { dirname: __dirname, filename: __filename } = import.meta;',
+    ].join(' '),
   },
 } as const satisfies BuildOptions;
 

@@ -1,6 +1,7 @@
-import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import { AttributeType, Billing, ProjectionType, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket } from 'aws-cdk-lib/aws-s3';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { TABLE } from '../shared/store/schema.ts';
 
@@ -13,10 +14,15 @@ const PRIVATE = {
   removalPolicy: RemovalPolicy.RETAIN,
 };
 
-/** All that must outlive a deployment: the table (the truth) and the objects that are too large for it. */
+/** All that must outlive a deployment: the table (the truth), the objects that are too large for it, the owner's key. */
 export class DataStack extends Stack {
   readonly table: TableV2;
   readonly objects: Bucket;
+  /** By its own name, which the checks of other stacks show. */
+  readonly objectsArn: string;
+  readonly objectsArnExport: string;
+  /** The owner's key. AWS makes it, and it is in no template. */
+  readonly key: Secret;
 
   constructor(scope: Construct, id: string, props: StackProps = {}) {
     super(scope, id, props);
@@ -49,6 +55,19 @@ export class DataStack extends Stack {
       // Objects are tenants' output: who read one must be answerable afterwards.
       // The cast: CDK's own types are not written for exactOptionalPropertyTypes.
       serverAccessLogsBucket: accessLogs as IBucket,
+    });
+    this.objectsArnExport = `${this.stackName}-objects-arn`;
+    new CfnOutput(this, 'ObjectsArn', { value: this.objects.bucketArn, exportName: this.objectsArnExport });
+    this.objectsArn = Fn.importValue(this.objectsArnExport);
+    this.key = new Secret(this, 'Key', {
+      description: 'The key of the owner of this installation of Errand',
+      generateSecretString: { passwordLength: 48, excludePunctuation: true },
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    Validations.of(this.key).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'Whoever holds the key has to be told of a new one, so that it is changed by hand: docs/guides/deploy-aws.md.',
     });
   }
 }

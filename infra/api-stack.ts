@@ -1,0 +1,127 @@
+import { CfnOutput, Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import {
+  CfnStage,
+  HttpApi,
+  HttpMethod,
+  HttpRoute,
+  HttpRouteKey,
+  MappingValue,
+  ParameterMapping,
+} from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpLambdaIntegration, HttpUrlIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { type FunctionUrl, FunctionUrlAuthType, InvokeMode } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+import { type Endpoint, endpoints } from '../shared/contract/endpoints.ts';
+import type { TargetConfig } from '../shared/providers/targets.ts';
+import type { DataStack } from './data-stack.ts';
+import { environmentOf, installationOf } from './environment.ts';
+import { ErrandFunction, type Permission } from './errand-function.ts';
+import {
+  mayListObjects,
+  mayRead,
+  mayReadKey,
+  mayReadObjects,
+  mayWake,
+  mayWrite,
+  mayWriteObjects,
+} from './permissions.ts';
+import type { QueueStack } from './queue-stack.ts';
+
+export interface ApiStackProps extends StackProps {
+  readonly stage: string;
+  readonly data: DataStack;
+  readonly queue: QueueStack;
+  readonly targets: readonly TargetConfig[];
+  readonly bundles: string;
+}
+
+/** HTTP APIs wait for no answer longer than 30 s. */
+const API_SECONDS = 29;
+/** A live answer that passes through the HTTP API is a long poll, within its patience. */
+const LONG_POLL = 'wait=20';
+
+/** What callers and runners reach: an HTTP API by the endpoint table, and a URL each for live output and for runners. */
+export class ApiStack extends Stack {
+  readonly runnerUrl: string;
+  readonly functions: Readonly<Record<Endpoint['function'], ErrandFunction>>;
+
+  constructor(scope: Construct, id: string, props: ApiStackProps) {
+    super(scope, id, props);
+    const { stage, data, queue, targets, bundles } = props;
+    const environment = environmentOf(this, { stage, data, queue, targets });
+    const make = (entry: Endpoint['function'], permissions: readonly Permission[], timeout: Duration) =>
+      new ErrandFunction(this, entry, { entry, environment, permissions, timeout, bundles });
+    const short = Duration.seconds(API_SECONDS);
+    const reading = [mayRead(data), mayReadObjects(data)];
+    const changing = [...reading, mayWrite(data), mayWriteObjects(data), mayListObjects(data), mayWake(queue)];
+    this.functions = {
+      commands: make('commands', [...changing, mayReadKey(data)], short),
+      output: make('output', [...reading, mayReadKey(data)], Duration.minutes(15)),
+      providers: make('providers', [mayRead(data), mayReadKey(data)], short),
+      system: make('system', [mayRead(data)], short),
+      runner: make('runner', changing, short),
+    };
+    const stream = this.makeUrl('output', InvokeMode.RESPONSE_STREAM);
+    this.runnerUrl = this.makeUrl('runner', InvokeMode.BUFFERED).url;
+    const api = this.makeApi(stream);
+    new CfnOutput(this, 'Url', { value: api.apiEndpoint, description: 'ERRAND_URL' });
+    new CfnOutput(this, 'StreamUrl', {
+      value: stream.url,
+      description: 'ERRAND_STREAM_URL: live output as it is written',
+    });
+    new CfnOutput(this, 'KeySecret', { value: data.key.secretArn, description: 'Holds ERRAND_API_KEY' });
+    new CfnOutput(this, 'Installation', { value: installationOf(stage) });
+  }
+
+  /** Open at AWS's door, since the handler itself asks for the key, or for the token of an attempt. */
+  private makeUrl(name: 'output' | 'runner', invokeMode: InvokeMode): FunctionUrl {
+    return this.functions[name].function.addFunctionUrl({ authType: FunctionUrlAuthType.NONE, invokeMode });
+  }
+
+  private makeApi(stream: FunctionUrl): HttpApi {
+    const api = new HttpApi(this, 'Api', { description: 'Errand', createDefaultStage: false });
+    const logs = new LogGroup(this, 'AccessLog', { retention: RetentionDays.ONE_MONTH });
+    new CfnStage(this, 'Stage', {
+      apiId: api.apiId,
+      stageName: '$default',
+      autoDeploy: true,
+      // No query and no header: they may say what is nobody's business.
+      accessLogSettings: {
+        destinationArn: logs.logGroupArn,
+        format: JSON.stringify({
+          requestId: '$context.requestId',
+          time: '$context.requestTime',
+          method: '$context.httpMethod',
+          route: '$context.routeKey',
+          status: '$context.status',
+          milliseconds: '$context.responseLatency',
+        }),
+      },
+      defaultRouteSettings: { throttlingRateLimit: 500, throttlingBurstLimit: 1_000 },
+    });
+    // HTTP APIs cannot answer by a function that streams: they ask its URL, as a long poll, and pass the answer on.
+    const output = new HttpUrlIntegration('output', `${stream.url}v1/commands/{id}/output`, {
+      parameterMapping: new ParameterMapping().overwriteHeader('prefer', MappingValue.custom(LONG_POLL)),
+    });
+    const integrations = Object.fromEntries(
+      Object.entries(this.functions).map(([name, own]) => [name, new HttpLambdaIntegration(name, own.function)]),
+    );
+    const add = (name: string, routeKey: HttpRouteKey, integration: HttpLambdaIntegration | HttpUrlIntegration) => {
+      const route = new HttpRoute(this, `Route-${name}`, { httpApi: api, routeKey, integration });
+      Validations.of(route).acknowledge({
+        id: 'AwsSolutions-APIG4',
+        reason:
+          'The handler itself authenticates, before it looks at anything else of the request; health and the API’s description are for anyone.',
+      });
+    };
+    for (const [name, endpoint] of Object.entries<Endpoint>(endpoints)) {
+      if (endpoint.access === 'runner') continue;
+      const integration = endpoint.function === 'output' ? output : integrations[endpoint.function];
+      if (integration) add(name, HttpRouteKey.with(endpoint.path, HttpMethod[endpoint.method]), integration);
+    }
+    // A problem for whatever is not there.
+    if (integrations['system']) add('default', HttpRouteKey.DEFAULT, integrations['system']);
+    return api;
+  }
+}
