@@ -1,5 +1,5 @@
+/// <reference types="aws-lambda" />
 import { tmpdir } from 'node:os';
-import type {} from 'aws-lambda';
 import { systemClock } from '../../machine/system-clock.ts';
 import { makeExecutor } from '../../runner/lambda/executor.ts';
 import { jsonLog } from '../../shared/telemetry/log.ts';

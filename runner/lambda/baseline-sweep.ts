@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { hasProcessTable, readProcess, visitProcesses } from '../../shared/providers/local/process-table.ts';
 
 /** What was there before the first command, and is none of ours to end. */
@@ -22,7 +23,7 @@ export const takeBaseline = (pause: (milliseconds: number) => Promise<void>): Ba
   const killStrangers = (): number => {
     let found = 0;
     eachProcess((pid, startedAt) => {
-      if (pid === process.pid || before.get(pid) === startedAt) return;
+      if (pid === process.pid || before.get(pid) === startedAt || !isProcess(pid)) return;
       found++;
       try {
         process.kill(pid, 'SIGKILL');
@@ -42,6 +43,18 @@ export const takeBaseline = (pause: (milliseconds: number) => Promise<void>): Ba
       return false;
     },
   };
+};
+
+/**
+ * Threads have ids like processes, and a signal to one ends its whole process: a new thread of a process that was there
+ * before must not be taken for a stranger.
+ */
+const isProcess = (pid: number): boolean => {
+  try {
+    return Number(/^Tgid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) === pid;
+  } catch {
+    return false; // Gone.
+  }
 };
 
 const eachProcess = (visit: (pid: number, startedAt: string) => void): void => {

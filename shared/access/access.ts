@@ -38,5 +38,9 @@ export const keyAccess = (readKey: () => Promise<string>): Access => {
 /** Equal lengths, so that a comparison in constant time tells nothing of the key. */
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-export const unauthenticated = (detail: string): AppError =>
+/** For a runner's token, the same whatever is wrong with it: who guesses learns nothing. */
+export const noRight = (): AppError =>
+  unauthenticated('This needs the token of an attempt: Authorization: Bearer <token>.');
+
+const unauthenticated = (detail: string): AppError =>
   new AppError('unauthenticated', detail, { headers: { 'www-authenticate': 'Bearer' } });

@@ -18,7 +18,7 @@ export const perform = async (deps: Deps, reference: Reference, moved: Moved | u
   for (const effect of moved.effects) {
     if (effect.kind === 'wake') await wake(deps, reference, moved.stored.command, effect.at);
     else if (effect.kind === 'start') await perform(deps, reference, await runAttempt(deps, reference, moved.stored));
-    else if (effect.kind === 'release') await release(deps, reference, effect.attempt);
+    else if (effect.kind === 'release') await tryToRelease(deps, reference, effect.attempt);
     else await lookAtRun(deps, reference, { stop: effect.kind === 'stop' });
   }
 };
@@ -54,10 +54,15 @@ const toObservation = async (
   if (observed.kind === 'alive') return { kind: 'alive', attempt };
   if (observed.kind === 'failed') return { kind: 'rejected', attempt, detail: observed.detail, retryable: false };
   const output = { ...(await deps.output.size(reference, attempt)), droppedBytes: 0 };
-  if (observed.exit) return { kind: 'ended', attempt, exit: observed.exit, output };
   const detail = observed.detail ?? 'Whoever carried the command is gone; how it ended cannot be known.';
-  return { kind: 'gone', attempt, output, detail };
+  return { kind: 'gone', attempt, output, detail, ...(observed.exit ? { exit: observed.exit } : {}) };
 };
+
+/** A provider that cannot remove what an earlier attempt left must not keep the next one from its start. */
+const tryToRelease = (deps: Deps, reference: Reference, attempt: Attempt): Promise<void> =>
+  release(deps, reference, attempt).catch((error: unknown) =>
+    deps.log.warn('What an ended run left could not be removed yet', { reference, attempt: attempt.number, error }),
+  );
 
 /** Removes what an ended run left at its provider; what is still there is looked at again when the command is due. */
 const release = async (deps: Deps, reference: Reference, attempt: Attempt): Promise<void> => {

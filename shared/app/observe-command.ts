@@ -17,15 +17,16 @@ export interface Moved {
 /**
  * Tells the engine what was seen and stores what follows, again on top of whatever others stored meanwhile.
  * The caller then performs the effects. `from` saves a read when the caller knows the present version.
- * Undefined when there is no such command.
+ * `alongside` is written in the same transaction, unless it is there already. Undefined when there is no such command.
  */
 export const observeCommand = async (
   deps: Deps,
   reference: Reference,
   seen: Observation,
-  { from, alongside = [] }: { from?: Stored | undefined; alongside?: readonly Write[] } = {},
+  { from, alongside }: { from?: Stored | undefined; alongside?: readonly Write[] } = {},
 ): Promise<Moved | undefined> => {
   let stored = from ?? (await deps.commands.find(reference));
+  let besides = alongside ?? [];
   while (stored) {
     const { next, effects } = step(stored.command, seen, {
       now: deps.clock.now(),
@@ -34,12 +35,14 @@ export const observeCommand = async (
       target: targetOf(deps, stored.command)?.features ?? UNKNOWN_TARGET,
     });
     if (next === stored.command) return { stored, effects, changed: false };
-    const saved = await deps.commands.save(stored, next, alongside);
+    const saved = await deps.commands.save(stored, next, besides);
     if (saved.ok) {
       deps.changes.announce(reference, 'record');
       if (isFinal(next.status)) await cleanUp(deps, reference, next);
       return { stored: saved.stored, effects, changed: true };
     }
+    // The record is as it was read, so it was not the record that refused: asked again it would for ever.
+    if (saved.stored?.version === stored.version) besides = [];
     stored = saved.stored;
   }
   return undefined;

@@ -2,7 +2,7 @@ import { type Attempt, type CommandSpec, currentAttempt, isFinal, type SignalNam
 import { attemptKeyOf } from '../domain/ids.ts';
 import { toRunnerToken } from '../domain/runner-token.ts';
 import type { Observation } from '../engine/types.ts';
-import type { Run, RunIo, RunName, StartOutcome } from '../providers/provider.ts';
+import type { Provider, Run, RunIo, RunName, StartOutcome } from '../providers/provider.ts';
 import type { Stored } from '../store/commands.ts';
 import type { OutputWriter } from '../store/output-writer.ts';
 import { type Reference, referenceOf, splitReference } from '../store/schema.ts';
@@ -36,12 +36,21 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
     const detail = `The target ${command.spec.target} is not configured here.`;
     return { kind: 'rejected', fault: { detail, retryable: true } };
   }
+  const fields = { attempt: attemptKeyOf(command.id, attempt.number), target: target.name };
+  let provider: Provider;
   try {
-    return await (await target.load()).start(toRun(command, attempt), io);
+    provider = await target.load();
+  } catch (error) {
+    deps.log.error('A target could not be loaded', { ...fields, error });
+    return { kind: 'rejected', fault: { detail: `The target ${target.name} could not be loaded.`, retryable: true } };
+  }
+  try {
+    return await provider.start(toRun(command, attempt), io);
   } catch (error) {
     // A provider that throws broke its word, so nothing is known of what it did.
-    const key = attemptKeyOf(command.id, attempt.number);
-    deps.log.error('A provider threw from start', { attempt: key, target: target.name, error });
+    deps.log.error('A provider threw from start', { ...fields, error });
+    // Its runner may have the word already; whether there is one, a look at the provider will tell.
+    if (target.features.mode === 'detached') return { kind: 'accepted' };
     return { kind: 'lost', detail: 'The provider failed in a way that leaves the outcome unknown.' };
   }
 };
@@ -55,6 +64,8 @@ const leaveToRunner = async (
 ): Promise<Moved | undefined> => {
   const seen = { kind: 'accepted', attempt: attempt.number, ref } as const;
   const moved = await untilStored(deps, reference, () => observeCommand(deps, reference, seen));
+  // Not stored before this process ended, which says nothing of the run; whoever looks next asks the provider.
+  if (!moved && deps.closing.aborted) return undefined;
   const current = moved && currentAttempt(moved.stored.command);
   // Canceled or given up while it was being accepted, perhaps too late for whoever removes what is left.
   if (current?.ticket !== attempt.ticket || current.endedAt !== undefined) {

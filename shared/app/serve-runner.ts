@@ -1,11 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { unauthenticated } from '../access/access.ts';
+import { noRight } from '../access/access.ts';
 import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
 import { type Attempt, currentAttempt, isFinal } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { RunnerRight } from '../domain/runner-token.ts';
 import type { Stored } from '../store/commands.ts';
+import type { OutputSize } from '../store/output-log.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import { perform } from './advance-command.ts';
 import type { Deps } from './deps.ts';
@@ -27,12 +28,12 @@ interface OwnRun {
   readonly current: boolean;
 }
 
-/** @throws AppError 'unauthenticated' when no attempt has this ticket */
+/** @throws AppError 'unauthenticated' when no attempt has this ticket, in the words for a token that is none */
 const findOwnRun = async (deps: Deps, { tenant, id, attempt: number, ticket }: RunnerRight): Promise<OwnRun> => {
   const reference = referenceOf(tenant, id);
   const stored = await deps.commands.find(reference);
   const attempt = stored?.command.attempts.find((one) => one.number === number);
-  if (!stored || !attempt || !isSame(attempt.ticket, ticket)) throw unauthenticated('No attempt has this token.');
+  if (!stored || !attempt || !isSame(attempt.ticket, ticket)) throw noRight();
   return { reference, stored, attempt, current: isCurrent(stored, attempt) };
 };
 
@@ -102,14 +103,18 @@ export const readOwnStdin = async (
   const waited = new AbortController();
   void deps.clock.sleep(STDIN_WAIT_MS, waited.signal).then(() => patience.abort());
   try {
-    const { value, done } = await deps.stdin.read(reference, patience.signal, from).next();
-    return { bytes: value ?? new Uint8Array(), ended: done === true && !patience.signal.aborted };
+    for await (const bytes of deps.stdin.read(reference, patience.signal, from)) return { bytes, ended: false };
+    return { bytes: new Uint8Array(), ended: !patience.signal.aborted };
   } finally {
     waited.abort();
   }
 };
 
-/** @throws AppError 'conflict' when nobody waits for the attempt, 'invalid-request' for a chunk that is none */
+/**
+ * Stores a chunk that follows right after what is stored; one that is stored already is taken as that.
+ * @throws AppError 'conflict' when nobody waits for the attempt or bytes are missing before the chunk, 'invalid-request'
+ * for a chunk that is none
+ */
 export const storeOwnOutput = async (
   deps: Deps,
   right: RunnerRight,
@@ -119,24 +124,46 @@ export const storeOwnOutput = async (
   assertChunk(head, bytes);
   const { reference, current } = await findOwnRun(deps, right);
   if (!current) throw over();
-  await deps.output.append(reference, right.attempt, { ...head, bytes });
+  const fit = fitOf(head, await deps.output.size(reference, right.attempt));
+  if (fit === 'beyond') throw new AppError('conflict', 'Output is missing before this chunk.');
+  if (fit === 'next') await deps.output.append(reference, right.attempt, { ...head, bytes });
 };
 
-/** Stores the end. Told twice it is stored once. */
+/**
+ * Whether a chunk is the next one, or is there already. Only the next one is stored, so that whoever has the token can
+ * neither keep more than the limit on output nor write twice to one place.
+ */
+const fitOf = ({ stdoutOffset, stderrOffset }: OutputHead, stored: OutputSize): 'next' | 'stored' | 'beyond' => {
+  if (stdoutOffset === stored.stdoutBytes && stderrOffset === stored.stderrBytes) return 'next';
+  return stdoutOffset + stderrOffset < stored.stdoutBytes + stored.stderrBytes ? 'stored' : 'beyond';
+};
+
+/**
+ * Stores the end. Told twice it is stored once; of an attempt for which nobody waits it is of no interest.
+ * What the record then counts is what is stored, whatever the runner counted.
+ */
 export const endOwnRun = async (deps: Deps, right: RunnerRight, head: EndHead, bytes: Uint8Array): Promise<void> => {
   const chunk = head.kind === 'rejected' ? undefined : head.chunk;
   if (chunk) assertChunk(chunk, bytes);
   const { reference, stored, current } = await findOwnRun(deps, right);
   if (!current) return;
-  const seen = toObservation(right.attempt, head);
-  const rest = chunk && { ...chunk, bytes };
+  const before = await deps.output.size(reference, right.attempt);
+  const rest = chunk && fitOf(chunk, before) === 'next' ? { ...chunk, bytes } : undefined;
+  const seen = toObservation(right.attempt, head, rest ? sizeAfter(rest) : before);
   await perform(deps, reference, await storeEnd(deps, reference, seen, { rest, from: stored }));
 };
 
-const toObservation = (attempt: number, head: EndHead) => {
+const toObservation = (attempt: number, head: EndHead, size: OutputSize) => {
   if (head.kind === 'rejected') return { ...head, attempt };
-  if (head.kind === 'lost') return { kind: 'gone', attempt, output: head.output, detail: head.detail } as const;
-  return { kind: 'ended', attempt, exit: head.exit, output: head.output } as const;
+  const output = { ...size, droppedBytes: head.output.droppedBytes };
+  if (head.kind === 'lost') return { kind: 'gone', attempt, output, detail: head.detail } as const;
+  return { kind: 'ended', attempt, exit: head.exit, output } as const;
+};
+
+const sizeAfter = ({ stdoutOffset, stderrOffset, segments }: OutputHead): OutputSize => {
+  const size = { stdout: stdoutOffset, stderr: stderrOffset };
+  for (const { stream, length } of segments) size[stream] += length;
+  return { stdoutBytes: size.stdout, stderrBytes: size.stderr };
 };
 
 const assertChunk = ({ segments }: OutputHead, bytes: Uint8Array): void => {

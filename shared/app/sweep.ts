@@ -1,8 +1,9 @@
+import type { Command } from '../domain/command.ts';
 import type { Stored } from '../store/commands.ts';
 import { referenceOf } from '../store/schema.ts';
 import { lookAtRun, perform } from './advance-command.ts';
 import type { Deps } from './deps.ts';
-import { observeCommand } from './observe-command.ts';
+import { observeCommand, targetOf } from './observe-command.ts';
 
 const AT_ONCE = 8;
 const MOST_PER_SWEEP = 1_000;
@@ -26,14 +27,14 @@ export const sweep = async (deps: Deps): Promise<number> => {
 
 /**
  * After a start: looks at everything that is not final, due or not. Whoever carried a run may have died with its
- * lease still good, and the in-process queue died with it.
+ * lease still good, and the in-process queue died with it. A runner elsewhere did not: its runs are left to their time.
  */
 export const recover = async (deps: Deps): Promise<number> => {
   const unfinished = await findUnfinished(deps);
   await forEach(unfinished, deps, async ({ command }) => {
     const { id, tenant, status, spec, notBefore = 0 } = command;
     const reference = referenceOf(tenant, id);
-    if (status !== 'queued') return lookAtRun(deps, reference);
+    if (status !== 'queued') return diedWithUs(deps, command) ? lookAtRun(deps, reference) : undefined;
     const delaySeconds = Math.max(0, (notBefore - deps.clock.now()) / 1_000);
     await deps.queue.send({ v: 1, id: reference }, { priority: spec.priority, delaySeconds });
   });
@@ -42,9 +43,14 @@ export const recover = async (deps: Deps): Promise<number> => {
 
 /** As `recover`, for what was started only: what waits goes on waiting for a server. */
 export const recoverRuns = async (deps: Deps): Promise<void> => {
-  const started = (await findUnfinished(deps)).filter(({ command }) => command.status !== 'queued');
+  const started = (await findUnfinished(deps)).filter(
+    ({ command }) => command.status !== 'queued' && diedWithUs(deps, command),
+  );
   await forEach(started, deps, ({ command }) => lookAtRun(deps, referenceOf(command.tenant, command.id)));
 };
+
+/** Whether the runs of a command's target die with the process that carries them. */
+const diedWithUs = (deps: Deps, command: Command): boolean => targetOf(deps, command)?.features.runner !== 'remote';
 
 const findUnfinished = async (deps: Deps): Promise<Stored[]> => {
   const references = await deps.commands.due(Number.POSITIVE_INFINITY, MOST_RECOVERED);

@@ -10,7 +10,7 @@ import type { OutputTotals, Segment } from '../domain/output.ts';
 
 /** Most bytes after the head of one framed body. */
 const FRAMED_BYTES = 1024 * 1024;
-const HEAD_BYTES = 3 * 1024 * 1024;
+const HEAD_BYTES = 512 * 1024;
 /** Within what Lambda takes as one request, 6 MB in base 64. */
 export const MOST_FRAMED_BYTES = 4 + HEAD_BYTES + FRAMED_BYTES;
 
@@ -56,7 +56,8 @@ export const OutputHeadSchema: z.ZodType<OutputHead> = z
     segments: z
       .array(z.strictObject({ stream: z.enum(['stdout', 'stderr']), length: z.int().min(1) }))
       .min(1)
-      .max(100_000),
+      // A writer may be over by what each stream was about to hand over.
+      .max(LIMITS.outputSegments * 2),
   })
   .refine(({ stdoutOffset, stderrOffset }) => stdoutOffset + stderrOffset <= LIMITS.outputBytes, {
     error: `output is kept up to ${LIMITS.outputBytes} bytes`,
@@ -80,7 +81,7 @@ export type EndHead =
   /** It was not executed, for a reason that is not its own. */
   | { readonly kind: 'rejected'; readonly detail: string; readonly retryable: boolean };
 
-const detail = z.string().max(2_000);
+const detail = z.string().max(LIMITS.detailCharacters);
 const totals = z.strictObject({ stdoutBytes: count, stderrBytes: count, droppedBytes: count });
 const exit = z.strictObject({
   exitCode: z.int().min(0).max(255).nullable(),

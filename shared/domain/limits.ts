@@ -31,5 +31,9 @@ export const LIMITS = {
   recordTextBytes: 64 * KiB,
   /** Output kept of one attempt; more is counted in `droppedBytes` and not kept. */
   outputBytes: 16 * GiB,
+  /** Changes between `stdout` and `stderr` within one chunk: each takes some 30 bytes in the store beside the output. */
+  outputSegments: 4_096,
+  /** One sentence for a person, from a runner or a provider. */
+  detailCharacters: 2_000,
   signals: 100,
 } as const;

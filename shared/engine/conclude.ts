@@ -58,12 +58,18 @@ export const giveUpStart = (
     ...(detail === undefined ? {} : { detail }),
   });
   const inARow = unstarted.attempts.length - 1 - unstarted.attempts.findLastIndex((one) => one.status !== 'expired');
-  // A provider that refuses for days must not grow the record without end.
-  const attempts = unstarted.attempts.slice(-MOST_ATTEMPTS_KEPT);
+  const attempts = withoutOldest(unstarted.attempts);
   return requeue({ ...unstarted, attempts }, inARow, context, { expiresAt: command.expiresAt, retryAfterSeconds });
 };
 
-const MOST_ATTEMPTS_KEPT = 20;
+const MOST_SET_ASIDE = 20;
+
+/** A provider that refuses for days must not grow the record without end; what counts as a try stays in it. */
+const withoutOldest = (attempts: readonly Attempt[]): readonly Attempt[] => {
+  const setAside = attempts.filter(({ status }) => status === 'expired');
+  const kept = new Set(setAside.slice(-MOST_SET_ASIDE));
+  return setAside.length > kept.size ? attempts.filter((one) => one.status !== 'expired' || kept.has(one)) : attempts;
+};
 
 const requeue = (
   command: Command,

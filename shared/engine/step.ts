@@ -60,6 +60,7 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
       );
     case 'gone':
       if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);
+      if (seen.exit) return hear(command, attempt, { ...seen, kind: 'ended', exit: seen.exit }, context);
       return conclude(command, attempt, { kind: 'lost', detail: seen.detail, output: seen.output }, context);
   }
 };
@@ -120,7 +121,7 @@ const lookAtAttempt = (command: Command, attempt: Attempt, holding: boolean, con
   }
   if (isDetached(context)) {
     // No process of ours holds it, so whoever looks does what is to be done.
-    const acting = (attempt.startedAt !== undefined && stopOverdue(command, attempt, context)) || undefined;
+    const acting = mayHaveRun(attempt, context) ? stopOverdue(command, attempt, context) : undefined;
     if (acting) return acting;
     if (now < attempt.leaseUntil) return stay(command);
     return giveUpSlowStart(command, attempt, context) ?? { next: command, effects: [{ kind: 'observe', attempt }] };
@@ -166,7 +167,7 @@ const accept = (command: Command, attempt: Attempt, ref: string | undefined): St
 
 /** A provider that keeps a start waiting for longer than it may has its run taken back. The ticket is void from then on. */
 const giveUpSlowStart = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
-  if (attempt.startedAt !== undefined || !isDetached(context)) return undefined;
+  if (mayHaveRun(attempt, context) || !isDetached(context)) return undefined;
   if (context.now < startLimit(attempt, context)) return undefined;
   const detail = `It was not started within ${context.target.startSeconds} s of being accepted by the provider.`;
   return giveUpStart(command, attempt, { detail }, context);
@@ -177,7 +178,7 @@ const startLimit = (attempt: Attempt, { target }: StepContext): Instant =>
 
 /** The provider says that it is there: trusted for a while again. */
 const renew = (command: Command, attempt: Attempt, context: StepContext): Step => {
-  if (attempt.startedAt !== undefined || !isDetached(context)) return to(withLease(command, attempt, context));
+  if (mayHaveRun(attempt, context) || !isDetached(context)) return to(withLease(command, attempt, context));
   const leaseUntil = Math.min(context.now + context.rules.pollSeconds * 1_000, startLimit(attempt, context));
   return to({
     ...command,

@@ -26,8 +26,14 @@ export type Observation =
     }
   /** The provider knows that the run exists. */
   | { readonly kind: 'alive'; readonly attempt: number }
-  /** Nothing is left of the run, and how it ended cannot be known. */
-  | { readonly kind: 'gone'; readonly attempt: number; readonly output: OutputTotals; readonly detail?: string }
+  /** Nothing is left of the run. How it ended cannot be known, unless the provider says it (`exit`). */
+  | {
+      readonly kind: 'gone';
+      readonly attempt: number;
+      readonly output: OutputTotals;
+      readonly detail?: string;
+      readonly exit?: Exit;
+    }
   /** Nothing of the run is left at the provider any more. */
   | { readonly kind: 'released'; readonly attempt: number }
   | { readonly kind: 'cancel-requested' }

@@ -3,7 +3,7 @@ import middy, { type MiddlewareObj } from '@middy/core';
 import { executionModeStandard } from '@middy/core/Standard';
 import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
-import { unauthenticated } from '../access/access.ts';
+import { noRight } from '../access/access.ts';
 import type { Deps } from '../app/deps.ts';
 import { type Endpoint, type EndpointName, endpoints, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
@@ -101,7 +101,7 @@ const authenticate = async (
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization ?? '')?.[1];
   if (endpoint.access !== 'runner') return { ...nobody, actor: await access.authenticate(token) };
   const right = token === undefined ? undefined : parseRunnerToken(token);
-  if (!right) throw unauthenticated('This needs the token of an attempt: Authorization: Bearer <token>.');
+  if (!right) throw noRight();
   return { ...nobody, right };
 };
 

@@ -7,7 +7,7 @@ import type { StreamName } from '../domain/output.ts';
 export interface ProviderFeatures {
   /**
    * `inline`: `start` itself carries the run to its end.
-   * `detached`: `start` only makes it exist; the runner beside the command reports by itself, over shared/runner/protocol.ts.
+   * `detached`: `start` only makes it exist; the runner beside the command reports by itself, over shared/contract/runner.ts.
    */
   readonly mode: 'inline' | 'detached';
   /** Who redeems the start ticket: this process, or a runner that stands beside the command and calls back. */
@@ -51,7 +51,7 @@ export interface Run extends RunName {
   readonly cpu?: number;
   readonly memoryMiB?: number;
   readonly timeoutSeconds: number;
-  /** The right of a runner elsewhere to this one attempt; see shared/runner/protocol.ts. Secret. */
+  /** The right of a runner elsewhere to this one attempt; see shared/contract/runner.ts. Secret. */
   readonly token: string;
 }
 

@@ -1,5 +1,6 @@
 import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
 import type { Clock } from '../domain/clock.ts';
+import { parseRunnerToken } from '../domain/runner-token.ts';
 import { encodeFramed } from './framed.ts';
 
 export interface ControlOptions {
@@ -32,6 +33,8 @@ class Unreachable extends Error {
 }
 
 const REQUEST_MS = 30_000;
+/** What the control plane itself says no with. Anything else comes from something between here and there. */
+const REFUSALS: readonly number[] = [400, 401, 409, 413];
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
 /** A start is worth waiting for as long as the control plane waits for it. */
@@ -53,12 +56,14 @@ interface Call {
 }
 
 export const makeControl = ({ url, token, runner, clock, fetch }: ControlOptions): Control => {
+  // Checked here, since what refuses a header that it cannot send quotes it.
+  if (!parseRunnerToken(token)) throw new TypeError('Not a runner token');
   const base = url.replace(/\/+$/, '');
 
-  const once = async ({ method, path, json, bytes, signal }: Call): Promise<Response> => {
+  const once = async ({ method, path, json, bytes, patienceMs, signal }: Call): Promise<Response> => {
     const done = new AbortController();
     const cut = new AbortController();
-    void clock.sleep(REQUEST_MS, done.signal).then(() => cut.abort());
+    void clock.sleep(Math.min(REQUEST_MS, patienceMs), done.signal).then(() => cut.abort());
     try {
       const response = await fetch(`${base}/runner/v1/${path}`, {
         method,
@@ -90,7 +95,7 @@ export const makeControl = ({ url, token, runner, clock, fetch }: ControlOptions
       let fault: string;
       try {
         const response = await once(call);
-        if (response.status < 500 && response.status !== 429) return response;
+        if (response.ok || REFUSALS.includes(response.status)) return response;
         fault = `It answered ${response.status}.`;
       } catch (error) {
         call.signal?.throwIfAborted();

@@ -14,7 +14,9 @@ export const decodeFramed = (body: Uint8Array): { readonly head: unknown; readon
   const end = 4 + Buffer.from(body.buffer, body.byteOffset, 4).readUInt32BE(0);
   if (end > body.length) return undefined;
   try {
-    const head: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset + 4, end - 4).toString('utf8'));
+    const head: unknown = JSON.parse(
+      new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body.subarray(4, end)),
+    );
     return { head, bytes: body.subarray(end) };
   } catch {
     return undefined;

@@ -2,6 +2,7 @@ import type { EndHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { SignalName } from '../domain/command.ts';
 import { attemptKeyOf } from '../domain/ids.ts';
+import { LIMITS } from '../domain/limits.ts';
 import type { OutputTotals } from '../domain/output.ts';
 import { parseRunnerToken } from '../domain/runner-token.ts';
 import type { Provider, Run, RunIo, StartOutcome } from '../providers/provider.ts';
@@ -28,44 +29,61 @@ const REST_BYTES = 64 * 1024;
 const FIRST_LOOK_MS = 1_500;
 /** When the control plane does not say stop at the deadline, the runner does. */
 const DEADLINE_GRACE_MS = 5_000;
+/** What a control plane that is away for longer was not told yet, it is not told any more: the machine costs money. */
+const LAST_PATIENCE_MS = 15 * 60_000;
 
 /**
  * Carries one attempt through: redeems its ticket, executes, uploads what it writes, and reports its end.
  * Resolves when there is nothing more to say; never rejects for what the command or the network did.
  */
 export const runAttemptHere = async (options: RunnerOptions): Promise<void> => {
-  const { control, clock, log } = options;
-  const order = await control.redeem();
-  if (!order) return;
-  const closing = new AbortController();
+  const { control, log } = options;
+  try {
+    const order = await control.redeem();
+    if (order) await carryOut(options, order);
+  } catch (error) {
+    log.error('An attempt could not be carried through', { error });
+  }
+};
+
+const carryOut = async (options: RunnerOptions, order: StartOrder): Promise<void> => {
+  const { control, clock, log, evicted } = options;
+  const watch = watchRun(options, order);
+  const tooLate = new AbortController();
   const writer = openOutputWriter({
     clock,
-    closing: closing.signal,
+    closing: AbortSignal.any([watch.over, tooLate.signal]),
     coalesceMs: COALESCE_MS,
     chunkBytes: CHUNK_BYTES,
     restBytes: REST_BYTES,
     keepBytes: order.keepBytes,
     store: ({ bytes, ...head }) => control.store(head, bytes),
   });
-  const watch = watchRun(options, order);
   const outcome = await launch(options, order, {
     ...watch.io,
     output: (stream, bytes) => writer.append(stream, bytes),
   });
   await watch.end();
-  if (watch.isOver()) closing.abort();
-  const { totals, rest } = await writer.finish();
-  const { head, bytes } = toEnd(outcome, totals, rest);
-  if (!(await control.end(head, bytes))) log.warn('Nobody waits for the end of this attempt');
+  if (watch.over.aborted) return log.warn('Nobody waits for the end of this attempt');
+  const finished = new AbortController();
+  void clock.sleep(LAST_PATIENCE_MS, finished.signal).then(() => tooLate.abort());
+  const { totals, rest } = await writer.finish().finally(() => finished.abort());
+  const { head, bytes } = toEnd(evicted.aborted ? explained(outcome) : outcome, totals, rest);
+  if (!(await control.end(head, bytes))) log.warn('The end of this attempt was refused');
 };
+
+const explained = (outcome: StartOutcome): StartOutcome =>
+  outcome.kind === 'ended' && outcome.exit.signal !== null
+    ? { ...outcome, exit: { detail: 'The machine that it ran on was told to end.', ...outcome.exit } }
+    : outcome;
 
 /** The run's `io`, without what becomes of its output. */
 type WatchedIo = Omit<RunIo, 'output'>;
 
 export interface WatchedRun {
   readonly io: WatchedIo;
-  /** Whether the control plane has given the attempt up. */
-  isOver(): boolean;
+  /** Aborts when nobody waits for the attempt: the control plane gave it up, or is away for too long after its time. */
+  readonly over: AbortSignal;
   /** Ends the watch. */
   end(): Promise<void>;
 }
@@ -110,12 +128,12 @@ export const watchRun = (
   const deadlineAt = clock.now() + order.timeoutSeconds * 1_000;
   let deliver: ((signal: SignalName) => void) | undefined;
   let signalsDelivered = 0;
-  let over = false;
+  const over = new AbortController();
   /** Aborted, it ends the wait for the next look. */
   let waiting = new AbortController();
 
   const obey = (outlook: RunnerOutlook): void => {
-    over ||= outlook.over;
+    if (outlook.over) over.abort();
     if (outlook.stop || outlook.over) stop.abort();
     for (const signal of outlook.signals.slice(signalsDelivered)) deliver?.(signal);
     if (deliver) signalsDelivered = outlook.signals.length;
@@ -126,13 +144,13 @@ export const watchRun = (
       obey(await control.look());
     } catch (error) {
       log.warn('A look at the record failed', { error });
+      if (clock.now() >= deadlineAt + LAST_PATIENCE_MS) over.abort();
     }
-    if (evicted.aborted || clock.now() >= deadlineAt + DEADLINE_GRACE_MS) stop.abort();
+    if (clock.now() >= deadlineAt + DEADLINE_GRACE_MS) stop.abort();
   };
 
   const watch = async (): Promise<void> => {
     const wake = () => waiting.abort();
-    evicted.addEventListener('abort', wake, { once: true });
     ended.signal.addEventListener('abort', wake, { once: true });
     for (
       let everyMs = FIRST_LOOK_MS;
@@ -142,12 +160,15 @@ export const watchRun = (
       waiting = new AbortController();
       const untilDeadline = deadlineAt - clock.now();
       const waitMs = stop.signal.aborted || untilDeadline <= 0 ? everyMs : Math.min(everyMs, untilDeadline);
-      if (!(evicted.aborted && !stop.signal.aborted)) await clock.sleep(waitMs, waiting.signal);
+      await clock.sleep(waitMs, waiting.signal);
       if (!ended.signal.aborted) await look();
     }
-    evicted.removeEventListener('abort', wake);
   };
   const watching = watch();
+  // At once, and without a word from the control plane: a machine that is told to end has seconds.
+  const evict = () => stop.abort();
+  evicted.addEventListener('abort', evict, { once: true });
+  if (evicted.aborted) evict();
 
   return {
     io: {
@@ -160,9 +181,10 @@ export const watchRun = (
         deliver = callback;
       },
     },
-    isOver: () => over,
+    over: over.signal,
     async end() {
       ended.abort();
+      evicted.removeEventListener('abort', evict);
       await watching;
     },
   };
@@ -196,15 +218,21 @@ const toEnd = (
   switch (outcome.kind) {
     case 'rejected': {
       const { detail, retryable } = outcome.fault;
-      return { head: { kind: 'rejected', detail, retryable }, bytes: new Uint8Array() };
+      return { head: { kind: 'rejected', detail: cut(detail), retryable }, bytes: new Uint8Array() };
     }
-    case 'ended':
-      return { head: { kind: 'ended', exit: outcome.exit, ...written }, bytes };
+    case 'ended': {
+      const { detail, ...exit } = outcome.exit;
+      const told = detail === undefined ? exit : { ...exit, detail: cut(detail) };
+      return { head: { kind: 'ended', exit: told, ...written }, bytes };
+    }
     case 'lost':
-      return { head: { kind: 'lost', detail: outcome.detail, ...written }, bytes };
+      return { head: { kind: 'lost', detail: cut(outcome.detail), ...written }, bytes };
     default: {
       const exit = { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' };
       return { head: { kind: 'ended', exit, ...written }, bytes };
     }
   }
 };
+
+/** It may quote a path or a program, however long. An end that is refused for it would be lost. */
+const cut = (detail: string): string => detail.slice(0, LIMITS.detailCharacters).toWellFormed();

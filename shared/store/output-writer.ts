@@ -1,4 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
+import { LIMITS } from '../domain/limits.ts';
 import type { OutputTotals, Segment, StreamName } from '../domain/output.ts';
 
 /** A piece of an attempt's output: how much of each stream came before it, and what it holds in which order. */
@@ -75,10 +76,12 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
     }
   };
 
+  const isFull = (): boolean => pendingBytes >= chunkBytes || segments.length >= LIMITS.outputSegments;
+
   /** Stores what is pending, a chunk at a time; the last small one is left for the end. */
   const drain = async (): Promise<void> => {
     while (pendingBytes > 0) {
-      if (pendingBytes < chunkBytes && !finished) {
+      if (!isFull() && !finished) {
         coalescing = new AbortController();
         await clock.sleep(coalesceMs, coalescing.signal);
       }
@@ -100,7 +103,9 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
       if (last?.stream === stream) last.length += kept;
       else segments.push({ stream, length: kept });
       draining ??= drain();
-      if (pendingBytes < chunkBytes) return;
+      // Whoever waits for it hears of it, now or at the end.
+      draining.catch(() => {});
+      if (!isFull()) return;
       coalescing?.abort();
       await draining;
     },

@@ -14,7 +14,7 @@ export const TABLE = {
 } as const;
 
 /** The due index is spread over so many partitions, so that none of them takes all writes. */
-const DUE_SHARDS = 4;
+const DUE_SHARDS = 16;
 
 /** Names a command across tenants: `<tenant>/<command id>`. Also the partition of all that belongs to it. */
 export type Reference = `${TenantId}/${CommandId}`;

@@ -21,7 +21,10 @@ export interface StdinLog {
   append(reference: Reference, bytes: Uint8Array, from: number | undefined): Promise<StdinState>;
   /** Twice is the same as once. */
   end(reference: Reference): Promise<StdinState>;
-  /** The input in order from a part's beginning on (@default 0), waiting for more until it has ended or `signal` aborts. */
+  /**
+   * The input in order from a part's beginning on (@default 0), waiting for more until it has ended or `signal` aborts.
+   * @throws AppError 'conflict' when no part begins there
+   */
   read(reference: Reference, signal: AbortSignal, from?: number): AsyncGenerator<Uint8Array>;
   /** Removes it all, once nobody will read it again. */
   remove(reference: Reference): Promise<void>;
@@ -120,7 +123,11 @@ export const makeStdinLog = (
         for (let offset = from; !signal.aborted; ) {
           // The state first: parts that it counts are surely there.
           const { state } = await readState(reference);
-          for (const item of await partsFrom(reference, offset)) {
+          const parts = await partsFrom(reference, offset);
+          if (offset < state.stdinBytes && parts[0]?.sk !== keys.stdinPart(reference, offset).sk) {
+            throw new AppError('conflict', `No part of the input begins at byte ${offset}.`);
+          }
+          for (const item of parts) {
             const { length, object } = item.data as PartData;
             yield object === undefined ? (item.bytes ?? new Uint8Array()) : await objects.get(object);
             offset += length;

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../machine/system-clock.ts';
 import { makeExecutor } from '../../runner/lambda/executor.ts';
@@ -69,6 +72,13 @@ describe.skipIf(!hasOwnMachines)('the executor, on a machine of its own', () => 
     const pids = opened.cloud.environments[0]?.pids() ?? [];
     expect(pids.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('again'))).toEqual([]);
     expect(await run(opened, sh('true'))).toMatchObject({ outcome: ok });
+  });
+
+  test('the sweep takes no thread of what was there before for a stranger', async () => {
+    const program = fileURLToPath(new URL('../support/programs/sweep-among-threads.ts', import.meta.url));
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', program];
+    const { stdout } = await promisify(execFile)('unshare', ['--pid', '--fork', '--mount-proc', ...node]);
+    expect(stdout).toBe('old alive, stranger SIGKILL\n');
   });
 
   test('pitfall 9: the credentials of the function are nowhere to be found', async () => {

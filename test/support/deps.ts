@@ -9,6 +9,7 @@ import type { Actor } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import { inProcessChanges } from '../../shared/events/changes.ts';
 import { filesObjects } from '../../shared/objects/files.ts';
+import type { Provider } from '../../shared/providers/provider.ts';
 import { providers } from '../../shared/providers/registry.ts';
 import { inProcessQueue } from '../../shared/queue/in-process.ts';
 import type { Queue } from '../../shared/queue/queue.ts';
@@ -36,6 +37,8 @@ interface WorkerOptions {
   readonly loses?: () => boolean;
   readonly log?: Log;
   readonly isOwnerAlive?: (worker: string) => boolean;
+  /** Where commands run. @default on this machine */
+  readonly provider?: Provider;
 }
 
 /** A worker on the real adapters and a clock that stands still. */
@@ -46,12 +49,14 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
     directory = tempDirectory(),
     name = 'worker-1',
   } = options;
-  const provider = await providers.local({
-    workDirectory: join(directory, 'work'),
-    isOwnerAlive: async (worker) => options.isOwnerAlive?.(worker) ?? true,
-    helpers: 1,
-    graceSeconds: 0.3,
-  });
+  const provider =
+    options.provider ??
+    (await providers.local({
+      workDirectory: join(directory, 'work'),
+      isOwnerAlive: async (worker) => options.isOwnerAlive?.(worker) ?? true,
+      helpers: 1,
+      graceSeconds: 0.3,
+    }));
   const closing = new AbortController();
   const inProcess = inProcessQueue({ clock });
   const queue: Queue = {
@@ -59,7 +64,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
   };
   const target: Target = {
     name: 'local',
-    provider: 'local',
+    provider: provider.name,
     features: provider.features,
     load: async () => provider,
     health: () => provider.health(),

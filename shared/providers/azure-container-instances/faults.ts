@@ -12,7 +12,7 @@ const NOT_REACHED: readonly unknown[] = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN
 const later = (detail: string): ProviderFault => ({ detail, retryable: true });
 const never = (detail: string): ProviderFault => ({ detail, retryable: false });
 
-export const statusOf = (error: unknown): number | undefined => (error as RestError).statusCode;
+const statusOf = (error: unknown): number | undefined => (error as RestError).statusCode;
 export const isNotFound = (error: unknown): boolean => statusOf(error) === 404;
 
 /** Why a start was surely not done; undefined when it may have been. */

@@ -19,7 +19,7 @@ export interface Shape {
 /** Names of variables by which a run is found again. They hold nothing of the command. */
 const ATTEMPT = 'ERRAND_RUN';
 const INSTALLATION = 'ERRAND_INSTALLATION';
-export const INSTALLATION_LABEL = 'errand-installation';
+const INSTALLATION_LABEL = 'errand-installation';
 
 /** From the end of the command's time to the end of its container: the grace, and the runner's last word. */
 const END_SECONDS = 120;

@@ -19,6 +19,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   ThrottlingException: 'It is throttled; try again in a moment.',
 };
 
+/** What AWS says of a signature that is not good quotes the request, its session token included. */
+const QUOTES_THE_REQUEST = /Signature|Token|UnrecognizedClient|MissingAuthentication/;
+
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : '');
 
 export const isBusy = (error: unknown): boolean => BUSY.has(nameOf(error));
@@ -32,11 +35,10 @@ export const toStoreError = (tableName: string, error: unknown): Error => {
     return new TypeError(`DynamoDB takes no such request: ${(error as Error).message}`, { cause: error });
   }
   const advice = ADVICE[name] ?? 'Try again in a moment.';
+  const cause = QUOTES_THE_REQUEST.test(name) ? undefined : error;
   return new AppError(
     'unavailable',
     `The table ${tableName} cannot be used right now (${name || 'unknown'}). ${advice}`,
-    {
-      cause: error,
-    },
+    cause === undefined ? {} : { cause },
   );
 };

@@ -10,7 +10,7 @@ import {
 } from '../../../shared/domain/command.ts';
 import { step } from '../../../shared/engine/step.ts';
 import type { Observation, StepContext } from '../../../shared/engine/types.ts';
-import { aCommand, anAttempt, aRunning, aStarting, at, INLINE, SECOND, T0 } from '../../support/commands.ts';
+import { aCommand, anAttempt, aRunning, aStarting, at, DETACHED, INLINE, SECOND, T0 } from '../../support/commands.ts';
 
 const looked = { kind: 'looked', worker: 'worker-2', ticket: 'ticket-2', holding: false } as const;
 const holding = { ...looked, worker: 'worker-1', holding: true } as const;
@@ -339,6 +339,7 @@ describe('whatever is seen in whatever order', () => {
       kind: fc.constant('redeemed' as const),
       attempt: fc.integer({ min: 1, max: 4 }),
       ticket: fc.constantFrom('ticket-1', 'ticket-2'),
+      runner: fc.constantFrom('runner-1', 'runner-2'),
     }),
     fc.record({
       kind: fc.constant('ended' as const),
@@ -351,16 +352,36 @@ describe('whatever is seen in whatever order', () => {
       attempt: fc.integer({ min: 1, max: 4 }),
       output: fc.constant(output),
     }),
+    fc.record({
+      kind: fc.constant('gone' as const),
+      attempt: fc.integer({ min: 1, max: 4 }),
+      output: fc.constant(output),
+      exit: fc.constant({ exitCode: 137, signal: null, outOfMemory: true }),
+    }),
     fc.record({ kind: fc.constantFrom('alive' as const), attempt: fc.integer({ min: 1, max: 4 }) }),
+    fc.record({ kind: fc.constantFrom('accepted' as const), attempt: fc.integer({ min: 1, max: 4 }) }),
+    fc.record({
+      kind: fc.constant('accepted' as const),
+      attempt: fc.integer({ min: 1, max: 4 }),
+      ref: fc.constantFrom('run-1', 'run-2'),
+    }),
+    fc.record({ kind: fc.constantFrom('released' as const), attempt: fc.integer({ min: 1, max: 4 }) }),
     fc.record({
       kind: fc.constant('rejected' as const),
       attempt: fc.integer({ min: 1, max: 4 }),
       detail: fc.constant(''),
       retryable: fc.boolean(),
+      retryAfterSeconds: fc.integer({ min: 0, max: 50 }),
     }),
   );
+  const targets = fc.record({
+    startTicket: fc.boolean(),
+    mode: fc.constantFrom('inline' as const, 'detached' as const),
+    startSeconds: fc.constantFrom(INLINE.startSeconds, DETACHED.startSeconds),
+    leavesBehind: fc.boolean(),
+  });
 
-  test('the status moves only as the table allows, what is not final has a time to be looked at, and one run at most has a good ticket', () => {
+  test('the status moves only as the table allows, what is unfinished or left behind has a time to be looked at, and one run at most has a good ticket', () => {
     const history = fc.array(
       fc.tuple(observations, fc.integer({ min: 0, max: 100 }), fc.double({ min: 0, max: 0.99, noNaN: true })),
       {
@@ -371,15 +392,25 @@ describe('whatever is seen in whatever order', () => {
       ['lost'] | []
     >;
     fc.assert(
-      fc.property(history, retry, fc.boolean(), (seen, on, startTicket) => {
+      fc.property(history, retry, targets, (seen, on, target) => {
         let command = aCommand({}, { retry: { maxAttempts: 3, on } });
         let seconds = 0;
         for (const [observation, later, fraction] of seen) {
           seconds += later;
           const before = command;
-          command = step(command, observation, at(seconds, { fraction, target: { ...INLINE, startTicket } })).next;
+          command = step(command, observation, at(seconds, { fraction, target })).next;
           expect(command.status === before.status || canMove(before.status, command.status)).toBe(true);
-          expect(command.dueAt === undefined).toBe(isFinal(command.status));
+          const held = command.attempts.filter((attempt) => attempt.held);
+          expect(command.dueAt === undefined).toBe(isFinal(command.status) && held.length === 0);
+          if (target.mode === 'inline') expect(held).toEqual([]);
+          // A detached start may be there from before it was asked for, until it was seen gone.
+          if (target.mode === 'detached' && command.attempts.length > before.attempts.length)
+            expect(currentAttempt(command)?.held).toBe(true);
+          for (const { number } of before.attempts.filter((attempt) => attempt.held)) {
+            if (command.attempts.find((attempt) => attempt.number === number)?.held) continue;
+            expect(observation).toMatchObject({ attempt: number });
+            expect(target.leavesBehind ? ['released'] : ['released', 'ended', 'gone']).toContain(observation.kind);
+          }
           const open = command.attempts.filter(({ endedAt }) => endedAt === undefined);
           expect(open.length).toBe(command.status === 'starting' || command.status === 'running' ? 1 : 0);
           // What ran counts against the caller's rule, so it never runs more often than allowed.

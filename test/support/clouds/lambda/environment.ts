@@ -55,7 +55,7 @@ export interface Environment {
 }
 
 /** What a function's role would sign with. Nothing of it may be found by a command. */
-export const FUNCTION_CREDENTIALS = {
+const FUNCTION_CREDENTIALS = {
   AWS_ACCESS_KEY_ID: 'ASIAEXECUTORCANARY00',
   AWS_SECRET_ACCESS_KEY: 'canary-secret-of-the-executor',
   AWS_SESSION_TOKEN: 'canary-session-of-the-executor',
