@@ -10,7 +10,7 @@ export interface ProviderContext {
   readonly installation: string;
   /** Where runners reach the control plane. */
   readonly runnerUrl: string;
-  /** Who this process is in AWS, when it runs there: what it signs in elsewhere with. */
+  /** Who this process is in AWS, when it runs there: what it signs in elsewhere with. Asked for anew before each use. */
   readonly awsCredentials?: () => Promise<AwsCredentials>;
   readonly awsRegion?: string;
 }

@@ -8,7 +8,7 @@ import { RUNNER_COMMAND } from '../../shared/runner/program.ts';
 import { cli, startCli } from '../support/cli.ts';
 import { type Installation, KEY, openInstallation } from '../support/clouds/aws/installation.ts';
 import { startContainerInstances } from '../support/clouds/azure-container-instances/container-instances-cloud.ts';
-import { startCloudRun } from '../support/clouds/cloud-run/cloud-run-cloud.ts';
+import { startCloudRunCloud } from '../support/clouds/cloud-run/cloud-run-cloud.ts';
 import { missingForDynamodb } from '../support/dynamodb-local.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -23,7 +23,10 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     // The runner as it is packed into images, and Node in the place of the one that it brings.
     const { directory } = bundleRunner(join(folder, 'runner'));
     const containers = { folder, programs: { [RUNNER_COMMAND[0]]: [process.execPath, join(directory, 'runner.mjs')] } };
-    const [cloudRun, containerInstances] = [await startCloudRun(containers), await startContainerInstances(containers)];
+    const [cloudRun, containerInstances] = [
+      await startCloudRunCloud(containers),
+      await startContainerInstances(containers),
+    ];
     others = [cloudRun, containerInstances];
     const image = 'errand-base';
     cloud = await openInstallation({
@@ -32,7 +35,13 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
         {
           name: 'cloud-run',
           provider: 'cloud-run',
-          config: { project: 'a-project', region: 'europe-west1', image, endpoint: cloudRun.endpoint },
+          config: {
+            project: 'a-project',
+            region: 'europe-west1',
+            image,
+            serviceAccount: 'commands@a-project.iam.gserviceaccount.com',
+            endpoint: cloudRun.endpoint,
+          },
         },
         {
           name: 'azure-container-instances',

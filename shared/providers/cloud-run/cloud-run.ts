@@ -1,215 +1,171 @@
-import { ExecutionsClient, JobsClient, TasksClient } from '@google-cloud/run';
+import type { AttemptKey } from '../../domain/ids.ts';
 import type { ProviderContext } from '../context.ts';
 import type { HeldRun, Observed, Provider, Run, RunName, StartOutcome } from '../provider.ts';
+import { executionPages, makeCalls, makeClients } from './calls.ts';
 import { type CloudRunConfig, cloudRunFeatures } from './config.ts';
-import { makeAuth } from './credentials.ts';
-import { CODE, codeOf, plainMessage, toFault } from './faults.ts';
-import { type Execution, heldRunOf, jobIdOf, type Shape, toJob, toOverrides, toShape } from './jobs.ts';
+import { heldRunOf, isRun, toOverrides } from './executions.ts';
+import { CODE, codeOf, toFault } from './faults.ts';
+import { jobOf, toShape } from './jobs.ts';
 import { toObserved } from './observed.ts';
+import { makeReadyJobs } from './ready-jobs.ts';
+import { shapeFault } from './resources.ts';
 
-const CALL_MS = 15_000;
-const READ_TRIES = 3;
-const READ_WAIT_MS = 300;
-/** A job is ready seconds after it was made. */
-const READY_PATIENCE_MS = 30_000;
-const READY_WAIT_MS = 500;
-const PAGE = 100;
-const MOST_PAGES = 10;
+/** An execution that was just made is among the newest of its job. */
+const MOST_PAGES_OF_A_JOB = 2;
+/** More than may run at once in a project and region, 1,000, with as many that have just ended. */
+const MOST_PAGES = 20;
 
 /**
  * Runs commands as executions of Cloud Run jobs: a job for each shape of machine, made when it is first needed, and an
- * execution for each attempt, told by overrides where its runner reports. Nothing of the command is in either.
+ * execution for each attempt, which is told where its runner reports. Nothing of the command is in either.
  */
 export const cloudRun = async (config: CloudRunConfig, context: ProviderContext): Promise<Provider> => {
-  const { clock, log, installation } = context;
+  const { log, installation, clock } = context;
+  const features = cloudRunFeatures(config);
   const clients = makeClients(config, context);
+  const calls = makeCalls(context);
   const parent = `projects/${config.project}/locations/${config.region}`;
+  const readyJobs = makeReadyJobs(clients, calls, { clock, parent });
+  const starting = new Map<AttemptKey, Promise<StartOutcome>>();
   let closed = false;
 
-  /** By itself the client waits for ever. */
-  const bounded = async <T>(call: Promise<T>): Promise<T> => {
-    const done = new AbortController();
-    const late = clock.sleep(CALL_MS, done.signal).then(() => {
-      if (!done.signal.aborted) throw new Error('Cloud Run did not answer in time.');
-      return new Promise<never>(() => {});
-    });
-    try {
-      return await Promise.race([call, late]);
-    } finally {
-      done.abort();
-    }
-  };
-
-  /** The client retries nothing, not even reads. */
-  const read = async <T>(call: () => Promise<T>): Promise<T> => {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await bounded(call());
-      } catch (error) {
-        const isAnswer = typeof codeOf(error) === 'number' && toFault(error)?.retryable === false;
-        if (isAnswer || tries >= READ_TRIES) throw error;
-      }
-      await clock.sleep(READ_WAIT_MS * tries);
-    }
-  };
-
-  const executions = async function* (job: string, pages: number): AsyncGenerator<Execution> {
-    let pageToken: string | undefined;
-    for (let page = 0; page < pages; page++) {
-      const request = { parent: `${parent}/jobs/${job}`, pageSize: PAGE, ...(pageToken ? { pageToken } : {}) };
-      // Not by itself: it would fetch every execution there is.
-      const [found, , answer] = await read(() => clients.executions.listExecutions(request, { autoPaginate: false }));
-      yield* found;
-      pageToken = answer?.nextPageToken ?? undefined;
-      if (!pageToken) return;
-    }
-  };
-
-  const find = async ({ key, tenant }: RunName, job = '-'): Promise<string | undefined> => {
-    for await (const execution of executions(job, MOST_PAGES)) {
-      const held = heldRunOf(execution, installation);
-      if (held?.key === key && held.tenant === tenant) return held.ref;
+  const find = async (run: RunName, job: string, mostPages: number): Promise<string | undefined> => {
+    for await (const page of executionPages(clients, calls, { job, mostPages })) {
+      const found = page.find((execution) => isRun(execution, installation, run))?.name;
+      if (found) return found;
     }
     return undefined;
   };
 
-  /** Makes the job of a shape. Of two that do at one time, one does. */
-  const makeJob = async (jobId: string, shape: Shape): Promise<StartOutcome | undefined> => {
-    try {
-      await bounded(clients.jobs.createJob({ parent, jobId, job: toJob(config, installation, shape) }));
-    } catch (error) {
-      // Also after an answer that was lost: whether it is there is seen below.
-      const fault = codeOf(error) === CODE.alreadyExists ? undefined : toFault(error);
-      if (fault) return { kind: 'rejected', fault };
-    }
-    const name = `${parent}/jobs/${jobId}`;
-    for (const giveUpAt = clock.now() + READY_PATIENCE_MS; clock.now() < giveUpAt; ) {
-      const [job] = await read(() => clients.jobs.getJob({ name }));
-      const state = String(job.terminalCondition?.state ?? '');
-      if (!job.reconciling && state === 'CONDITION_SUCCEEDED') return undefined;
-      if (!job.reconciling && state === 'CONDITION_FAILED') {
-        // With it gone, the next try looks for the image again.
-        await bounded(clients.jobs.deleteJob({ name })).catch(() => {});
-        const why = plainMessage(job.terminalCondition?.message ?? 'no reason was given');
-        return rejected(`Cloud Run cannot run the image ${shape.image}: ${why}`, false);
-      }
-      await clock.sleep(READY_WAIT_MS);
-    }
-    return rejected('The job was not ready in time. It is tried again.', true);
-  };
+  /** Beyond the newest pages it is not looked for: see `observe`. */
+  const refOf = async (run: RunName): Promise<string | undefined> =>
+    run.ref ?? (await find(run, `${parent}/jobs/-`, MOST_PAGES));
 
-  const execute = async (run: Run, jobId: string): Promise<StartOutcome | 'no-job'> => {
+  /** `no-job`: since it was last seen ready it was removed, or is not ready any more. */
+  const execute = async (run: Run, job: string): Promise<StartOutcome | 'no-job'> => {
     try {
-      const [operation] = await bounded(
-        clients.jobs.runJob({ name: `${parent}/jobs/${jobId}`, overrides: toOverrides(run, context) }),
-      );
+      const request = { name: job, overrides: toOverrides(run, context) };
+      const [operation] = await calls.once((options) => clients.jobs.runJob(request, options));
       // Its promise would wait for the command to end.
-      const { name } = (operation.metadata ?? {}) as { name?: string };
-      return name ? { kind: 'accepted', ref: name } : { kind: 'accepted' };
+      return accepted((operation.metadata as { readonly name?: string } | null)?.name);
     } catch (error) {
-      // Not there, or just being made by another start of its shape.
-      if (codeOf(error) === CODE.notFound || codeOf(error) === CODE.failedPrecondition) return 'no-job';
+      if (NO_JOB.includes(codeOf(error))) return 'no-job';
       const fault = toFault(error);
       if (fault) return { kind: 'rejected', fault };
-      log.warn('Whether an execution was started is not clear', { attempt: run.key, code: codeOf(error) });
+      log.warn('Whether an execution was started is not clear', { attempt: run.key, job, code: codeOf(error) });
     }
-    // It may be running: whoever looks finds it by its mark. Should it not be there, its ticket is never redeemed, and the
-    // engine gives the start up and makes another; a second execution then finds the ticket void.
-    const ref = await find(run, jobId).catch(() => undefined);
-    return ref ? { kind: 'accepted', ref } : { kind: 'accepted' };
+    // A start has no key by which a second one would be the same, so none is tried. One look for what was made, and in any
+    // case `accepted`: if it is there, its runner redeems the ticket; if it is not, nobody does, and the engine gives the
+    // start up in the same write that makes the ticket void. `rejected` would start another beside one that may live.
+    return accepted(await find(run, job, MOST_PAGES_OF_A_JOB).catch(() => undefined));
+  };
+
+  const start = async (run: Run): Promise<StartOutcome> => {
+    const shape = toShape(config, run);
+    const fault = shapeFault(shape) ?? timeoutFault(run.timeoutSeconds, features.longestTimeoutSeconds);
+    if (fault !== undefined) return rejected(fault, false);
+    const named = jobOf(config, installation, shape);
+    const job = `${parent}/jobs/${named.id}`;
+    for (let tries = 1; tries <= 2; tries++) {
+      const unready = await readyJobs.ensure(job, named);
+      if (unready) return { kind: 'rejected', fault: unready };
+      const outcome = await execute(run, job);
+      if (outcome !== 'no-job') return outcome;
+      readyJobs.forget(job);
+    }
+    return rejected(`The Cloud Run job ${named.id} does not stay ready. Look at who changes or removes it.`, true);
   };
 
   return {
     name: 'cloud-run',
-    features: cloudRunFeatures(config),
+    features,
 
     async start(run) {
       if (closed) return rejected('The server is shutting down.', true);
-      const shape = toShape(config, run);
-      if ('fault' in shape) return rejected(shape.fault, false);
-      const jobId = jobIdOf(config, installation, shape);
-      const outcome = await execute(run, jobId);
-      if (outcome !== 'no-job') return outcome;
-      try {
-        const refusal = await makeJob(jobId, shape);
-        if (refusal) return refusal;
-      } catch (error) {
-        return { kind: 'rejected', fault: toFault(error) ?? { detail: plainMessage(error), retryable: true } };
-      }
-      const again = await execute(run, jobId);
-      return again === 'no-job' ? rejected('The job is not there yet. It is tried again.', true) : again;
+      // A second start with the same key is the same run.
+      const underWay = starting.get(run.key);
+      if (underWay) return underWay;
+      const started = start(run).finally(() => starting.delete(run.key));
+      starting.set(run.key, started);
+      return started;
     },
 
+    /**
+     * Without a name it is looked for among the newest executions of the project. Not found there it counts as gone: a
+     * runner that lived would have been heard of, since nobody asks here before it has been silent for a whole lease, and
+     * should it be alive after all, its next look tells it that the attempt is over.
+     */
     async observe(run): Promise<Observed> {
-      const name = run.ref ?? (await find(run));
-      if (!name) return { kind: 'gone' };
+      const name = await refOf(run);
+      if (name === undefined) return { kind: 'gone', detail: 'Cloud Run has no execution of it.' };
       try {
-        const [execution] = await read(() => clients.executions.getExecution({ name }));
+        const [execution] = await calls.repeatable((options) => clients.executions.getExecution({ name }, options));
         return await toObserved(execution, async () => {
           const request = { parent: name, pageSize: 1 };
-          const [tasks] = await read(() => clients.tasks.listTasks(request, { autoPaginate: false }));
+          const once = { autoPaginate: false };
+          const [tasks] = await calls.repeatable((options) =>
+            clients.tasks.listTasks(request, { ...options, ...once }),
+          );
           return tasks[0];
         });
       } catch (error) {
-        if (codeOf(error) === CODE.notFound) return { kind: 'gone' };
-        throw error;
+        if (codeOf(error) === CODE.notFound) return { kind: 'gone', detail: 'Cloud Run has removed its execution.' };
+        throw new Error(toFault(error)?.detail ?? 'Cloud Run does not answer, or fails.', { cause: error });
       }
     },
 
     async cancel(run) {
-      const name = run.ref ?? (await find(run));
-      if (!name) return;
+      const name = await refOf(run);
+      if (name === undefined) return;
       try {
-        await bounded(clients.executions.cancelExecution({ name }));
+        await calls.repeatable((options) => clients.executions.cancelExecution({ name }, options));
       } catch (error) {
-        // It has ended, or is not there any more.
-        const fine: unknown[] = [CODE.notFound, CODE.failedPrecondition, CODE.invalidArgument];
-        if (!fine.includes(codeOf(error))) throw error;
+        if (!OVER.includes(codeOf(error))) {
+          throw new Error(toFault(error)?.detail ?? 'Cloud Run does not answer, or fails.', { cause: error });
+        }
       }
     },
 
+    /** By their marks alone: an execution of a job that is only named like ours is not ours. */
     async *held(): AsyncGenerator<HeldRun> {
-      for await (const execution of executions('-', MOST_PAGES)) {
-        const run = execution.completionTime ? undefined : heldRunOf(execution, installation);
-        if (run) yield run;
+      for await (const page of executionPages(clients, calls, { job: `${parent}/jobs/-`, mostPages: MOST_PAGES })) {
+        for (const execution of page) {
+          const run = execution.completionTime ? undefined : heldRunOf(execution, installation);
+          if (run) yield run;
+        }
       }
     },
 
     async health() {
       if (closed) return { healthy: false, detail: 'Shutting down.' };
       try {
-        // One that is not there: the cheapest answer that only those get who may ask.
-        await bounded(clients.jobs.getJob({ name: `${parent}/jobs/${installation}-health` }));
+        const once = { autoPaginate: false };
+        await calls.once((options) => clients.jobs.listJobs({ parent, pageSize: 1 }, { ...options, ...once }));
         return { healthy: true };
       } catch (error) {
-        if (codeOf(error) === CODE.notFound) return { healthy: true };
-        return { healthy: false, detail: toFault(error)?.detail ?? 'Cloud Run does not answer.' };
+        return { healthy: false, detail: toFault(error)?.detail ?? 'Cloud Run does not answer, or fails.' };
       }
     },
 
+    /** Executions go on without this process. */
     async close() {
       closed = true;
+      await Promise.allSettled(starting.values());
       await Promise.all([clients.jobs.close(), clients.executions.close(), clients.tasks.close()]);
     },
   };
 };
 
+const NO_JOB: readonly (number | undefined)[] = [CODE.notFound, CODE.failedPrecondition];
+/** What a cancel of an execution that has ended, or that is gone, is answered with. */
+const OVER: readonly (number | undefined)[] = [CODE.notFound, CODE.failedPrecondition, CODE.invalidArgument];
+
+const timeoutFault = (asked: number, longest: number): string | undefined =>
+  asked <= longest ? undefined : `A command may run ${longest} s at most on this target, not ${asked} s.`;
+
+const accepted = (ref: string | undefined): StartOutcome => (ref ? { kind: 'accepted', ref } : { kind: 'accepted' });
+
 const rejected = (detail: string, retryable: boolean): StartOutcome => ({
   kind: 'rejected',
   fault: { detail, retryable },
 });
-
-const makeClients = (config: CloudRunConfig, context: ProviderContext) => {
-  const at = config.endpoint === undefined ? undefined : new URL(config.endpoint);
-  const options = {
-    // Over REST: an HTTP/2 channel would be stale after each freeze of a function.
-    fallback: true,
-    auth: makeAuth(config, context) as never,
-    ...(at ? { protocol: 'http', apiEndpoint: at.hostname, port: Number(at.port) } : {}),
-  } as const;
-  return {
-    jobs: new JobsClient(options),
-    executions: new ExecutionsClient(options),
-    tasks: new TasksClient(options),
-  };
-};

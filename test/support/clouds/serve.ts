@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { RUNNER_COMMAND } from '../../../shared/runner/program.ts';
 import { RUNNER_MAIN } from '../spawned-runner.ts';
 import { startContainerInstances } from './azure-container-instances/container-instances-cloud.ts';
-import { startCloudRun } from './cloud-run/cloud-run-cloud.ts';
+import { startCloudRunCloud } from './cloud-run/cloud-run-cloud.ts';
 import { executorFunction } from './lambda/executor-function.ts';
 import { REGION, startLambdaCloud } from './lambda/lambda-cloud.ts';
 
@@ -24,7 +24,7 @@ if (existsSync(file)) {
 const folder = mkdtempSync(join(tmpdir(), 'errand-clouds-'));
 const lambda = await startLambdaCloud({ folder, functions: { executor: executorFunction() } });
 const containers = { folder, programs: { [RUNNER_COMMAND[0]]: [process.execPath, RUNNER_MAIN] } };
-const cloudRun = await startCloudRun(containers);
+const cloudRun = await startCloudRunCloud(containers);
 const containerInstances = await startContainerInstances(containers);
 const targets = [
   {
@@ -35,7 +35,13 @@ const targets = [
   {
     name: 'cloud-run',
     provider: 'cloud-run',
-    config: { project: 'trial-project', region: 'europe-west1', image: 'errand-base', endpoint: cloudRun.endpoint },
+    config: {
+      project: 'trial-project',
+      region: 'europe-west1',
+      image: 'errand-base',
+      serviceAccount: 'commands@trial-project.iam.gserviceaccount.com',
+      endpoint: cloudRun.endpoint,
+    },
   },
   {
     name: 'azure-container-instances',

@@ -1,223 +1,232 @@
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
-import { type CloudFault, type Faults, makeFaults } from '../faults.ts';
-import { type Execution, type ExecutionOptions, startExecution } from './execution.ts';
-import { faultIn } from './schema.ts';
+import { buffer } from 'node:stream/consumers';
+import { BodyFault, type Operation, queryFault, type Route, readBody, routeOf, writeBody } from './discovery.ts';
+import type { Execution } from './execution.ts';
+import { type Faults, makeFaults } from './faults.ts';
+import { executionSubject, type Jobs, type JobsOptions, makeJobs, type Subject } from './jobs.ts';
+import { ApiError, invalid, type JobBody, notFound, type RunOverrides } from './resources.ts';
 
-export interface CloudRunOptions extends ExecutionOptions {
-  /** Images that are not there. */
-  readonly brokenImages?: readonly string[];
-  /** From the making of a job until it is ready. @default 20 */
-  readonly readyMs?: number;
+/** A request as it came, for tests of what is sent. */
+export interface SeenRequest {
+  readonly operation: Operation;
+  readonly path: string;
+  readonly query: string;
+  readonly body: string;
 }
 
-/** A local Cloud Run: its REST API for jobs, and processes where the cloud has containers. */
+/** A local Cloud Run: jobs and their executions over REST v2, and real processes where the cloud has containers. */
 export interface CloudRunCloud {
   readonly endpoint: string;
   readonly faults: Faults;
   /** Requests so far, by operation. */
-  readonly requests: ReadonlyMap<string, number>;
-  /** All that was said in requests so far. */
-  readonly bodies: readonly string[];
+  readonly requests: ReadonlyMap<Operation, number>;
+  readonly seen: readonly SeenRequest[];
+  /** Requests that this API does not have. */
+  readonly strays: readonly string[];
+  /** Every execution there ever was, oldest first. */
   readonly executions: readonly Execution[];
   close(): Promise<void>;
 }
 
-interface Job {
-  readonly resource: Record<string, unknown> & { name: string };
-  readonly readyAt: number;
+export interface CloudRunCloudOptions extends JobsOptions {
+  /** How enums are written, whatever the caller asks for. @default as it asks */
+  readonly enums?: 'names' | 'numbers';
+  /** Tokens that are taken. @default any */
+  readonly tokens?: readonly string[];
 }
 
-/** An error as Google's APIs tell it (https://cloud.google.com/apis/design/errors). */
-class ApiError extends Error {
-  readonly code: number;
-  readonly status: string;
-
-  constructor(code: number, status: string, message: string) {
-    super(message);
-    this.code = code;
-    this.status = status;
-  }
+interface Parts {
+  readonly options: CloudRunCloudOptions;
+  readonly jobs: Jobs;
+  readonly faults: Faults;
+  readonly operations: Map<string, Subject>;
+  readonly requests: Map<Operation, number>;
+  readonly seen: SeenRequest[];
+  readonly strays: string[];
 }
 
-const notFound = (name: string) => new ApiError(404, 'NOT_FOUND', `Resource '${name}' was not found`);
-const ROUTES: readonly (readonly [string, RegExp, string])[] = [
-  ['POST', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+)\/jobs$/, 'createJob'],
-  ['GET', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/:]+)$/, 'getJob'],
-  ['DELETE', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/:]+)$/, 'deleteJob'],
-  ['POST', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/:]+):run$/, 'runJob'],
-  ['GET', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/:]+)\/executions$/, 'listExecutions'],
-  ['GET', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/]+\/executions\/[^/:]+)$/, 'getExecution'],
-  ['POST', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/]+\/executions\/[^/:]+):cancel$/, 'cancelExecution'],
-  ['GET', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/]+\/executions\/[^/:]+)\/tasks$/, 'listTasks'],
-  ['GET', /^\/v2\/(projects\/[^/]+\/locations\/[^/]+\/operations\/[^/:]+)$/, 'getOperation'],
-];
-const EXECUTION_TYPE = 'type.googleapis.com/google.cloud.run.v2.Execution';
-const BODY: Readonly<Record<string, string>> = {
-  createJob: 'GoogleCloudRunV2Job',
-  runJob: 'GoogleCloudRunV2RunJobRequest',
-  cancelExecution: 'GoogleCloudRunV2CancelExecutionRequest',
-};
-
-export const startCloudRun = async (options: CloudRunOptions): Promise<CloudRunCloud> => {
-  const { brokenImages = [], readyMs = 20 } = options;
-  const jobs = new Map<string, Job>();
-  const executions: Execution[] = [];
-  const operations = new Map<string, () => object>();
-  const faults = makeFaults();
-  const requests = new Map<string, number>();
-  const bodies: string[] = [];
-
-  const executionOf = (name: string): Execution => {
-    const found = executions.find((execution) => execution.name === name);
-    if (!found) throw notFound(name);
-    return found;
+export const startCloudRunCloud = async (options: CloudRunCloudOptions): Promise<CloudRunCloud> => {
+  const parts: Parts = {
+    options,
+    jobs: makeJobs(options),
+    faults: makeFaults(),
+    operations: new Map(),
+    requests: new Map(),
+    seen: [],
+    strays: [],
   };
-
-  const operation = (location: string, state: () => object): object => {
-    const name = `${location}/operations/${randomBytes(8).toString('hex')}`;
-    operations.set(name, () => ({ name, ...state() }));
-    return { name, ...state() };
-  };
-
-  const jobView = ({ resource, readyAt }: Job): object => {
-    const isReady = Date.now() >= readyAt;
-    const template = resource['template'] as { template: { containers: { image: string }[] } };
-    const image = template.template.containers[0]?.image ?? '';
-    const broken = brokenImages.includes(image);
-    const message = broken ? `Image '${image}' not found.` : undefined;
-    const state = !isReady ? 'CONDITION_RECONCILING' : broken ? 'CONDITION_FAILED' : 'CONDITION_SUCCEEDED';
-    return {
-      ...resource,
-      reconciling: !isReady,
-      terminalCondition: {
-        type: 'Ready',
-        state,
-        ...(broken && isReady ? { message, reason: 'CONTAINER_MISSING' } : {}),
-      },
-    };
-  };
-
-  const does: Readonly<Record<string, (name: string, query: URLSearchParams, body: never) => object>> = {
-    createJob(location, query, body: object) {
-      const name = `${location}/jobs/${query.get('jobId')}`;
-      if (!/^[a-z]([a-z0-9-]{0,47}[a-z0-9])?$/.test(query.get('jobId') ?? '')) {
-        throw new ApiError(400, 'INVALID_ARGUMENT', 'Violation in CreateJobRequest.job_id');
-      }
-      if (jobs.has(name)) throw new ApiError(409, 'ALREADY_EXISTS', `Resource '${query.get('jobId')}' already exists.`);
-      const resource = { ...body, name, createTime: new Date().toISOString() };
-      const job: Job = { resource, readyAt: Date.now() + readyMs };
-      jobs.set(name, job);
-      const type = 'type.googleapis.com/google.cloud.run.v2.Job';
-      return operation(location, () => ({
-        metadata: { '@type': type, ...jobView(job) },
-        done: Date.now() >= job.readyAt,
-      }));
-    },
-    getJob(name) {
-      const job = jobs.get(name);
-      if (!job) throw notFound(name);
-      return jobView(job);
-    },
-    deleteJob(name) {
-      if (!jobs.delete(name)) throw notFound(name);
-      return operation(name.replace(/\/jobs\/.*/, ''), () => ({ done: true }));
-    },
-    runJob(name, _, body: { overrides?: object }) {
-      const job = jobs.get(name);
-      if (!job) throw notFound(name);
-      if (Date.now() < job.readyAt) throw new ApiError(400, 'FAILED_PRECONDITION', 'The job is not ready.');
-      const execution = startExecution(job.resource, body.overrides ?? {}, options);
-      executions.push(execution);
-      return operation(name.replace(/\/jobs\/.*/, ''), () => {
-        const view = { '@type': EXECUTION_TYPE, ...execution.view() };
-        return execution.isOver() ? { metadata: view, done: true, response: view } : { metadata: view };
-      });
-    },
-    listExecutions(name, query) {
-      const isAll = name.endsWith('/jobs/-');
-      const within = isAll ? name.slice(0, -1) : `${name}/`;
-      const all = executions.filter((one) => one.name.startsWith(within)).toReversed();
-      const from = Number(query.get('pageToken') ?? 0);
-      const size = Math.min(100, Number(query.get('pageSize') ?? 100) || 100);
-      const page = all.slice(from, from + size).map((one) => one.view());
-      const more = from + size < all.length ? { nextPageToken: String(from + size) } : {};
-      return { executions: page, ...more };
-    },
-    getExecution: (name) => executionOf(name).view(),
-    cancelExecution(name) {
-      const execution = executionOf(name);
-      if (execution.isOver()) throw new ApiError(400, 'FAILED_PRECONDITION', 'The execution has already completed.');
-      execution.cancel();
-      return operation(name.replace(/\/jobs\/.*/, ''), () => ({
-        metadata: { '@type': EXECUTION_TYPE, ...execution.view() },
-        done: execution.isOver(),
-      }));
-    },
-    listTasks: (name) => ({ tasks: [executionOf(name).task()] }),
-    getOperation(name) {
-      const state = operations.get(name);
-      if (!state) throw notFound(name);
-      return state();
-    },
-  };
-
-  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
-    const path = decodeURIComponent(pathname);
-    const [, pattern, name = ''] =
-      ROUTES.find(([method, route]) => method === request.method && route.test(path)) ?? [];
-    const body = await text(request);
-    bodies.push(body);
-    requests.set(name, (requests.get(name) ?? 0) + 1);
-    const fault: CloudFault | undefined = faults.take(name);
-    if (fault?.kind === 'hang') return;
-    if (fault?.kind === 'reset') return void request.socket.resetAndDestroy();
-    const resource = pattern?.exec(path)?.[1];
-    const answer = (): { status: number; value: object } => {
-      try {
-        if (fault?.kind === 'error') throw new ApiError(fault.status, fault.code, 'as the test wants it');
-        if (!resource) throw new ApiError(404, 'NOT_FOUND', 'Not Found');
-        refuseUnless(request, name, body);
-        return { status: 200, value: does[name]?.(resource, searchParams, JSON.parse(body || '{}') as never) ?? {} };
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        const { code, status, message } = error;
-        return { status: code, value: { error: { code, status, message } } };
-      }
-    };
-    const { status, value } = answer();
-    if (fault?.kind === 'answer-lost') return void request.socket.resetAndDestroy();
-    response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8' }).end(JSON.stringify(value));
-  };
-
   const server = createServer((request, response) => {
-    serve(request, response).catch((error: Error) => response.writeHead(500).end(error.message));
+    handle(parts, request, response).catch((error: unknown) => refuse(response, error));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    faults,
-    requests,
-    bodies,
-    executions,
+    faults: parts.faults,
+    requests: parts.requests,
+    seen: parts.seen,
+    strays: parts.strays,
+    executions: parts.jobs.started,
     async close() {
       server.closeAllConnections();
-      await Promise.all([new Promise((resolve) => server.close(resolve)), ...executions.map((one) => one.kill())]);
+      await Promise.all([new Promise((resolve) => server.close(resolve)), parts.jobs.close()]);
     },
   };
 };
 
-const refuseUnless = ({ headers }: IncomingMessage, operation: string, body: string): void => {
-  if (!headers.authorization?.startsWith('Bearer ')) {
+const handle = async (parts: Parts, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const { pathname, searchParams, search } = new URL(request.url ?? '', 'http://localhost');
+  const body = (await buffer(request)).toString();
+  const route = routeOf(request.method ?? '', pathname);
+  if (!route) {
+    parts.strays.push(`${request.method} ${pathname}`);
+    throw new ApiError(404, 'NOT_FOUND', 'Method not found.');
+  }
+  const { operation } = route;
+  parts.requests.set(operation, (parts.requests.get(operation) ?? 0) + 1);
+  parts.seen.push({ operation, path: pathname, query: search, body });
+
+  const fault = parts.faults.take(operation);
+  if (fault?.kind === 'hang') return;
+  if (fault?.kind === 'reset') return void request.socket.resetAndDestroy();
+  if (fault?.kind === 'status') {
+    if (fault.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(fault.retryAfterSeconds));
+    throw new ApiError(fault.status, fault.code ?? CODES[fault.status] ?? 'UNKNOWN', `An injected ${fault.status}.`);
+  }
+  checkCaller(request, route, parts.options);
+  const wrong = queryFault(route, searchParams);
+  if (wrong !== undefined) throw invalid(wrong);
+
+  const asked = searchParams.get('$alt')?.includes('enum-encoding=int') ? 'numbers' : 'names';
+  const enums = parts.options.enums ?? asked;
+  const answer = perform(parts, route, { query: searchParams, body: parse(route, body), enums });
+  if (fault?.kind === 'answer-lost') return void request.socket.resetAndDestroy();
+  const json = JSON.stringify(writeBody(route.method.response.$ref, answer, enums));
+  response.writeHead(200, { 'content-type': 'application/json; charset=UTF-8' }).end(json);
+};
+
+const CODES: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  409: 'ABORTED',
+  429: 'RESOURCE_EXHAUSTED',
+  500: 'INTERNAL',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+};
+
+/** A token, and the header by which Google finds the region of a request before it reads it. */
+const checkCaller = (
+  { headers }: IncomingMessage,
+  { operation, names }: Route,
+  { tokens }: CloudRunCloudOptions,
+): void => {
+  const token = /^Bearer (\S+)$/.exec(headers.authorization ?? '')?.[1];
+  if (token === undefined || tokens?.includes(token) === false) {
     throw new ApiError(401, 'UNAUTHENTICATED', 'Request is missing required authentication credential.');
   }
-  if (operation !== 'getOperation' && !headers['x-goog-request-params']) {
-    throw new ApiError(400, 'INVALID_ARGUMENT', 'The x-goog-request-params header is missing.');
+  const routing = new URLSearchParams(String(headers['x-goog-request-params'] ?? ''));
+  // The client's calls for operations carry none.
+  if (operation === 'GetOperation') return;
+  if (![...routing.values()].some((value) => value.includes(names[1] ?? ''))) {
+    throw invalid('The header x-goog-request-params names no location of the request.');
   }
-  const schema = BODY[operation];
-  const fault = schema && faultIn(JSON.parse(body || '{}'), schema);
-  if (fault) throw new ApiError(400, 'INVALID_ARGUMENT', `Invalid JSON payload received. ${fault}`);
+};
+
+const parse = ({ method }: Route, body: string): unknown => {
+  if (!method.request) return undefined;
+  try {
+    return readBody(method.request.$ref, body === '' ? {} : JSON.parse(body));
+  } catch (error) {
+    if (error instanceof BodyFault || error instanceof SyntaxError) throw invalid(error.message);
+    throw error;
+  }
+};
+
+interface Asked {
+  readonly query: URLSearchParams;
+  readonly body: unknown;
+  readonly enums: 'names' | 'numbers';
+}
+
+const perform = (parts: Parts, { operation, names }: Route, { query, body, enums }: Asked): object => {
+  const { jobs, operations } = parts;
+  const [project = '', location = '', third = '', fourth = ''] = names;
+  const parent = `projects/${project}/locations/${location}`;
+  const job = `${parent}/jobs/${third}`;
+  const execution = `${job}/executions/${fourth}`;
+  const begin = (subject: Subject) => {
+    const name = `${parent}/operations/${randomUUID()}`;
+    operations.set(name, subject);
+    return toOperation(name, subject, enums);
+  };
+  switch (operation) {
+    case 'CreateJob':
+      return begin(jobs.create(parent, query.get('jobId') ?? '', body as JobBody));
+    case 'GetJob':
+      return jobs.find(job).resource();
+    case 'ListJobs': {
+      const { items, next } = pageOf(jobs.list(parent), query);
+      return { jobs: items.map((one) => one.resource()), ...next };
+    }
+    case 'DeleteJob':
+      return begin(jobs.delete(job));
+    case 'RunJob':
+      return begin(jobs.run(job, (body as { overrides?: RunOverrides }).overrides));
+    case 'GetExecution':
+      return jobs.findExecution(execution).resource();
+    case 'ListExecutions': {
+      const { items, next } = pageOf(jobs.executionsOf(job), query);
+      return { executions: items.map((one) => one.resource()), ...next };
+    }
+    case 'CancelExecution': {
+      const found = jobs.findExecution(execution);
+      if (!found.cancel()) throw new ApiError(400, 'FAILED_PRECONDITION', 'The execution has already completed.');
+      return begin(executionSubject(found));
+    }
+    case 'DeleteExecution':
+      return begin(executionSubject(jobs.deleteExecution(execution)));
+    case 'ListTasks':
+      return { tasks: [jobs.findExecution(execution).task()] };
+    case 'GetOperation': {
+      const name = `${parent}/operations/${third}`;
+      const subject = operations.get(name);
+      if (!subject) throw notFound(name);
+      return toOperation(name, subject, enums);
+    }
+  }
+};
+
+/** Done when its subject is: the operation of a run waits for the end of the run. */
+const toOperation = (name: string, subject: Subject, enums: 'names' | 'numbers'): object => {
+  const type = `GoogleCloudRunV2${subject.type}`;
+  const resource = {
+    '@type': `type.googleapis.com/google.cloud.run.v2.${subject.type}`,
+    ...(writeBody(type, subject.resource(), enums) as object),
+  };
+  if (!subject.isDone()) return { name, metadata: resource };
+  const error = subject.error();
+  return { name, metadata: resource, done: true, ...(error ? { error } : { response: resource }) };
+};
+
+const MOST_OF_A_PAGE = 100;
+
+/** Pages are told apart by where they begin; whatever was added since moves them, as a caller has to bear. */
+const pageOf = <T>(all: readonly T[], query: URLSearchParams): { items: readonly T[]; next: object } => {
+  const size = Math.min(Number(query.get('pageSize') ?? 0) || MOST_OF_A_PAGE, MOST_OF_A_PAGE);
+  const from = Number(query.get('pageToken') || 0);
+  const to = from + size;
+  return { items: all.slice(from, to), next: to < all.length ? { nextPageToken: String(to) } : {} };
+};
+
+const refuse = (response: ServerResponse, error: unknown): void => {
+  if (response.headersSent) return void response.destroy();
+  const { status, code, message } =
+    error instanceof ApiError ? error : { status: 500, code: 'INTERNAL', message: String(error) };
+  response
+    .writeHead(status, { 'content-type': 'application/json; charset=UTF-8' })
+    .end(JSON.stringify({ error: { code: status, message, status: code } }));
 };

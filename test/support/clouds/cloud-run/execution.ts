@@ -1,162 +1,201 @@
-import { randomBytes } from 'node:crypto';
-import { type Container, type ContainerEnd, startContainer } from '../container.ts';
+import { systemClock } from '../../../../machine/system-clock.ts';
+import { type Container, type ContainerEnd, startContainer } from './container.ts';
+import { type Condition, secondsOf, type TaskTemplate } from './resources.ts';
 
 export interface ExecutionOptions {
-  /** Containers have their folders in here. */
   readonly folder: string;
-  /** What stands for a program in an image. */
-  readonly programs?: Readonly<Record<string, readonly string[]>>;
-  /** From the start of an execution until its container runs. @default 30 */
-  readonly startMs?: number;
-  /** Between TERM and KILL. @default 10000, as in the cloud */
+  /** What stands for a program in an image, by its path there. */
+  readonly programs: Readonly<Record<string, readonly string[]>>;
+  /** Images that were there when their job was made, and are not any more. */
+  readonly vanishedImages?: readonly string[];
+  /** Images whose container is killed for want of memory, once it has run for so many milliseconds. */
+  readonly outOfMemoryAfterMs?: Readonly<Record<string, number>>;
+  /** From an execution to its container. @default 20 */
+  readonly startDelayMs?: number;
+  /** Between TERM and KILL. @default 10 000, as the cloud has it */
   readonly graceMs?: number;
 }
 
-/** One execution of a job, with its one task. */
+interface Identity {
+  readonly name: string;
+  readonly uid: string;
+  readonly job: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly template: TaskTemplate;
+  /** Called when it ends. */
+  readonly onEnd: () => void;
+}
+
+/** A run of a job, with its one task. */
 export interface Execution {
   readonly name: string;
-  /** How often its container was started. */
-  tries(): number;
-  view(): Record<string, unknown>;
-  task(): Record<string, unknown>;
+  readonly createdAt: number;
   isOver(): boolean;
-  cancel(): void;
-  /** Ends the container as a machine that fails does. */
-  crash(): void;
-  kill(): Promise<void>;
+  /** False when it has ended already. */
+  cancel(): boolean;
+  resource(): object;
+  task(): object;
+  /** What its containers wrote. */
+  logs(): readonly string[];
+  /** How many containers it had. */
+  tries(): number;
+  readonly ended: Promise<void>;
 }
 
-interface EnvVar {
-  readonly name: string;
-  readonly value: string;
+const DEFAULT_RETRIES = 3;
+const DEFAULT_TIMEOUT = '600s';
+const ERROR_CODE = 10;
+
+interface AttemptResult {
+  readonly status: { readonly code?: number; readonly message?: string };
+  readonly exitCode?: number;
+  readonly termSignal?: number;
 }
-interface Template {
-  readonly containers: readonly { image: string; command?: string[]; args?: string[]; env?: EnvVar[] }[];
-  readonly maxRetries?: number;
-  readonly timeout?: string;
-}
 
-export const startExecution = (
-  job: Record<string, unknown> & { name: string },
-  overrides: { containerOverrides?: { args?: string[]; env?: EnvVar[] }[]; timeout?: string },
-  { folder, programs = {}, startMs = 30, graceMs = 10_000 }: ExecutionOptions,
-): Execution => {
-  const jobId = job.name.split('/').at(-1) ?? '';
-  const name = `${job.name}/executions/${jobId}-${randomBytes(3).toString('hex')}`;
-  const { template } = job['template'] as { template: Template };
-  const own = overrides.containerOverrides?.[0];
-  const [container] = template.containers;
-  // Overrides replace the arguments and are merged into the environment.
-  const env = new Map([...(container?.env ?? []), ...(own?.env ?? [])].map((one) => [one.name, one.value]));
-  const command = [...(container?.command ?? []), ...(own?.args ?? container?.args ?? [])];
-  const merged = {
-    ...container,
-    args: own?.args ?? container?.args ?? [],
-    env: [...env].map(([n, value]) => ({ name: n, value })),
-  };
-  const timeout = overrides.timeout ?? template.timeout ?? '600s';
-  // Not set is three, which runs a command that fails four times.
-  const maxRetries = template.maxRetries ?? 3;
-  const createdAt = new Date().toISOString();
-  let running: Container | undefined;
-  let end: ContainerEnd | undefined;
-  let tries = 0;
-  let canceled = false;
-  let timedOut = false;
-  let completedAt: string | undefined;
-  const { promise: over, resolve } = Promise.withResolvers<void>();
+export const startExecution = (identity: Identity, options: ExecutionOptions): Execution => {
+  const { name, uid, job, labels, template, onEnd } = identity;
+  const [spec = {}] = template.containers ?? [];
+  const image = spec.image ?? '';
+  const createdAt = Date.now();
+  const containers: Container[] = [];
+  const canceled = new AbortController();
+  let startedAt: number | undefined;
+  let completedAt: number | undefined;
+  let completed: Condition = { type: 'Completed', state: 'CONDITION_RECONCILING' };
+  let last: AttemptResult | undefined;
 
-  const finish = (): void => {
-    clearTimeout(timer);
-    running = undefined;
-    completedAt = new Date().toISOString();
-    resolve();
+  const complete = (condition: Omit<Condition, 'type'>): void => {
+    completedAt = Date.now();
+    completed = { type: 'Completed', lastTransitionTime: at(completedAt), ...condition };
   };
 
-  const start = (): void => {
-    tries++;
-    running = startContainer({ command, env: Object.fromEntries(env), folder, programs });
-    void running.ended.then((ended) => {
-      end = ended;
-      const failed = ended.exitCode !== 0 || ended.signal !== 0;
-      if (failed && !canceled && !timedOut && tries <= maxRetries) return start();
-      finish();
-    });
-  };
-  const starting = setTimeout(() => (canceled ? finish() : start()), startMs);
-  const timer = setTimeout(
-    () => {
-      timedOut = true;
-      running?.stop(graceMs);
-    },
-    Math.min(2 ** 31 - 1, Number.parseFloat(timeout) * 1_000),
-  );
-
-  const succeeded = (): boolean =>
-    end !== undefined && end.exitCode === 0 && end.signal === 0 && !canceled && !timedOut;
-
-  const condition = (): object => {
-    if (completedAt === undefined)
-      return { type: 'Completed', state: tries > 0 ? 'CONDITION_RECONCILING' : 'CONDITION_PENDING' };
-    if (succeeded()) return { type: 'Completed', state: 'CONDITION_SUCCEEDED' };
-    const message = canceled ? 'Execution was canceled.' : `Task ${jobId}-task0 failed with message: ${words()}`;
-    return {
-      type: 'Completed',
-      state: 'CONDITION_FAILED',
-      executionReason: canceled ? 'CANCELLED' : 'NON_ZERO_EXIT_CODE',
-      message,
-    };
-  };
-
-  const words = (): string => {
-    if (timedOut) return 'The configured timeout was reached.';
-    if (end?.signal) return `The container exited with signal ${end.signal}.`;
-    return `The container exited with an error code ${end?.exitCode ?? 0}.`;
+  const runContainer = async (): Promise<AttemptResult> => {
+    const env = Object.fromEntries((spec.env ?? []).map(({ name, value = '' }) => [name, value]));
+    // Without a command it is the image's own, which stands under the image's name.
+    const command = [...(spec.command ?? [image]), ...(spec.args ?? [])];
+    const container = startContainer({ command, env, ...options });
+    containers.push(container);
+    const graceMs = options.graceMs ?? 10_000;
+    const onCancel = () => container.stop(graceMs);
+    canceled.signal.addEventListener('abort', onCancel, { once: true });
+    if (canceled.signal.aborted) onCancel();
+    let why: 'timeout' | 'memory' | undefined;
+    const timers = [
+      setTimeout(
+        () => {
+          why = 'timeout';
+          container.stop(graceMs);
+        },
+        secondsOf(template.timeout ?? DEFAULT_TIMEOUT) * 1_000,
+      ),
+    ];
+    const memoryMs = options.outOfMemoryAfterMs?.[image];
+    if (memoryMs !== undefined) {
+      timers.push(
+        setTimeout(() => {
+          why = 'memory';
+          container.stop(0);
+        }, memoryMs),
+      );
+    }
+    const end = await container.ended;
+    for (const timer of timers) clearTimeout(timer);
+    canceled.signal.removeEventListener('abort', onCancel);
+    return resultOf(end, why);
   };
 
+  const run = async (): Promise<void> => {
+    await systemClock.sleep(options.startDelayMs ?? 20, canceled.signal);
+    if (canceled.signal.aborted) return complete(CANCELLED);
+    if (options.vanishedImages?.includes(image)) {
+      return complete({
+        state: 'CONDITION_FAILED',
+        reason: 'CONTAINER_MISSING',
+        message: `Image '${image}' not found.`,
+      });
+    }
+    startedAt = Date.now();
+    const most = 1 + (template.maxRetries ?? DEFAULT_RETRIES);
+    do last = await runContainer();
+    while (last.status.code !== undefined && containers.length < most && !canceled.signal.aborted);
+    if (canceled.signal.aborted) return complete(CANCELLED);
+    if (last.status.code === undefined) return complete({ state: 'CONDITION_SUCCEEDED' });
+    const message = `Task ${name.split('/').at(-1)}-task0 failed with message: ${last.status.message}`;
+    complete({ state: 'CONDITION_FAILED', executionReason: 'NON_ZERO_EXIT_CODE', message });
+  };
+  const ended = run().then(onEnd);
+
+  const counts = () => {
+    if (completedAt === undefined) return startedAt === undefined ? {} : { runningCount: 1 };
+    if (completed.executionReason === 'CANCELLED') return { cancelledCount: 1 };
+    return completed.state === 'CONDITION_SUCCEEDED' ? { succeededCount: 1 } : { failedCount: 1 };
+  };
+  const times = () => ({
+    createTime: at(createdAt),
+    ...(startedAt === undefined ? {} : { startTime: at(startedAt) }),
+    ...(completedAt === undefined ? {} : { completionTime: at(completedAt) }),
+    updateTime: at(completedAt ?? startedAt ?? createdAt),
+  });
+  const retried = () => (containers.length > 1 ? containers.length - 1 : 0);
   return {
     name,
-    tries: () => tries,
+    createdAt,
     isOver: () => completedAt !== undefined,
-    view: () => ({
+    cancel() {
+      if (completedAt !== undefined) return false;
+      canceled.abort();
+      return true;
+    },
+    resource: () => ({
       name,
-      job: jobId,
-      createTime: createdAt,
-      ...(completedAt ? { completionTime: completedAt } : {}),
+      uid,
+      generation: '1',
+      observedGeneration: '1',
+      job: job.split('/').at(-1),
+      labels,
+      launchStage: 'GA',
+      parallelism: 1,
       taskCount: 1,
-      // What is 0 is not there, as in the cloud.
-      ...(completedAt === undefined && tries > 0 ? { runningCount: 1 } : {}),
-      ...(completedAt !== undefined && succeeded() ? { succeededCount: 1 } : {}),
-      ...(completedAt !== undefined && !succeeded() ? { [canceled ? 'cancelledCount' : 'failedCount']: 1 } : {}),
-      ...(tries > 1 ? { retriedCount: tries - 1 } : {}),
-      conditions: [condition()],
-      template: { ...template, containers: [merged], timeout },
+      template,
+      ...times(),
+      ...(completedAt === undefined ? { reconciling: true } : {}),
+      conditions: [completed],
+      ...counts(),
+      ...(retried() > 0 ? { retriedCount: 1 } : {}),
     }),
     task: () => ({
-      name: `${name}/tasks/${jobId}-task0`,
+      name: `${name}/tasks/${name.split('/').at(-1)}-task0`,
       execution: name.split('/').at(-1),
-      ...(completedAt === undefined || succeeded()
-        ? {}
-        : {
-            lastAttemptResult: {
-              status: { code: 10, message: words() },
-              ...(end?.exitCode ? { exitCode: end.exitCode } : {}),
-              ...(end?.signal ? { termSignal: end.signal } : {}),
-            },
-          }),
+      job: job.split('/').at(-1),
+      containers: template.containers,
+      maxRetries: template.maxRetries ?? DEFAULT_RETRIES,
+      ...(retried() > 0 ? { retried: retried() } : {}),
+      ...times(),
+      ...(last ? { lastAttemptResult: last } : {}),
     }),
-    cancel() {
-      canceled = true;
-      running?.stop(graceMs);
-    },
-    crash: () => running?.kill(),
-    async kill() {
-      canceled = true;
-      clearTimeout(starting);
-      clearTimeout(timer);
-      if (!running) return;
-      running.kill();
-      await over;
-    },
+    logs: () => containers.map((container) => container.log()),
+    tries: () => containers.length,
+    ended,
   };
 };
+
+const CANCELLED = {
+  state: 'CONDITION_FAILED',
+  executionReason: 'CANCELLED',
+  message: 'Execution was cancelled.',
+} as const;
+
+/** As it is written: what is 0 is not there, in status, code and signal alike. */
+const resultOf = ({ exitCode, signal }: ContainerEnd, why: 'timeout' | 'memory' | undefined): AttemptResult => {
+  if (why === 'timeout') {
+    return failed('The configured timeout was reached.', signal === undefined ? {} : { termSignal: signal });
+  }
+  if (why === 'memory') return failed('Memory limit of 512 MiB exceeded with 530 MiB used.', {});
+  if (signal !== undefined) return failed(`Container terminated on signal ${signal}.`, { termSignal: signal });
+  if (exitCode === undefined) return failed('The container could not be started.', {});
+  return exitCode === 0 ? { status: {} } : failed('The container exited with an error.', { exitCode });
+};
+
+const failed = (message: string, how: object): AttemptResult => ({ status: { code: ERROR_CODE, message }, ...how });
+
+const at = (instant: number): string => new Date(instant).toISOString();
