@@ -181,7 +181,8 @@ describe('the executor', () => {
   });
 
   test('executes nothing when it cannot redeem the ticket, and says so', async () => {
-    const { records } = await execute({ v: 1, url: 'http://127.0.0.1:9', token: 't' });
+    const token = `default.cmd_${'0'.repeat(26)}.1.${'0'.repeat(32)}`;
+    const { records } = await execute({ v: 1, url: 'http://127.0.0.1:9', token });
     expect(records[0]).toEqual({ kind: 'heartbeat' });
     expect(records.filter(({ kind }) => kind !== 'heartbeat')).toEqual([
       { kind: 'rejected', detail: expect.stringContaining('could not reach'), retryable: true },
