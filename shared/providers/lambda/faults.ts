@@ -47,7 +47,7 @@ const STORAGE = 'its file system could not be mounted. Look at the function’s 
 const KEY = 'its environment could not be decrypted. Look at the function’s KMS key.';
 const SNAPSHOT = 'its snapshot is not ready. It is tried again.';
 
-/** Errors that Lambda gives instead of invoking (CLOUDS: API model of InvokeWithResponseStream). */
+/** Errors that Lambda gives instead of invoking (the API model of InvokeWithResponseStream). */
 const NOT_INVOKED: Readonly<Record<string, Row>> = {
   TooManyRequestsException: later('Lambda takes no more invocations for now.'),
   EC2ThrottledException: later(NETWORK),
