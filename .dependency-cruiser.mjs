@@ -108,7 +108,7 @@ export default {
         path: '^shared/',
         pathNot: [
           '^shared/providers/$1/',
-          '^shared/providers/(provider|context)\\.ts$',
+          '^shared/providers/(provider|context|elsewhere)\\.ts$',
           '^shared/runner/program\\.ts$',
           '^shared/(domain|telemetry)/',
         ],

@@ -38,38 +38,35 @@ const OPTIONS = {
   },
 } as const satisfies BuildOptions;
 
-/** Bundles one entry of functions/entries. What it imports lazily comes to lie in files of its own, loaded when needed. */
-export const bundleFunction = (name: string, outputDirectory: string): Bundle => {
-  const directory = join(outputDirectory, name);
+/** What is imported lazily comes to lie in files of its own, loaded when needed. */
+const bundleInto = (directory: string, entryPoints: Readonly<Record<string, string>>): Bundle => {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   const { metafile } = buildSync({
     ...OPTIONS,
-    entryPoints: { index: `functions/entries/${name}.ts`, ...(name === 'execute' ? LAUNCHER : {}) },
+    entryPoints: { ...entryPoints },
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
     outdir: directory,
   });
-  if (name === 'execute') copyFileSync(join(ROOT, WRAPPER), join(directory, 'exec-wrapper.sh'));
   return { directory, metafile };
 };
-
-/** Starts the executor's runtime without the credentials of its role. */
-const WRAPPER = 'infra/executor/exec-wrapper.sh';
 
 /** The helper process of the launcher, which is started as a program of its own. */
 const LAUNCHER = { helper: 'shared/providers/local/helper.ts' };
 
-/** Bundles the runner for images: `runner.mjs` and the launcher's helper beside it. */
-export const bundleRunner = (directory: string): Bundle => {
-  rmSync(directory, { recursive: true, force: true });
-  mkdirSync(directory, { recursive: true });
-  const { metafile } = buildSync({
-    ...OPTIONS,
-    entryPoints: { runner: 'runner/main.ts', ...LAUNCHER },
-    splitting: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    outdir: directory,
-  });
-  return { directory, metafile };
+/** Starts the executor's runtime without the credentials of its role. */
+const WRAPPER = 'infra/executor/exec-wrapper.sh';
+
+/** Bundles one entry of functions/entries. */
+export const bundleFunction = (name: string, outputDirectory: string): Bundle => {
+  const isExecutor = name === 'execute';
+  const entryPoints = { index: `functions/entries/${name}.ts`, ...(isExecutor ? LAUNCHER : {}) };
+  const bundle = bundleInto(join(outputDirectory, name), entryPoints);
+  if (isExecutor) copyFileSync(join(ROOT, WRAPPER), join(bundle.directory, 'exec-wrapper.sh'));
+  return bundle;
 };
+
+/** Bundles the runner for images: `runner.mjs` and the launcher's helper beside it. */
+export const bundleRunner = (directory: string): Bundle =>
+  bundleInto(directory, { runner: 'runner/main.ts', ...LAUNCHER });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import type { Instant } from '../shared/domain/clock.ts';
 
@@ -65,5 +66,20 @@ export const toEvent = (
     },
     ...(body.length > 0 ? { body: body.toString('base64') } : {}),
     isBase64Encoded: body.length > 0,
+  };
+};
+
+/** A request of Node's HTTP server, its body still to be read. */
+export const toGatewayRequest = (request: IncomingMessage): GatewayRequest => {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(',') : value;
+  }
+  return {
+    method: request.method ?? 'GET',
+    target: request.url ?? '/',
+    headers,
+    body: request,
+    sourceIp: request.socket.remoteAddress ?? '',
   };
 };

@@ -5,6 +5,7 @@ import { AppError } from '../shared/domain/errors.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import type { Gateway, GatewayReply } from './gateway.ts';
+import { toGatewayRequest } from './gateway-event.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -80,20 +81,6 @@ const serve = async (gateway: Gateway, request: IncomingMessage, response: Serve
   await pipeline(reply.body, response).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
-};
-
-const toGatewayRequest = (request: IncomingMessage) => {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(',') : value;
-  }
-  return {
-    method: request.method ?? 'GET',
-    target: request.url ?? '/',
-    headers,
-    body: request,
-    sourceIp: request.socket.remoteAddress ?? '',
-  };
 };
 
 /** Loopback names with any port: what a person on this machine types. */

@@ -5,9 +5,9 @@ import type { Clock } from '../../shared/domain/clock.ts';
 import { Invocation } from '../../shared/providers/lambda/invocation.ts';
 import type { LastRecord } from '../../shared/providers/lambda/stream-frames.ts';
 import { local } from '../../shared/providers/local/local.ts';
-import type { RunIo, StartOutcome } from '../../shared/providers/provider.ts';
+import type { RunIo } from '../../shared/providers/provider.ts';
 import { type Control, makeControl } from '../../shared/runner/control.ts';
-import { launch, watchRun } from '../../shared/runner/runner.ts';
+import { type LaunchOutcome, launch, watchRun } from '../../shared/runner/runner.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { takeBaseline } from './baseline-sweep.ts';
 import { cleanEnvironment } from './clean-environment.ts';
@@ -136,7 +136,7 @@ const makeOwnControl = (
 const UNREACHABLE = 'The function could not reach the control plane to redeem the start ticket.';
 const FUNCTION_OVER = 'It was stopped, since the function that it ran in was about to be ended by its time-out.';
 
-const toLast = (outcome: StartOutcome, atDeadline: boolean): LastRecord => {
+const toLast = (outcome: LaunchOutcome, atDeadline: boolean): LastRecord => {
   switch (outcome.kind) {
     case 'ended':
       return { kind: 'ended', exit: atDeadline ? { detail: FUNCTION_OVER, ...outcome.exit } : outcome.exit };
@@ -144,9 +144,5 @@ const toLast = (outcome: StartOutcome, atDeadline: boolean): LastRecord => {
       return { kind: 'rejected', detail: outcome.fault.detail, retryable: outcome.fault.retryable };
     case 'lost':
       return { kind: 'lost', detail: outcome.detail };
-    default: {
-      const exit = { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' };
-      return { kind: 'ended', exit };
-    }
   }
 };

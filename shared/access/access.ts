@@ -19,9 +19,9 @@ export const ownerAccess: Access = { authenticate: async () => OWNER };
 
 /** One key for the owner of the installation. `readKey` gives it, and is asked once. */
 export const keyAccess = (readKey: () => Promise<string>): Access => {
-  let reading: Promise<Buffer> | undefined;
-  const digestOfKey = (): Promise<Buffer> => {
-    reading ??= readKey().then(digest);
+  let reading: Promise<string> | undefined;
+  const ownKey = (): Promise<string> => {
+    reading ??= readKey();
     // A read that failed must not lock everyone out for as long as the process lives.
     reading.catch(() => (reading = undefined));
     return reading;
@@ -29,13 +29,15 @@ export const keyAccess = (readKey: () => Promise<string>): Access => {
   return {
     async authenticate(token) {
       if (token === undefined) throw unauthenticated('This needs a key: Authorization: Bearer <key>.');
-      if (!timingSafeEqual(digest(token), await digestOfKey())) throw unauthenticated('The key is not good.');
+      if (!isSameSecret(token, await ownKey())) throw unauthenticated('The key is not good.');
       return OWNER;
     },
   };
 };
 
-/** Equal lengths, so that a comparison in constant time tells nothing of the key. */
+/** In constant time. What is compared has equal lengths, so that it tells nothing of the secret's. */
+export const isSameSecret = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
+
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** For a runner's token, the same whatever is wrong with it: who guesses learns nothing. */

@@ -34,7 +34,7 @@ export const lookAtRun = async (deps: Deps, reference: Reference, { stop = false
   const key = attemptKeyOf(stored.command.id, attempt.number);
   // Carried by this process, which looks after it.
   if (deps.runs.has(key)) return;
-  const provider = await targetOf(deps, stored.command)?.load();
+  const provider = await targetOf(deps, stored.command.spec.target)?.load();
   if (!provider) {
     deps.log.warn('The target of a command is not configured here', { reference, target: stored.command.spec.target });
     return;
@@ -66,7 +66,7 @@ const tryToRelease = (deps: Deps, reference: Reference, attempt: Attempt): Promi
 
 /** Removes what an ended run left at its provider; what is still there is looked at again when the command is due. */
 const release = async (deps: Deps, reference: Reference, attempt: Attempt): Promise<void> => {
-  const provider = await targetOf(deps, { spec: attempt })?.load();
+  const provider = await targetOf(deps, attempt.target)?.load();
   if (!provider) {
     deps.log.warn('The target of an ended run is not configured here', { reference, target: attempt.target });
     return;

@@ -1,6 +1,6 @@
-import { currentAttempt, isFinal } from '../domain/command.ts';
-import type { AttemptKey, CommandId } from '../domain/ids.ts';
-import type { HeldRun, Provider } from '../providers/provider.ts';
+import { waitsFor } from '../domain/command.ts';
+import { splitAttemptKey } from '../domain/ids.ts';
+import type { HeldRun } from '../providers/provider.ts';
 import { referenceOf } from '../store/schema.ts';
 import type { Deps, Target } from './deps.ts';
 
@@ -9,50 +9,34 @@ const GRACE_MS = 10 * 60_000;
 
 /**
  * Ends runs that providers hold and nobody waits for: made by a start whose answer was lost, or left by a release that
- * failed for good. Resolves with how many it ended. Only what carries this installation's mark is ever touched.
+ * failed for good. Only what carries this installation's mark is ever touched.
  */
-export const endOrphans = async (deps: Deps): Promise<number> => {
-  const ended = await Promise.all(
+export const endOrphans = async (deps: Deps): Promise<void> => {
+  await Promise.all(
     deps.targets
       .filter(({ features }) => features.mode === 'detached')
       .map((target) =>
-        endOrphansOf(deps, target).catch((error: unknown) => {
-          deps.log.error('A target could not be searched for orphans', { target: target.name, error });
-          return 0;
-        }),
+        endOrphansOf(deps, target).catch((error: unknown) =>
+          deps.log.error('A target could not be searched for orphans', { target: target.name, error }),
+        ),
       ),
   );
-  return ended.reduce((sum, one) => sum + one, 0);
 };
 
-const endOrphansOf = async (deps: Deps, target: Target): Promise<number> => {
+const endOrphansOf = async (deps: Deps, target: Target): Promise<void> => {
   const provider = await target.load();
-  let ended = 0;
   for await (const run of provider.held?.() ?? []) {
     if (!(await isOrphan(deps, run))) continue;
     deps.log.warn('A run that nobody waits for is ended', { target: target.name, attempt: run.key });
-    await endOne(deps, provider, run);
-    ended++;
+    await provider
+      .cancel(run)
+      .catch((error: unknown) => deps.log.warn('An orphan could not be ended yet', { attempt: run.key, error }));
   }
-  return ended;
-};
-
-const endOne = async (deps: Deps, provider: Provider, run: HeldRun): Promise<void> => {
-  await provider
-    .cancel(run)
-    .catch((error: unknown) => deps.log.warn('An orphan could not be ended yet', { attempt: run.key, error }));
 };
 
 const isOrphan = async (deps: Deps, run: HeldRun): Promise<boolean> => {
   if (run.createdAt === undefined || deps.clock.now() - run.createdAt < GRACE_MS) return false;
-  const { id, attempt: number } = splitKey(run.key);
+  const { id, attempt } = splitAttemptKey(run.key);
   const stored = await deps.commands.find(referenceOf(run.tenant, id));
-  if (!stored || isFinal(stored.command.status)) return true;
-  const current = currentAttempt(stored.command);
-  return current?.number !== number || current.endedAt !== undefined;
-};
-
-const splitKey = (key: AttemptKey): { readonly id: CommandId; readonly attempt: number } => {
-  const at = key.lastIndexOf('-');
-  return { id: key.slice(0, at) as CommandId, attempt: Number(key.slice(at + 1)) };
+  return !stored || !waitsFor(stored.command, attempt);
 };

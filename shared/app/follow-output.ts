@@ -97,11 +97,12 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
       yield { name: 'end', data: await toView(deps, command), position };
       return;
     } else {
+      const heartbeatAt = Math.min(endAt, silentSince + HEARTBEAT_SECONDS * 1_000);
       const isAnswered = poll && hasOutput;
-      const heartbeatAt = isAnswered ? deps.clock.now() : Math.min(endAt, silentSince + HEARTBEAT_SECONDS * 1_000);
-      if (!isAnswered)
+      if (!isAnswered) {
         await watch.next(Math.min(deps.lookEverySeconds * 1_000, Math.max(0, heartbeatAt - deps.clock.now())));
-      if (deps.clock.now() < heartbeatAt) continue;
+        if (deps.clock.now() < heartbeatAt) continue;
+      }
       yield { name: 'heartbeat', data: {}, position };
       if (isAnswered || deps.clock.now() >= endAt) return;
       silentSince = deps.clock.now();

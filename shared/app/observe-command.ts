@@ -32,7 +32,7 @@ export const observeCommand = async (
       now: deps.clock.now(),
       fraction: deps.random.fraction(),
       rules: deps.rules,
-      target: targetOf(deps, stored.command)?.features ?? UNKNOWN_TARGET,
+      target: targetOf(deps, stored.command.spec.target)?.features ?? UNKNOWN_TARGET,
     });
     if (next === stored.command) return { stored, effects, changed: false };
     const saved = await deps.commands.save(stored, next, besides);
@@ -51,10 +51,8 @@ export const observeCommand = async (
 /** A target that is no longer configured: what it held is left alone until it is again. */
 const UNKNOWN_TARGET: TargetTraits = { startTicket: true, mode: 'inline', startSeconds: 60, leavesBehind: false };
 
-export const targetOf = (
-  deps: Pick<Deps, 'targets'>,
-  command: { readonly spec: Pick<Command['spec'], 'target'> },
-): Target | undefined => deps.targets.find((target) => target.name === command.spec.target);
+export const targetOf = ({ targets }: Pick<Deps, 'targets'>, name: string): Target | undefined =>
+  targets.find((target) => target.name === name);
 
 const cleanUp = async (deps: Deps, reference: Reference, { spec }: Command): Promise<void> => {
   if (spec.stdin.kind !== 'open') return;

@@ -31,9 +31,9 @@ export const runAttempt = async (deps: Deps, reference: Reference, started: Stor
 };
 
 const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt, io: RunIo): Promise<StartOutcome> => {
-  const target = targetOf(deps, command);
+  const target = targetOf(deps, attempt.target);
   if (!target) {
-    const detail = `The target ${command.spec.target} is not configured here.`;
+    const detail = `The target ${attempt.target} is not configured here.`;
     return { kind: 'rejected', fault: { detail, retryable: true } };
   }
   const fields = { attempt: attemptKeyOf(command.id, attempt.number), target: target.name };
@@ -69,7 +69,7 @@ const leaveToRunner = async (
   const current = moved && currentAttempt(moved.stored.command);
   // Canceled or given up while it was being accepted, perhaps too late for whoever removes what is left.
   if (current?.ticket !== attempt.ticket || current.endedAt !== undefined) {
-    const provider = await targetOf(deps, { spec: { target: attempt.target } })?.load();
+    const provider = await targetOf(deps, attempt.target)?.load();
     await provider?.cancel(toRunName(reference, { ...attempt, ...(ref === undefined ? {} : { ref }) }));
   }
   return moved;

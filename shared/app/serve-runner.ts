@@ -1,7 +1,6 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { noRight } from '../access/access.ts';
+import { isSameSecret, noRight } from '../access/access.ts';
 import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
-import { type Attempt, currentAttempt, isFinal } from '../domain/command.ts';
+import { type Attempt, currentAttempt, waitsFor } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { RunnerRight } from '../domain/runner-token.ts';
@@ -33,17 +32,9 @@ const findOwnRun = async (deps: Deps, { tenant, id, attempt: number, ticket }: R
   const reference = referenceOf(tenant, id);
   const stored = await deps.commands.find(reference);
   const attempt = stored?.command.attempts.find((one) => one.number === number);
-  if (!stored || !attempt || !isSame(attempt.ticket, ticket)) throw noRight();
-  return { reference, stored, attempt, current: isCurrent(stored, attempt) };
+  if (!stored || !attempt || !isSameSecret(attempt.ticket, ticket)) throw noRight();
+  return { reference, stored, attempt, current: waitsFor(stored.command, number) };
 };
-
-const isCurrent = ({ command }: Stored, { number }: Attempt): boolean => {
-  const current = currentAttempt(command);
-  return !isFinal(command.status) && current?.number === number && current.endedAt === undefined;
-};
-
-const isSame = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /**
  * Gives the right to execute to the first runner that asks, and tells it what.
@@ -55,7 +46,7 @@ export const redeemStart = async (deps: Deps, right: RunnerRight, runner: string
   const moved = await observeCommand(deps, reference, seen, { from: stored });
   const redeemed = moved && currentAttempt(moved.stored.command);
   // Also when it is the same runner that asks again because the answer was lost.
-  if (!moved || redeemed?.runner !== runner || !isCurrent(moved.stored, attempt)) {
+  if (!moved || redeemed?.runner !== runner || !waitsFor(moved.stored.command, attempt.number)) {
     throw new AppError('conflict', 'The start ticket is not to be had: execute nothing.');
   }
   return toOrder(deps, moved.stored);
@@ -69,20 +60,20 @@ const toOrder = (deps: Deps, { command }: Stored): StartOrder => {
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
     stdin: spec.stdin.kind === 'fixed' ? { base64: spec.stdin.base64 } : spec.stdin.kind,
     timeoutSeconds: spec.timeoutSeconds,
-    lookEverySeconds: LOOK_EVERY_SECONDS[targetOf(deps, command)?.features.mode ?? 'detached'],
+    lookEverySeconds: LOOK_EVERY_SECONDS[targetOf(deps, spec.target)?.features.mode ?? 'detached'],
     keepBytes: LIMITS.outputBytes,
   };
 };
 
 /** The runner's look: what it has to do now. It vouches for the run, so the lease is renewed. */
 export const lookAtOwnRun = async (deps: Deps, right: RunnerRight): Promise<RunnerOutlook> => {
-  const { reference, stored, attempt } = await findOwnRun(deps, right);
+  const { reference, stored, attempt, current } = await findOwnRun(deps, right);
   const looked = { kind: 'looked', worker: attempt.worker, ticket: '', holding: true } as const;
-  const latest = isCurrent(stored, attempt)
+  const latest = current
     ? // The effects are the runner's own to perform: it is told to stop.
       (await observeCommand(deps, reference, looked, { from: stored }))?.stored
     : undefined;
-  if (!latest || !isCurrent(latest, attempt)) return { stop: true, over: true, signals: [] };
+  if (!latest || !waitsFor(latest.command, attempt.number)) return { stop: true, over: true, signals: [] };
   const { signals } = latest.command;
   return {
     stop: currentAttempt(latest.command)?.stop !== undefined,

@@ -16,7 +16,7 @@ export const signalCommand = async (deps: Deps, actor: Actor, id: CommandId, sig
   const stored = await requireCommand(deps, actor, id);
   const { command } = stored;
   if (isFinal(command.status)) throw new AppError('already-final', `${id} has already ended: ${command.status}.`);
-  if (targetOf(deps, command)?.features.signals === false) {
+  if (targetOf(deps, command.spec.target)?.features.signals === false) {
     throw new AppError('unsupported-by-target', `The target ${command.spec.target} cannot send signals.`);
   }
   if (command.signals.length >= LIMITS.signals) {

@@ -19,6 +19,6 @@ export const storeEnd = async (
   if (rest && isApart) await deps.output.append(reference, seen.attempt, rest);
   const alongside = rest && !isApart ? [await deps.output.toWrite(reference, seen.attempt, rest)] : [];
   const moved = await observeCommand(deps, reference, seen, { from, alongside });
-  if (rest) deps.changes.announce(reference, 'output');
+  if (alongside.length > 0) deps.changes.announce(reference, 'output');
   return moved;
 };

@@ -50,7 +50,8 @@ export const recoverRuns = async (deps: Deps): Promise<void> => {
 };
 
 /** Whether the runs of a command's target die with the process that carries them. */
-const diedWithUs = (deps: Deps, command: Command): boolean => targetOf(deps, command)?.features.runner !== 'remote';
+const diedWithUs = (deps: Deps, command: Command): boolean =>
+  targetOf(deps, command.spec.target)?.features.runner !== 'remote';
 
 const findUnfinished = async (deps: Deps): Promise<Stored[]> => {
   const references = await deps.commands.due(Number.POSITIVE_INFINITY, MOST_RECOVERED);

@@ -171,3 +171,9 @@ export interface Command {
 }
 
 export const currentAttempt = (command: Command): Attempt | undefined => command.attempts.at(-1);
+
+/** Whether the command still waits for this attempt: it is the present one, and neither ended nor given up. */
+export const waitsFor = (command: Command, attemptNumber: number): boolean => {
+  const current = currentAttempt(command);
+  return !isFinal(command.status) && current?.number === attemptNumber && current.endedAt === undefined;
+};

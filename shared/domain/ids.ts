@@ -27,3 +27,7 @@ export const makeCommandIds = (clock: Clock, random: Random): (() => CommandId) 
 /** The key that names one try at the provider. Stable: a second start with the same key is the same run. */
 export type AttemptKey = `${CommandId}-${number}`;
 export const attemptKeyOf = (id: CommandId, attemptNumber: number): AttemptKey => `${id}-${attemptNumber}`;
+export const splitAttemptKey = (key: AttemptKey): { readonly id: CommandId; readonly attempt: number } => {
+  const at = key.lastIndexOf('-');
+  return { id: key.slice(0, at) as CommandId, attempt: Number(key.slice(at + 1)) };
+};

@@ -124,7 +124,8 @@ const mayRetry = (command: Command, cause: RetryCause): boolean =>
 /** Attempts that count: not those set aside before they ran. */
 const tries = (command: Command): number => command.attempts.filter((attempt) => attempt.status !== 'expired').length;
 
-const withAttempt = (command: Command, attempt: Attempt): Command => ({
+/** The command with its present attempt as this one. */
+export const withAttempt = (command: Command, attempt: Attempt): Command => ({
   ...command,
   attempts: [...command.attempts.slice(0, -1), attempt],
 });

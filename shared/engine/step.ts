@@ -1,6 +1,6 @@
 import type { Instant } from '../domain/clock.ts';
 import { type Attempt, type Command, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
-import { conclude, giveUpStart } from './conclude.ts';
+import { conclude, giveUpStart, withAttempt } from './conclude.ts';
 import type { Effect, Observation, Step, StepContext } from './types.ts';
 
 /**
@@ -162,7 +162,7 @@ const afterItsEnd = ({ held, ...attempt }: Attempt, { target }: StepContext): At
 
 const accept = (command: Command, attempt: Attempt, ref: string | undefined): Step => {
   if (ref === undefined || attempt.ref === ref) return stay(command);
-  return to({ ...command, attempts: [...command.attempts.slice(0, -1), { ...attempt, ref }] });
+  return to(withAttempt(command, { ...attempt, ref }));
 };
 
 /** A provider that keeps a start waiting for longer than it may has its run taken back. The ticket is void from then on. */
@@ -180,11 +180,7 @@ const startLimit = (attempt: Attempt, { target }: StepContext): Instant =>
 const renew = (command: Command, attempt: Attempt, context: StepContext): Step => {
   if (mayHaveRun(attempt, context) || !isDetached(context)) return to(withLease(command, attempt, context));
   const leaseUntil = Math.min(context.now + context.rules.pollSeconds * 1_000, startLimit(attempt, context));
-  return to({
-    ...command,
-    attempts: [...command.attempts.slice(0, -1), { ...attempt, leaseUntil }],
-    dueAt: leaseUntil,
-  });
+  return to({ ...withAttempt(command, { ...attempt, leaseUntil }), dueAt: leaseUntil });
 };
 
 /** Only the holder of the ticket may execute, once, and not after a cancel or when it was given up. */
@@ -242,8 +238,7 @@ const withLease = (command: Command, attempt: Attempt, { now, rules }: StepConte
   const leaseUntil = now + rules.leaseSeconds * 1_000;
   const stopAgainAt = attempt.stop ? attempt.stop.requestedAt + rules.stopSeconds * 1_000 : attempt.deadlineAt;
   return {
-    ...command,
-    attempts: [...command.attempts.slice(0, -1), { ...attempt, leaseUntil }],
+    ...withAttempt(command, { ...attempt, leaseUntil }),
     dueAt: Math.min(leaseUntil, stopAgainAt ?? leaseUntil),
   };
 };

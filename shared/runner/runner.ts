@@ -72,7 +72,7 @@ const carryOut = async (options: RunnerOptions, order: StartOrder): Promise<void
   if (!(await control.end(head, bytes))) log.warn('The end of this attempt was refused');
 };
 
-const explained = (outcome: StartOutcome): StartOutcome =>
+const explained = (outcome: LaunchOutcome): LaunchOutcome =>
   outcome.kind === 'ended' && outcome.exit.signal !== null
     ? { ...outcome, exit: { detail: 'The machine that it ran on was told to end.', ...outcome.exit } }
     : outcome;
@@ -88,14 +88,19 @@ export interface WatchedRun {
   end(): Promise<void>;
 }
 
+/** How the launcher leaves a command whose ticket is redeemed already: with a word, whatever it is. */
+export type LaunchOutcome = Exclude<StartOutcome, { kind: 'refused' | 'accepted' }>;
+
 /** Executes the command by the local launcher, on an order that is redeemed already. */
 export const launch = async (
   { token, launcher, log }: Pick<RunnerOptions, 'token' | 'launcher' | 'log'>,
   order: StartOrder,
   io: RunIo,
-): Promise<StartOutcome> => {
+): Promise<LaunchOutcome> => {
   try {
-    return await launcher.start(toRun(token, order), io);
+    const outcome = await launcher.start(toRun(token, order), io);
+    if (outcome.kind !== 'refused' && outcome.kind !== 'accepted') return outcome;
+    return { kind: 'ended', exit: { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' } };
   } catch (error) {
     log.error('The launcher failed', { error });
     return { kind: 'lost', detail: 'The runner failed in a way that leaves the outcome unknown.' };
@@ -209,7 +214,7 @@ async function* untilAborted(parts: AsyncIterable<Uint8Array>, ended: AbortSigna
 }
 
 const toEnd = (
-  outcome: StartOutcome,
+  outcome: LaunchOutcome,
   output: OutputTotals,
   rest: Chunk | undefined,
 ): { readonly head: EndHead; readonly bytes: Uint8Array } => {
@@ -227,10 +232,6 @@ const toEnd = (
     }
     case 'lost':
       return { head: { kind: 'lost', detail: cut(outcome.detail), ...written }, bytes };
-    default: {
-      const exit = { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' };
-      return { head: { kind: 'ended', exit, ...written }, bytes };
-    }
   }
 };
 

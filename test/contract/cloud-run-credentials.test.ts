@@ -6,8 +6,9 @@ import { makeAuth } from '../../shared/providers/cloud-run/credentials.ts';
 import { toFault } from '../../shared/providers/cloud-run/faults.ts';
 import type { ProviderContext } from '../../shared/providers/context.ts';
 import { silentLog } from '../../shared/telemetry/log.ts';
-import { CONFIG, fasterClock, openCloud, PARENT } from '../support/clouds/cloud-run/open-cloud-run.ts';
+import { CONFIG, openCloud, PARENT } from '../support/clouds/cloud-run/open-cloud-run.ts';
 import { startTokenExchange } from '../support/clouds/cloud-run/token-exchange.ts';
+import { fasterClock } from '../support/faster-clock.ts';
 
 const AUDIENCE = '//iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/pool/providers/aws';
 const ACCOUNT = 'dispatcher@errand-project.iam.gserviceaccount.com';

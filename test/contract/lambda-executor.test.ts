@@ -11,7 +11,8 @@ import { makeRecordReader } from '../../shared/providers/lambda/stream-frames.ts
 import type { Run } from '../../shared/providers/provider.ts';
 import { silentLog } from '../../shared/telemetry/log.ts';
 import { hasOwnMachines } from '../support/clouds/lambda/environment-process.ts';
-import { fasterClock, openLambda } from '../support/clouds/lambda/open-lambda.ts';
+import { openLambda } from '../support/clouds/lambda/open-lambda.ts';
+import { fasterClock } from '../support/faster-clock.ts';
 import { aRun, recordedIo } from '../support/run-io.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 

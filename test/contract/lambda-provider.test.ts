@@ -4,7 +4,8 @@ import { LambdaConfig, lambdaFeatures } from '../../shared/providers/lambda/conf
 import type { StartOutcome } from '../../shared/providers/provider.ts';
 import type { FunctionSpec } from '../support/clouds/lambda/environment.ts';
 import type { CloudFault } from '../support/clouds/lambda/faults.ts';
-import { fasterClock, openLambda } from '../support/clouds/lambda/open-lambda.ts';
+import { openLambda } from '../support/clouds/lambda/open-lambda.ts';
+import { fasterClock } from '../support/faster-clock.ts';
 import { aRun, openInput, recordedIo } from '../support/run-io.ts';
 
 const START = 'InvokeWithResponseStream';

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import {
   type EndHead,
@@ -10,10 +9,11 @@ import {
   RedeemStart,
 } from '../../shared/contract/runner.ts';
 import type { SignalName } from '../../shared/domain/command.ts';
-import type { AttemptKey } from '../../shared/domain/ids.ts';
+import { type AttemptKey, splitAttemptKey } from '../../shared/domain/ids.ts';
 import { toRunnerToken } from '../../shared/domain/runner-token.ts';
 import type { Provider, Run, RunIo, StartOutcome } from '../../shared/providers/provider.ts';
 import { decodeFramed } from '../../shared/runner/framed.ts';
+import { listenLocally } from './listen-locally.ts';
 
 interface Remote {
   readonly url: string;
@@ -49,13 +49,12 @@ export const openRemote = async (): Promise<Remote> => {
   const server = createServer((request, response) => {
     answer(expected, request, response).catch(() => response.writeHead(500).end());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { url, close } = await listenLocally(server);
 
   const startDetached = async (provider: Provider, run: Run, io: RunIo): Promise<StartOutcome> => {
     const { promise, resolve } = Promise.withResolvers<StartOutcome>();
     const { tenant, key } = run;
-    const at = key.lastIndexOf('-');
-    const right = { tenant, id: key.slice(0, at) as never, attempt: Number(key.slice(at + 1)) };
+    const right = { tenant, ...splitAttemptKey(key) };
     const token = toRunnerToken({ ...right, ticket: randomBytes(16).toString('hex') });
     const one: Expected = {
       run,
@@ -91,14 +90,14 @@ export const openRemote = async (): Promise<Remote> => {
   };
 
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     wrap: (provider) => ({
       ...provider,
       start: (run, io) => startDetached(provider, run, io),
       observe: (run) => provider.observe(withRef(run, refs)),
       cancel: (run) => provider.cancel(withRef(run, refs)),
     }),
-    close: () => closeServer(server),
+    close,
   };
 };
 
@@ -106,12 +105,6 @@ const withRef = <R extends { key: AttemptKey; ref?: string }>(run: R, refs: Map<
   const ref = run.ref ?? refs.get(run.key);
   return ref === undefined ? run : { ...run, ref };
 };
-
-const closeServer = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 
 const answer = async (
   expected: Map<string, Expected>,

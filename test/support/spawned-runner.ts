@@ -2,22 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { AttemptKey } from '../../shared/domain/ids.ts';
+import { RUNNER_FEATURES } from '../../shared/providers/elsewhere.ts';
 import type { Provider, ProviderFeatures } from '../../shared/providers/provider.ts';
 import { runnerEnvironment } from '../../shared/runner/program.ts';
 
 export const RUNNER_MAIN = fileURLToPath(new URL('../../runner/main.ts', import.meta.url));
 
 export const spawnedRunnerFeatures: ProviderFeatures = {
+  ...RUNNER_FEATURES,
   mode: 'detached',
-  runner: 'remote',
   startSeconds: 60,
-  startTicket: true,
   leavesBehind: false,
-  liveOutput: true,
-  separateStreams: true,
-  stdin: true,
-  signals: true,
-  cancel: 'tree',
   customImage: false,
   resourceLimits: false,
   isolation: ['none'],

@@ -1,7 +1,7 @@
 import * as z from 'zod';
+import { loopbackEndpoint, RUNNER_FEATURES } from '../elsewhere.ts';
 import type { ProviderFeatures } from '../provider.ts';
 
-const LOOPBACK: readonly string[] = ['127.0.0.1', '[::1]', 'localhost'];
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, 'must be an id such as 00000000-0000-…');
 
 /** A resource group in which container groups are made. */
@@ -23,27 +23,16 @@ export const ContainerInstancesConfig = z.strictObject({
   createsPer5Minutes: z.int().min(1).default(100),
   createsPerHour: z.int().min(1).default(300),
   /** For local trials: where something else speaks Azure's protocol. */
-  endpoint: z
-    .url({ protocol: /^http$/ })
-    .refine((url) => LOOPBACK.includes(new URL(url).hostname), {
-      error: 'is for local trials: its host must be 127.0.0.1, [::1] or localhost',
-    })
-    .exactOptional(),
+  endpoint: loopbackEndpoint(/^http$/).exactOptional(),
 });
 export type ContainerInstancesConfig = z.infer<typeof ContainerInstancesConfig>;
 
 export const containerInstancesFeatures = (_config: ContainerInstancesConfig): ProviderFeatures => ({
+  ...RUNNER_FEATURES,
   mode: 'detached',
-  runner: 'remote',
   // A group stays, and counts against the quota, until it is deleted.
   leavesBehind: true,
   startSeconds: 600,
-  startTicket: true,
-  liveOutput: true,
-  separateStreams: true,
-  stdin: true,
-  signals: true,
-  cancel: 'tree',
   customImage: true,
   resourceLimits: true,
   // A group has a virtual machine of its own

@@ -1,8 +1,8 @@
 import * as z from 'zod';
+import { loopbackEndpoint, RUNNER_FEATURES } from '../elsewhere.ts';
 import type { ProviderFeatures } from '../provider.ts';
 import { CPU_STEPS, shapeFault } from './resources.ts';
 
-const LOOPBACK: readonly string[] = ['127.0.0.1', '[::1]', 'localhost'];
 const AUDIENCE =
   /^\/\/iam\.googleapis\.com\/projects\/\d+\/locations\/global\/workloadIdentityPools\/[a-z0-9-]+\/providers\/[a-z0-9-]+$/;
 
@@ -47,12 +47,7 @@ export const CloudRunConfig = z
       })
       .exactOptional(),
     /** For local trials: where something else speaks Cloud Run's protocol. */
-    endpoint: z
-      .url({ protocol: /^http$/ })
-      .refine((url) => LOOPBACK.includes(new URL(url).hostname), {
-        error: 'is for local trials: its host must be 127.0.0.1, [::1] or localhost',
-      })
-      .exactOptional(),
+    endpoint: loopbackEndpoint(/^http$/).exactOptional(),
   })
   .superRefine(({ cpu, memoryMiB }, context) => {
     const fault = shapeFault({ cpu, memoryMiB });
@@ -66,17 +61,11 @@ export const LONGEST_TASK_SECONDS = 7 * 24 * 3_600;
 export const TASK_MARGIN_SECONDS = 300;
 
 export const cloudRunFeatures = (_config: CloudRunConfig): ProviderFeatures => ({
+  ...RUNNER_FEATURES,
   mode: 'detached',
-  runner: 'remote',
   // An execution that has ended costs nothing, and Google removes the oldest beyond 1,000 of a job by itself.
   leavesBehind: false,
   startSeconds: 300,
-  startTicket: true,
-  liveOutput: true,
-  separateStreams: true,
-  stdin: true,
-  signals: true,
-  cancel: 'tree',
   customImage: true,
   resourceLimits: true,
   // Jobs run in the second generation: a virtual machine for each task, whose kernel no other command shares. It is the

@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import type { Isolation } from '../../domain/command.ts';
+import { loopbackEndpoint, RUNNER_FEATURES } from '../elsewhere.ts';
 import type { ProviderFeatures } from '../provider.ts';
 
 /** A name or an ARN, as the service takes it, without a version: that is `qualifier`. */
 const FUNCTION =
   /^(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d:)?(\d{12}:)?(function:)?[a-zA-Z0-9-_.]+$/;
-const LOOPBACK: readonly string[] = ['127.0.0.1', '[::1]', 'localhost'];
 
 /** The executor function of a target. */
 export const LambdaConfig = z
@@ -29,12 +29,7 @@ export const LambdaConfig = z
     /** The function's own time-out, as it was deployed. */
     functionTimeoutSeconds: z.int().min(60).max(900).default(900),
     /** For local trials: where something else speaks Lambda's protocol. */
-    endpoint: z
-      .url({ protocol: /^https?$/ })
-      .refine((url) => LOOPBACK.includes(new URL(url).hostname), {
-        error: 'is for local trials: its host must be 127.0.0.1, [::1] or localhost',
-      })
-      .exactOptional(),
+    endpoint: loopbackEndpoint(/^https?$/).exactOptional(),
   })
   .refine(({ freshEnvironment, tenantIsolation }) => freshEnvironment === 'tenant' || tenantIsolation, {
     path: ['freshEnvironment'],
@@ -48,16 +43,10 @@ const FUNCTION_MARGIN_SECONDS = 30;
 const LONGEST_SECONDS = 840;
 
 export const lambdaFeatures = (config: LambdaConfig): ProviderFeatures => ({
+  ...RUNNER_FEATURES,
   mode: 'inline',
-  runner: 'remote',
   leavesBehind: false,
   startSeconds: 60,
-  startTicket: true,
-  liveOutput: true,
-  separateStreams: true,
-  stdin: true,
-  signals: true,
-  cancel: 'tree',
   customImage: false,
   // One memory tier a function: another tier is another target.
   resourceLimits: false,

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AttemptKey } from '../../domain/ids.ts';
+import { type AttemptKey, splitAttemptKey } from '../../domain/ids.ts';
 import { type Log, silentLog } from '../../telemetry/log.ts';
 import type { Health, Provider, ProviderFeatures, Run, RunIo, StartOutcome } from '../provider.ts';
 import type { LaunchSpec } from './frames.ts';
@@ -132,7 +132,7 @@ const toSpec = (
   io: RunIo,
   { folder, graceSeconds }: { folder: string; graceSeconds: number },
 ): LaunchSpec => {
-  const ours = { [MARKER]: run.key, ERRAND_COMMAND_ID: run.key.slice(0, run.key.lastIndexOf('-')) };
+  const ours = { [MARKER]: run.key, ERRAND_COMMAND_ID: splitAttemptKey(run.key).id };
   return {
     key: run.key,
     argv: run.argv,

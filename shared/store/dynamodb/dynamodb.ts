@@ -34,7 +34,7 @@ import {
   versionAttribute,
   writeIdOf,
 } from './attributes.ts';
-import { isBusy, isBusyReason, toStoreError } from './failures.ts';
+import { busy, isBusy, isBusyReason, toStoreError } from './failures.ts';
 
 /** What a call used of the table, in the units that are billed. */
 export interface Consumed {
@@ -104,9 +104,8 @@ export const dynamodbStore = ({ client, tableName, clock, random, onConsumed }: 
 
   const writeOne = async (write: Write): Promise<Written> => {
     if ('remove' in write) {
-      const { ConsumedCapacity } = await client.send(
-        new DeleteItemCommand({ TableName: tableName, Key: toKey(write.remove), ...counted }),
-      );
+      const command = new DeleteItemCommand({ TableName: tableName, Key: toKey(write.remove), ...counted });
+      const { ConsumedCapacity } = await call(() => client.send(command));
       count('DeleteItem', [ConsumedCapacity], true);
       return { ok: true };
     }
@@ -145,33 +144,22 @@ export const dynamodbStore = ({ client, tableName, clock, random, onConsumed }: 
     });
     // The same for each try: one whose answer was lost is not done twice.
     const ClientRequestToken = random.hex(16);
-    for (let tries = 1; ; tries++) {
-      const reasons = await call(async () => {
-        try {
-          const command = new TransactWriteItemsCommand({ TransactItems, ClientRequestToken, ...counted });
-          const { ConsumedCapacity } = await client.send(command);
-          count('TransactWriteItems', ConsumedCapacity, true);
-          return undefined;
-        } catch (error) {
-          if (!(error instanceof Error) || error.name !== 'TransactionCanceledException') throw error;
-          const { CancellationReasons = [] } = error as { CancellationReasons?: CancellationReason[] };
-          if (!CancellationReasons.some(({ Code }) => Code === 'ConditionalCheckFailed' || isBusyReason(Code)))
-            throw error;
-          return CancellationReasons;
-        }
-      });
-      if (!reasons) return { ok: true };
-      const index = reasons.findIndex(({ Code }) => Code === 'ConditionalCheckFailed');
-      if (index >= 0) {
+    return call(async () => {
+      try {
+        const command = new TransactWriteItemsCommand({ TransactItems, ClientRequestToken, ...counted });
+        const { ConsumedCapacity } = await client.send(command);
+        count('TransactWriteItems', ConsumedCapacity, true);
+        return { ok: true };
+      } catch (error) {
+        if (!(error instanceof Error) || error.name !== 'TransactionCanceledException') throw error;
+        const { CancellationReasons: reasons = [] } = error as { CancellationReasons?: CancellationReason[] };
+        const index = reasons.findIndex(({ Code }) => Code === 'ConditionalCheckFailed');
+        if (index < 0) throw reasons.some(({ Code }) => isBusyReason(Code)) ? busy() : error;
         const actual = reasons[index]?.Item;
         if (writeIdOf(actual) === writeId) return { ok: true };
         return { ok: false, index, actual: actual && toItem(actual) };
       }
-      if (tries >= TRIES) {
-        throw toStoreError(tableName, Object.assign(new Error('busy'), { name: 'TransactionConflictException' }));
-      }
-      await pause(tries);
-    }
+    });
   };
 
   /** All pages up to `limit`. */
@@ -258,7 +246,7 @@ export const dynamodbStore = ({ client, tableName, clock, random, onConsumed }: 
       assertWrites(writes);
       const [first, ...others] = writes;
       if (!first) return { ok: true };
-      return others.length === 0 ? call(() => writeOne(first)) : writeAll(writes);
+      return others.length === 0 ? writeOne(first) : writeAll(writes);
     },
 
     query: async (pk, range) => (await query(undefined, pk, range)).map(toItem),

@@ -10,6 +10,9 @@ const BUSY = new Set(['TransactionConflictException', 'TransactionInProgressExce
 export const isBusyReason = (code: string | undefined): boolean =>
   code === 'TransactionConflict' || code === 'ThrottlingError' || code === 'ProvisionedThroughputExceeded';
 
+/** A transaction that was canceled for nothing but that. */
+export const busy = (): Error => Object.assign(new Error('busy'), { name: 'TransactionConflictException' });
+
 const ADVICE: Readonly<Record<string, string>> = {
   ResourceNotFoundException: 'The table is not there: deploy the data stack, or see which table the function is given.',
   AccessDeniedException: 'The role may not use the table: deploy again, or see its policy.',

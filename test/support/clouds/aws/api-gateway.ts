@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import {
   InvokeCommand,
   InvokeWithResponseStreamCommand,
@@ -7,8 +6,9 @@ import {
   type LambdaClient,
 } from '@aws-sdk/client-lambda';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
-import { readBody, toEvent } from '../../../../local/gateway-event.ts';
+import { readBody, toEvent, toGatewayRequest } from '../../../../local/gateway-event.ts';
 import { type Endpoint, endpoints, matchEndpoint } from '../../../../shared/contract/endpoints.ts';
+import { listenLocally } from '../../listen-locally.ts';
 
 /** A front door of the cloud, on a port of this machine. */
 export interface FrontDoor {
@@ -111,27 +111,5 @@ const listen = async (
       else response.writeHead(503).end('{"message":"Service Unavailable"}');
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-};
-
-const toGatewayRequest = (request: IncomingMessage) => {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(',') : value;
-  }
-  return {
-    method: request.method ?? 'GET',
-    target: request.url ?? '/',
-    headers,
-    body: undefined,
-    sourceIp: request.socket.remoteAddress ?? '',
-  };
+  return listenLocally(server);
 };

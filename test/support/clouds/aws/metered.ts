@@ -1,6 +1,6 @@
 import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { listenLocally } from '../../listen-locally.ts';
 
 /** What was used of a service since the last reading. */
 export interface Usage {
@@ -50,19 +50,15 @@ export const metered = async (target: string): Promise<Metered> => {
     const sum = [ConsumedCapacity].flat().reduce((all: number, one) => all + (one.CapacityUnits ?? 0), 0);
     units[WRITES.has(operation) ? 'writeUnits' : 'readUnits'] += sum;
   };
-  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+  const { url, close } = await listenLocally(server, 'localhost');
   return {
-    endpoint: `http://localhost:${(server.address() as AddressInfo).port}`,
+    endpoint: url,
     read() {
       const used = { requests, ...units };
       requests = {};
       units = { readUnits: 0, writeUnits: 0 };
       return used;
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close,
   };
 };

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type Faults, makeFaults } from '../faults.ts';
+import type { CloudFault } from './faults.ts';
 import { type Group, type GroupBody, type GroupOptions, makeGroup } from './group.ts';
 
 export interface ContainerInstancesOptions extends GroupOptions {
@@ -13,7 +14,7 @@ export interface ContainerInstancesOptions extends GroupOptions {
 /** A local Azure Container Instances: its part of Azure Resource Manager, and processes where the cloud has containers. */
 export interface ContainerInstancesCloud {
   readonly endpoint: string;
-  readonly faults: Faults;
+  readonly faults: Faults<string, CloudFault>;
   /** Requests so far, by operation. */
   readonly requests: ReadonlyMap<string, number>;
   /** All that was said in requests so far. */
@@ -49,7 +50,7 @@ export const startContainerInstances = async (options: ContainerInstancesOptions
   const groups = new Map<string, Group>();
   const made: Group[] = [];
   const operations = new Set<string>();
-  const faults = makeFaults();
+  const faults = makeFaults<string, CloudFault>();
   const requests = new Map<string, number>();
   const bodies: string[] = [];
   let endpoint = '';

@@ -1,25 +1,16 @@
 import { onTestFinished } from 'vitest';
-import { systemClock, systemRandom } from '../../../../machine/system-clock.ts';
-import type { Clock } from '../../../../shared/domain/clock.ts';
+import { systemRandom } from '../../../../machine/system-clock.ts';
 import { cloudRun } from '../../../../shared/providers/cloud-run/cloud-run.ts';
 import { CloudRunConfig } from '../../../../shared/providers/cloud-run/config.ts';
 import type { ProviderContext } from '../../../../shared/providers/context.ts';
 import type { Provider } from '../../../../shared/providers/provider.ts';
 import { RUNNER_COMMAND } from '../../../../shared/runner/program.ts';
 import { silentLog } from '../../../../shared/telemetry/log.ts';
+import { fasterClock } from '../../faster-clock.ts';
 import { openRemote } from '../../remote.ts';
 import { RUNNER_MAIN } from '../../spawned-runner.ts';
 import { tempDirectory } from '../../temp-directory.ts';
 import { type CloudRunCloud, type CloudRunCloudOptions, startCloudRunCloud } from './cloud-run-cloud.ts';
-
-/** Time that goes by so many times as fast, for waits that are long by intent. */
-export const fasterClock = (times: number): Clock => {
-  const start = Date.now();
-  return {
-    now: () => start + (Date.now() - start) * times,
-    sleep: (milliseconds, signal) => systemClock.sleep(milliseconds / times, signal),
-  };
-};
 
 export const INSTALLATION = 'errand-test';
 export const PARENT = 'projects/errand-project/locations/europe-west1';

@@ -1,5 +1,3 @@
-import type { Operation } from './model.ts';
-
 /** What goes wrong with one request. */
 export type CloudFault =
   /** The service's own error, instead of invoking. */
@@ -14,19 +12,3 @@ export type CloudFault =
   | { readonly kind: 'cut'; readonly afterBytes: number }
   /** Invoked; nothing more is said after so many bytes of the payload, and the connection stays. */
   | { readonly kind: 'silence'; readonly afterBytes: number };
-
-export interface Faults {
-  /** The next request of the operation meets this. Several wait in line. */
-  next(operation: Operation, fault: CloudFault): void;
-  take(operation: Operation): CloudFault | undefined;
-}
-
-export const makeFaults = (): Faults => {
-  const waiting = new Map<Operation, CloudFault[]>();
-  return {
-    next(operation, fault) {
-      waiting.set(operation, [...(waiting.get(operation) ?? []), fault]);
-    },
-    take: (operation) => waiting.get(operation)?.shift(),
-  };
-};

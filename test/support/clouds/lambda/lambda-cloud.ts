@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { type Faults, makeFaults } from '../faults.ts';
 import type { Environment, FunctionSpec } from './environment.ts';
-import { type Faults, makeFaults } from './faults.ts';
+import type { CloudFault } from './faults.ts';
 import { type Functions, makeFunctions } from './functions.ts';
 import { faultOf, type Operation, type ServiceError, serviceError } from './model.ts';
 import { answerBuffered, answerStreamed } from './responses.ts';
@@ -21,7 +22,7 @@ export interface LambdaCloudOptions {
 /** A local AWS Lambda: its wire protocol for invoking, and real processes where the cloud has machines. */
 export interface LambdaCloud {
   readonly endpoint: string;
-  readonly faults: Faults;
+  readonly faults: Faults<Operation, CloudFault>;
   /** Requests so far, by operation. */
   readonly requests: ReadonlyMap<Operation, number>;
   /** Invocations so far, by function. */
@@ -60,7 +61,7 @@ interface Seen {
 
 export const startLambdaCloud = async (options: LambdaCloudOptions): Promise<LambdaCloud> => {
   const functions = makeFunctions({ ...options, region: REGION });
-  const faults = makeFaults();
+  const faults = makeFaults<Operation, CloudFault>();
   const seen: Seen = { requests: new Map(), invocations: new Map(), payloads: [], tenantIds: [], sentBytes: 0 };
   const server = createServer((request, response) => {
     handle(request, response, { functions, faults, seen, options }).catch((error: Error) =>
@@ -88,7 +89,7 @@ export const startLambdaCloud = async (options: LambdaCloudOptions): Promise<Lam
 
 interface Parts {
   readonly functions: Functions;
-  readonly faults: Faults;
+  readonly faults: Faults<Operation, CloudFault>;
   readonly seen: Seen;
   readonly options: LambdaCloudOptions;
 }

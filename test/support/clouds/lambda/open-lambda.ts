@@ -11,15 +11,6 @@ import type { FunctionSpec } from './environment.ts';
 import { executorFunction } from './executor-function.ts';
 import { type LambdaCloud, type LambdaCloudOptions, REGION, startLambdaCloud } from './lambda-cloud.ts';
 
-/** Time that goes by so many times as fast, for waits that are long by intent. */
-export const fasterClock = (times: number): Clock => {
-  const start = Date.now();
-  return {
-    now: () => start + (Date.now() - start) * times,
-    sleep: (milliseconds, signal) => systemClock.sleep(milliseconds / times, signal),
-  };
-};
-
 interface Opened {
   readonly cloud: LambdaCloud;
   /** As it is. */
