@@ -11,25 +11,7 @@ import { dynamodbClient } from '../shared/store/dynamodb/client.ts';
 import { dynamodbStore } from '../shared/store/dynamodb/dynamodb.ts';
 import { makeTargetHealth } from '../shared/store/target-health.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
-
-/** What the CDK app tells each function. Names and addresses only: never a secret. */
-const ENVIRONMENT = {
-  table: 'ERRAND_TABLE',
-  bucket: 'ERRAND_BUCKET',
-  queueHigh: 'ERRAND_QUEUE_HIGH',
-  queueNormal: 'ERRAND_QUEUE_NORMAL',
-  queueLow: 'ERRAND_QUEUE_LOW',
-  /** JSON as in targets.json. */
-  targets: 'ERRAND_TARGETS',
-  /** The secret that holds the owner's key, by its ARN. */
-  keySecret: 'ERRAND_KEY_SECRET',
-} as const;
-
-const setting = (name: string): string => {
-  const value = process.env[name];
-  if (value === undefined || value === '') throw new Error(`The environment lacks ${name}. Deploy again.`);
-  return value;
-};
+import { awsIdentity, ENVIRONMENT, setting } from './environment.ts';
 
 interface WireOptions {
   /** Loads providers, in functions that run commands. @default none can be used */
@@ -98,19 +80,6 @@ export const wire = ({ load = noProvider, lookEverySeconds = 1 }: WireOptions = 
 const noProvider: ProviderLoader = async (kind) => {
   throw new Error(`This function does not use providers (${kind}).`);
 };
-
-/** For signing in elsewhere without keys. Read when it is used: Lambda renews it in the environment. */
-const awsIdentity = (region: string) => ({
-  awsRegion: region,
-  awsCredentials: async () => {
-    const sessionToken = process.env['AWS_SESSION_TOKEN'];
-    return {
-      accessKeyId: setting('AWS_ACCESS_KEY_ID'),
-      secretAccessKey: setting('AWS_SECRET_ACCESS_KEY'),
-      ...(sessionToken === undefined ? {} : { sessionToken }),
-    };
-  },
-});
 
 const readSecret = async (region: string, endpoint: { readonly endpoint?: string }): Promise<string> => {
   const { GetSecretValueCommand, SecretsManagerClient } = await import('@aws-sdk/client-secrets-manager');

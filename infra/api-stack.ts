@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import {
   CfnStage,
   HttpApi,
@@ -9,6 +9,7 @@ import {
   ParameterMapping,
 } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration, HttpUrlIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { Alarm, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { type FunctionUrl, FunctionUrlAuthType, InvokeMode } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
@@ -16,15 +17,20 @@ import { type Endpoint, endpoints } from '../shared/contract/endpoints.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
 import { environmentOf, installationOf } from './environment.ts';
-import { ErrandFunction, type Permission } from './errand-function.ts';
+import { ErrandFunction } from './errand-function.ts';
 import {
-  mayListObjects,
+  mayGet,
   mayRead,
+  mayReadInput,
   mayReadKey,
-  mayReadObjects,
+  mayReadOutput,
+  mayRemoveInput,
+  maySearch,
+  mayStoreInput,
+  mayStoreOutput,
   mayWake,
   mayWrite,
-  mayWriteObjects,
+  type Permission,
 } from './permissions.ts';
 import type { QueueStack } from './queue-stack.ts';
 
@@ -51,16 +57,17 @@ export class ApiStack extends Stack {
     const { stage, data, queue, targets, bundles } = props;
     const environment = environmentOf(this, { stage, data, queue, targets });
     const make = (entry: Endpoint['function'], permissions: readonly Permission[], timeout: Duration) =>
-      new ErrandFunction(this, entry, { entry, environment, permissions, timeout, bundles });
+      new ErrandFunction(this, entry, { entry, stage, environment, permissions, timeout, bundles });
     const short = Duration.seconds(API_SECONDS);
-    const reading = [mayRead(data), mayReadObjects(data)];
-    const changing = [...reading, mayWrite(data), mayWriteObjects(data), mayListObjects(data), mayWake(queue)];
+    const changing = [mayRead(data), mayWrite(data), ...mayRemoveInput(data), mayWake(queue)];
+    const calling = [...changing, ...maySearch(data, 'list'), mayReadOutput(data), mayStoreInput(data)];
     this.functions = {
-      commands: make('commands', [...changing, mayReadKey(data)], short),
-      output: make('output', [...reading, mayReadKey(data)], Duration.minutes(15)),
-      providers: make('providers', [mayRead(data), mayReadKey(data)], short),
-      system: make('system', [mayRead(data)], short),
-      runner: make('runner', changing, short),
+      commands: make('commands', [...calling, mayReadKey(data)], short),
+      output: make('output', [mayRead(data), mayReadOutput(data), mayReadKey(data)], Duration.minutes(15)),
+      providers: make('providers', [mayGet(data), mayReadKey(data)], short),
+      system: make('system', [mayGet(data)], short),
+      // No key: whoever calls it shows the token of one attempt.
+      runner: make('runner', [...changing, mayReadInput(data), mayStoreOutput(data)], short),
     };
     const stream = this.makeUrl('output', InvokeMode.RESPONSE_STREAM);
     this.runnerUrl = this.makeUrl('runner', InvokeMode.BUFFERED).url;
@@ -70,18 +77,26 @@ export class ApiStack extends Stack {
       value: stream.url,
       description: 'ERRAND_STREAM_URL: live output as it is written',
     });
+    new CfnOutput(this, 'RunnerUrl', { value: this.runnerUrl, description: 'Where runners report' });
     new CfnOutput(this, 'KeySecret', { value: data.key.secretArn, description: 'Holds ERRAND_API_KEY' });
     new CfnOutput(this, 'Installation', { value: installationOf(stage) });
   }
 
-  /** Open at AWS's door, since the handler itself asks for the key, or for the token of an attempt. */
+  /**
+   * Open at AWS's door (auth NONE): those who call hold no AWS credentials and shall need none. The handler itself asks
+   * for the key, or for the token of an attempt, before it looks at anything else. Requests signed for AWS would make
+   * nothing safer: a runner stands beside a command, on ground that is taken to be hostile.
+   */
   private makeUrl(name: 'output' | 'runner', invokeMode: InvokeMode): FunctionUrl {
     return this.functions[name].function.addFunctionUrl({ authType: FunctionUrlAuthType.NONE, invokeMode });
   }
 
   private makeApi(stream: FunctionUrl): HttpApi {
     const api = new HttpApi(this, 'Api', { description: 'Errand', createDefaultStage: false });
-    const logs = new LogGroup(this, 'AccessLog', { retention: RetentionDays.ONE_MONTH });
+    const logs = new LogGroup(this, 'AccessLog', {
+      retention: RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     new CfnStage(this, 'Stage', {
       apiId: api.apiId,
       stageName: '$default',
@@ -120,6 +135,13 @@ export class ApiStack extends Stack {
       const integration = endpoint.function === 'output' ? output : integrations[endpoint.function];
       if (integration) add(name, HttpRouteKey.with(endpoint.path, HttpMethod[endpoint.method]), integration);
     }
+    new Alarm(this, 'ServerErrors', {
+      alarmDescription: 'The API answers with 5xx. The logs of its functions say why, by the request’s id.',
+      metric: api.metricServerError({ period: Duration.minutes(5), statistic: 'Sum' }),
+      threshold: 1,
+      evaluationPeriods: 1,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
     // A problem for whatever is not there.
     if (integrations['system']) add('default', HttpRouteKey.DEFAULT, integrations['system']);
     return api;

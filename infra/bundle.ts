@@ -64,6 +64,8 @@ export const bundleFunction = (name: string, outputDirectory: string): Bundle =>
   const entryPoints = { index: `functions/entries/${name}.ts`, ...(isExecutor ? LAUNCHER : {}) };
   const bundle = bundleInto(join(outputDirectory, name), entryPoints);
   if (isExecutor) copyFileSync(join(ROOT, WRAPPER), join(bundle.directory, 'exec-wrapper.sh'));
+  // Jobs mount it from a bucket, which the function fills.
+  if (name === 'prepare-target') bundleRunner(join(bundle.directory, 'runner'));
   return bundle;
 };
 

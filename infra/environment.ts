@@ -1,10 +1,14 @@
 import type { Stack } from 'aws-cdk-lib';
+import { ENVIRONMENT } from '../functions/environment.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
 import type { QueueStack } from './queue-stack.ts';
 
 /** Marks what an installation makes at providers: 32 characters at most. */
 export const installationOf = (stage: string): string => `errand-${stage}`.slice(0, 32);
+
+/** The name of a function, of its role, and of its log group below /aws/lambda. */
+export const functionNameOf = (stage: string, entry: string): string => `errand-${stage}-${entry}`;
 
 /** What functions/wire.ts reads: names and addresses, never a secret. */
 export const environmentOf = (
@@ -24,13 +28,13 @@ export const environmentOf = (
     readonly runnerUrl?: string;
   },
 ): Record<string, string> => ({
-  ERRAND_TABLE: data.table.tableName,
-  ERRAND_BUCKET: data.objects.bucketName,
-  ERRAND_QUEUE_HIGH: queue.queues.high.queueUrl,
-  ERRAND_QUEUE_NORMAL: queue.queues.normal.queueUrl,
-  ERRAND_QUEUE_LOW: queue.queues.low.queueUrl,
-  ERRAND_KEY_SECRET: data.key.secretArn,
-  ERRAND_TARGETS: stack.toJsonString({
+  [ENVIRONMENT.table]: data.table.tableName,
+  [ENVIRONMENT.bucket]: data.objects.bucketName,
+  [ENVIRONMENT.queueHigh]: queue.queues.high.queueUrl,
+  [ENVIRONMENT.queueNormal]: queue.queues.normal.queueUrl,
+  [ENVIRONMENT.queueLow]: queue.queues.low.queueUrl,
+  [ENVIRONMENT.keySecret]: data.key.secretArn,
+  [ENVIRONMENT.targets]: stack.toJsonString({
     installation: installationOf(stage),
     ...(runnerUrl === undefined ? {} : { runnerUrl }),
     targets,

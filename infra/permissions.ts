@@ -1,54 +1,116 @@
+import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IndexName } from '../shared/store/store.ts';
 import type { DataStack } from './data-stack.ts';
-import type { Permission } from './errand-function.ts';
 import type { QueueStack } from './queue-stack.ts';
+
+/** What a function's role may do: actions on resources, and nothing else. */
+export interface Permission {
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+  readonly conditions?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Why some of it cannot be named one by one, and how the check calls that. */
+  readonly wildcards?: readonly { readonly finding: string; readonly reason: string }[];
+}
+
+export const toStatement = ({ actions, resources, conditions }: Permission): PolicyStatement =>
+  new PolicyStatement({ actions: [...actions], resources: [...resources], ...(conditions ? { conditions } : {}) });
+
+/** Takes away whatever else should ever be granted. */
+export const DENY_ALL = new PolicyStatement({ effect: Effect.DENY, actions: ['*'], resources: ['*'] });
 
 /*
  * What functions may be allowed, each by the calls that the code makes: shared/store/dynamodb, shared/queue/sqs.ts,
  * shared/objects/s3.ts.
  */
 
-export const mayRead = ({ table }: DataStack): Permission => ({
-  actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query'],
-  resources: [table.tableArn, `${table.tableArn}/index/due`, `${table.tableArn}/index/list`],
-});
-
-/** Transactions are of these too. */
-export const mayWrite = ({ table }: DataStack): Permission => ({
-  actions: ['dynamodb:PutItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem'],
+export const mayGet = ({ table }: DataStack): Permission => ({
+  actions: ['dynamodb:GetItem'],
   resources: [table.tableArn],
 });
 
-/** Objects are named by the commands that they belong to. */
-const allObjects = ({ objectsArn, objectsArnExport }: DataStack): Pick<Permission, 'resources' | 'wildcard'> => ({
-  resources: [`${objectsArn}/*`],
-  wildcard: {
-    finding: `Resource::${objectsArnExport}/*`,
-    reason: 'Objects are named by the commands that they belong to, and nothing else is in the bucket.',
+export const mayRead = ({ table }: DataStack): Permission => ({
+  actions: ['dynamodb:GetItem', 'dynamodb:Query'],
+  resources: [table.tableArn],
+});
+
+/** An index holds keys only: what they name is got afterwards. */
+export const maySearch = ({ table }: DataStack, index: IndexName): readonly Permission[] => [
+  { actions: ['dynamodb:Query'], resources: [`${table.tableArn}/index/${index}`] },
+  ...(index === 'list' ? [{ actions: ['dynamodb:BatchGetItem'], resources: [table.tableArn] }] : []),
+];
+
+/** Transactions are of these too. */
+export const mayWrite = ({ table }: DataStack): Permission => ({
+  actions: ['dynamodb:PutItem', 'dynamodb:DeleteItem'],
+  resources: [table.tableArn],
+});
+
+/** Objects are named `<tenant>/<command>/<kind>/…`: whoever handles one kind need not reach the other. */
+const objects = (
+  { objectsArn, objectsArnExport }: DataStack,
+  action: string,
+  kind: 'output' | 'stdin',
+): Permission => ({
+  actions: [action],
+  resources: [`${objectsArn}/*/${kind}/*`],
+  wildcards: [
+    {
+      finding: `Resource::${objectsArnExport}/*/${kind}/*`,
+      reason: 'Objects are named by the tenants and commands that they belong to.',
+    },
+  ],
+});
+
+export const mayReadOutput = (data: DataStack): Permission => objects(data, 's3:GetObject', 'output');
+export const mayStoreOutput = (data: DataStack): Permission => objects(data, 's3:PutObject', 'output');
+export const mayReadInput = (data: DataStack): Permission => objects(data, 's3:GetObject', 'stdin');
+export const mayStoreInput = (data: DataStack): Permission => objects(data, 's3:PutObject', 'stdin');
+
+/** Whoever stores the end of a command removes its input, which is found by its prefix. */
+export const mayRemoveInput = (data: DataStack): readonly Permission[] => [
+  objects(data, 's3:DeleteObject', 'stdin'),
+  {
+    actions: ['s3:ListBucket'],
+    resources: [data.objectsArn],
+    conditions: { StringLike: { 's3:prefix': '*/stdin/' } },
   },
-});
-
-export const mayReadObjects = (data: DataStack): Permission => ({
-  actions: ['s3:GetObject'],
-  ...allObjects(data),
-});
-
-export const mayWriteObjects = (data: DataStack): Permission => ({
-  actions: ['s3:PutObject', 's3:DeleteObject'],
-  ...allObjects(data),
-});
-
-/** To remove what a command left: it is found by its prefix. */
-export const mayListObjects = ({ objectsArn }: DataStack): Permission => ({
-  actions: ['s3:ListBucket'],
-  resources: [objectsArn],
-});
+];
 
 export const mayReadKey = ({ key }: DataStack): Permission => ({
   actions: ['secretsmanager:GetSecretValue'],
   resources: [key.secretArn],
 });
 
-export const mayWake = ({ queues }: QueueStack): Permission => ({
+const arnsOf = ({ queues }: QueueStack): string[] => Object.values(queues).map(({ queueArn }) => queueArn);
+
+export const mayWake = (queue: QueueStack): Permission => ({
   actions: ['sqs:SendMessage'],
-  resources: Object.values(queues).map(({ queueArn }) => queueArn),
+  resources: arnsOf(queue),
 });
+
+/** What Lambda does in the name of the function that takes the messages. */
+export const mayTake = (queue: QueueStack): Permission => ({
+  actions: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'],
+  resources: arnsOf(queue),
+});
+
+export const mayExecute = (functionArns: readonly string[]): Permission => ({
+  actions: ['lambda:InvokeFunction'],
+  resources: functionArns,
+});
+
+/**
+ * A token that tells Entra which role this is, and nobody else: what limits it is whom it is for. Google takes a signed
+ * request instead, for which no right is needed.
+ */
+export const maySignInToAzure: Permission = {
+  actions: ['sts:GetWebIdentityToken'],
+  resources: ['*'],
+  conditions: {
+    'ForAllValues:StringEquals': { 'sts:IdentityTokenAudience': 'api://AzureADTokenExchange' },
+    // All of no values would be good too.
+    Null: { 'sts:IdentityTokenAudience': 'false' },
+    NumericLessThanEquals: { 'sts:DurationSeconds': '300' },
+  },
+  wildcards: [{ finding: 'Resource::*', reason: 'The token is of the role itself; there is no resource to name.' }],
+};

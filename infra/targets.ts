@@ -1,21 +1,44 @@
 import { readFileSync } from 'node:fs';
 import type { App } from 'aws-cdk-lib';
 import { parseTargets, type TargetConfig } from '../shared/providers/targets.ts';
+import { functionNameOf } from './environment.ts';
 
 /** The executor's name, known to both stacks that have to agree on it. */
-export const executorNameOf = (stage: string): string => `errand-${stage}-execute`;
+export const executorNameOf = (stage: string): string => functionNameOf(stage, 'execute');
+
+/** The JSON of all targets has to fit into the 4 KB of a function's environment, with the rest of it. */
+const MOST_CHARACTERS = 2_800;
+
+/** Where commands can run, and where their runners report when that is not the function's own URL. */
+export interface Chosen {
+  readonly targets: readonly TargetConfig[];
+  readonly runnerUrl: string | undefined;
+}
 
 /**
- * The targets of an installation: Lambda's executor, and those of the file that `-c targets=FILE` names (docs/targets.md).
+ * The targets of an installation: those of the file that `-c targets=FILE` names (docs/targets.md), after Lambda's
+ * executor, which is the default so. A target of the file that is named `lambda` takes its place; then the file's first
+ * is the default.
  * @throws Error with a pointer to each fault
  */
-export const readTargets = (app: App, stage: string, region: string): readonly TargetConfig[] => {
-  const lambda: TargetConfig = {
-    name: 'lambda',
-    provider: 'lambda',
-    config: { functionName: executorNameOf(stage), region },
-  };
+export const readTargets = (app: App, stage: string, region: string): Chosen => {
+  const config = { functionName: executorNameOf(stage), region };
+  const lambda: TargetConfig = { name: 'lambda', provider: 'lambda', config };
   const file: unknown = app.node.tryGetContext('targets');
-  if (typeof file !== 'string') return [lambda];
-  return [lambda, ...parseTargets(readFileSync(file, 'utf8')).targets];
+  if (typeof file !== 'string') return { targets: [lambda], runnerUrl: undefined };
+  try {
+    const { targets, runnerUrl, installation } = parseTargets(readFileSync(file, 'utf8'));
+    if (installation !== undefined) throw new Error('/installation: the stage gives it; remove it');
+    for (const [index, target] of targets.entries()) {
+      if ((target.config as { endpoint?: unknown }).endpoint === undefined) continue;
+      throw new Error(`/targets/${index}/config/endpoint: is for local trials; remove it`);
+    }
+    if (JSON.stringify(targets).length > MOST_CHARACTERS) {
+      throw new Error(`/targets: more than ${MOST_CHARACTERS} characters do not fit into a function's environment`);
+    }
+    const isReplaced = targets.some(({ name }) => name === lambda.name);
+    return { targets: isReplaced ? targets : [lambda, ...targets], runnerUrl };
+  } catch (error) {
+    throw new Error(`The targets of ${file}: ${(error as Error).message}`, { cause: error });
+  }
 };

@@ -1,16 +1,29 @@
-import { Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
-import { Alarm, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { ArnFormat, Duration, Size, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
-import { type CfnFunction, TenancyConfig } from 'aws-cdk-lib/aws-lambda';
+import { RecursiveLoop, TenancyConfig } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
+import { PRIORITIES, type Priority } from '../shared/domain/command.ts';
+import { LambdaConfig } from '../shared/providers/lambda/config.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
 import { environmentOf } from './environment.ts';
-import { denyAll, ErrandFunction, type Permission } from './errand-function.ts';
-import { mayListObjects, mayRead, mayReadObjects, mayWake, mayWrite, mayWriteObjects } from './permissions.ts';
+import { ErrandFunction } from './errand-function.ts';
+import type { Options } from './options.ts';
+import {
+  mayExecute,
+  mayRead,
+  mayRemoveInput,
+  maySearch,
+  maySignInToAzure,
+  mayStoreOutput,
+  mayTake,
+  mayWake,
+  mayWrite,
+} from './permissions.ts';
 import { type QueueStack, WORKER_MINUTES } from './queue-stack.ts';
 import { executorNameOf } from './targets.ts';
 
@@ -22,12 +35,15 @@ export interface WorkersStackProps extends StackProps {
   /** Where runners reach the control plane. */
   readonly runnerUrl: string;
   readonly bundles: string;
-  /** The executor's memory, and with it its share of processors. @default 1769, one processor */
-  readonly executorMemoryMiB?: number;
+  readonly executor: Options['executor'];
 }
 
 const BATCH = 10;
-const MOST_WORKERS = 100;
+/**
+ * So that low ones never stand in the way of high ones, and that all of them with the executors of their commands, 10 for
+ * each, fit into the 1,000 invocations at once of an account.
+ */
+const MOST_WORKERS: Readonly<Record<Priority, number>> = { high: 40, normal: 40, low: 10 };
 const SWEEP_MINUTES = 5;
 
 /** What does the work: the worker, the sweeper, and the executor in which commands run. */
@@ -36,43 +52,59 @@ export class WorkersStack extends Stack {
 
   constructor(scope: Construct, id: string, props: WorkersStackProps) {
     super(scope, id, props);
-    const { data, queue, bundles } = props;
+    const { data, queue, bundles, stage, targets } = props;
     const executor = this.makeExecutor(props);
     const environment = environmentOf(this, props);
-    const changing = [
-      mayRead(data),
-      mayWrite(data),
-      mayReadObjects(data),
-      mayWriteObjects(data),
-      mayListObjects(data),
-      mayWake(queue),
+    const changing = [mayRead(data), mayWrite(data), ...mayRemoveInput(data), mayWake(queue)];
+    const running = [
+      ...changing,
+      mayExecute([executor.function.functionArn, ...this.executorsBeside(targets, stage)]),
+      ...(targets.some(({ provider }) => provider === 'azure-container-instances') ? [maySignInToAzure] : []),
     ];
-    const running = [...changing, mayExecute(executor), ...maySignInElsewhere(props.targets)];
-    const take: Permission = {
-      actions: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'],
-      resources: Object.values(queue.queues).map(({ queueArn }) => queueArn),
-    };
     const worker = new ErrandFunction(this, 'run-commands', {
       entry: 'run-commands',
+      stage,
       environment,
-      permissions: [...running, take],
+      permissions: [...running, mayStoreOutput(data), mayTake(queue)],
       timeout: Duration.minutes(WORKER_MINUTES),
       bundles,
+      // It puts wake-ups into the queues that it is called from, many for a command that runs elsewhere. Lambda would take
+      // that for a loop that got out of hand, and stop it; ours ends with the command, whose time is limited.
+      recursiveLoop: RecursiveLoop.ALLOW,
     });
-    for (const one of Object.values(queue.queues)) {
+    for (const priority of PRIORITIES) {
+      const maxConcurrency = MOST_WORKERS[priority];
       worker.function.addEventSource(
-        new SqsEventSource(one, { batchSize: BATCH, reportBatchItemFailures: true, maxConcurrency: MOST_WORKERS }),
+        new SqsEventSource(queue.queues[priority], { batchSize: BATCH, reportBatchItemFailures: true, maxConcurrency }),
       );
     }
     const sweeper = new ErrandFunction(this, 'sweep', {
       entry: 'sweep',
+      stage,
       environment,
-      permissions: running,
+      permissions: [...running, ...maySearch(data, 'due')],
       timeout: Duration.minutes(SWEEP_MINUTES),
       bundles,
+      // The next minute is the retry.
+      retryAttempts: 0,
     });
     this.schedule(sweeper);
     this.functions = { 'run-commands': worker, sweep: sweeper, execute: executor };
+  }
+
+  /** Executors of targets that somebody else deployed, such as one with more memory. */
+  private executorsBeside(targets: readonly TargetConfig[], stage: string): readonly string[] {
+    return targets
+      .filter(({ provider, config }) => provider === 'lambda' && nameOf(config) !== executorNameOf(stage))
+      .map(({ config }) => this.functionArn(LambdaConfig.parse(config)));
+  }
+
+  private functionArn({ functionName, qualifier, region }: LambdaConfig): string {
+    const name = { service: 'lambda', resource: 'function', resourceName: functionName, region };
+    const arn = functionName.startsWith('arn:')
+      ? functionName
+      : this.formatArn({ ...name, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
+    return qualifier === undefined ? arn : `${arn}:${qualifier}`;
   }
 
   private schedule(sweeper: ErrandFunction): void {
@@ -85,65 +117,48 @@ export class WorkersStack extends Stack {
       id: 'AwsSolutions-SQS3',
       reason: 'It is a dead-letter queue itself.',
     });
+    new Alarm(this, 'SweepDeadLettersAlarm', {
+      alarmDescription: 'EventBridge could not start the sweep: look at its permission and at Lambda’s concurrency.',
+      metric: deadLetterQueue.metricApproximateNumberOfMessagesVisible(),
+      threshold: 1,
+      evaluationPeriods: 1,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
     new Rule(this, 'EachMinute', {
       schedule: Schedule.rate(Duration.minutes(1)),
-      targets: [new LambdaFunction(sweeper.function, { deadLetterQueue, retryAttempts: 1 })],
+      targets: [new LambdaFunction(sweeper.function, { deadLetterQueue, retryAttempts: 0 })],
     });
     new Alarm(this, 'SweepAlarm', {
       alarmDescription: 'The sweep does not run: what was lost on its way is not found again.',
       metric: sweeper.function.metricInvocations({ period: Duration.minutes(5) }),
       threshold: 1,
-      comparisonOperator: 'LessThanThreshold' as never,
+      comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: 2,
       treatMissingData: TreatMissingData.BREACHING,
     });
-    new Alarm(this, 'SweepErrors', {
-      alarmDescription: 'The sweep fails: look at its log.',
-      metric: sweeper.function.metricErrors({ period: Duration.minutes(5) }),
-      threshold: 3,
-      evaluationPeriods: 1,
-    });
   }
 
-  /** Commands of strangers run in it: its role may do nothing at all, and no two tenants share a machine. */
-  private makeExecutor({ stage, bundles, executorMemoryMiB = 1_769 }: WorkersStackProps): ErrandFunction {
-    const executor = new ErrandFunction(this, 'execute', {
+  /**
+   * Commands of strangers run in it. Its credentials are taken to be theirs, so its role may do nothing, not even write a
+   * log; and no two tenants share a machine. What it has to say goes onto its response, to the worker. The platform's own
+   * lines (a time-out, a lack of memory) are lost with that: how the response ends tells them.
+   */
+  private makeExecutor({ stage, bundles, executor }: WorkersStackProps): ErrandFunction {
+    const made = new ErrandFunction(this, 'execute', {
       entry: 'execute',
+      stage,
       environment: { AWS_LAMBDA_EXEC_WRAPPER: '/var/task/exec-wrapper.sh', ERRAND_OWN_MACHINE: 'yes' },
-      permissions: [],
+      permissions: 'none',
       timeout: Duration.minutes(15),
-      memoryMiB: executorMemoryMiB,
+      memoryMiB: executor.memoryMiB,
+      storage: Size.mebibytes(executor.storageMiB),
       bundles,
       tenancy: TenancyConfig.PER_TENANT,
-      // Its credentials are a command's to find, and a log is a place to write to.
-      logs: false,
+      // Nobody invokes it without waiting. Were it done by mistake, no command must run twice.
+      retryAttempts: 0,
     });
-    executor.role.addToPolicy(denyAll());
-    Validations.of(executor.role).acknowledge({
-      id: 'AwsSolutions-IAM5',
-      reason: 'It denies everything; it allows nothing.',
-    });
-    (executor.function.node.defaultChild as CfnFunction).functionName = executorNameOf(stage);
-    return executor;
+    return made;
   }
 }
 
-const mayExecute = ({ function: executor }: ErrandFunction): Permission => ({
-  actions: ['lambda:InvokeFunction'],
-  resources: [executor.functionArn],
-});
-
-/** A token that tells Entra who this is; Google takes a signed request instead, for which no right is needed. */
-const maySignInElsewhere = (targets: readonly TargetConfig[]): readonly Permission[] =>
-  targets.some(({ provider }) => provider === 'azure-container-instances')
-    ? [
-        {
-          actions: ['sts:GetWebIdentityToken'],
-          resources: ['*'],
-          wildcard: {
-            finding: 'Resource::*',
-            reason: 'The token is of the role itself; there is no resource to name.',
-          },
-        },
-      ]
-    : [];
+const nameOf = (config: unknown): string => (config as { readonly functionName: string }).functionName;

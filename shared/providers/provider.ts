@@ -121,6 +121,12 @@ export interface Health {
   readonly detail?: string;
 }
 
+/** What a provider may have to be brought. */
+export interface PreparationParts {
+  /** The runner's program by file name, such as `runner.mjs` and `chunks/….mjs`. What it runs on is not among them. */
+  readonly runner: ReadonlyMap<string, Uint8Array>;
+}
+
 /** Where commands run. A folder per provider holds one factory that returns this. */
 export interface Provider {
   /** The kind, such as `local`. */
@@ -144,6 +150,14 @@ export interface Provider {
   /** Every run of this installation that the provider holds, for the search for those that nobody waits for. */
   held?(): AsyncIterable<HeldRun>;
   health(): Promise<Health>;
+  /**
+   * Brings what runs need at the provider and can be brought without a person, such as this release's runner. Twice is the
+   * same as once. Absent: nothing is needed beyond what the target's configuration names.
+   * @throws Error that says what is missing, for a person
+   */
+  prepare?(parts: PreparationParts): Promise<void>;
+  /** Removes what this installation left at the provider beside runs. Twice is the same as once. */
+  remove?(): Promise<void>;
   /** Ends every run held by this process and lets go of what it holds. */
   close(): Promise<void>;
 }

@@ -9,6 +9,7 @@ import { makeCredential } from './credentials.ts';
 import { isNotFound, toFault } from './faults.ts';
 import { CONTAINER, groupNameOf, heldRunOf, machineOf, toGroup } from './groups.ts';
 import { toObserved, toState } from './observed.ts';
+import { requireResourceGroup } from './preparation.ts';
 
 const CALL_MS = 15_000;
 const READ_TRIES = 3;
@@ -159,6 +160,8 @@ export const azureContainerInstances = async (
         return { healthy: false, detail: toFault(error)?.detail ?? 'Azure does not answer.' };
       }
     },
+
+    prepare: () => bounded((options) => requireResourceGroup(client, config, installation, options)),
 
     async close() {
       closed = true;

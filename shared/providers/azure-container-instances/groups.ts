@@ -8,7 +8,11 @@ import type { ContainerInstancesConfig } from './config.ts';
 /** The one container of a group that runs a command. */
 export const CONTAINER = 'command';
 
-const TAG = { installation: 'errand-installation', attempt: 'errand-attempt', createdAt: 'errand-created-at' } as const;
+export const TAG = {
+  installation: 'errand-installation',
+  attempt: 'errand-attempt',
+  createdAt: 'errand-created-at',
+} as const;
 const VOLUME = 'errand';
 
 /** The attempt's key, in the letters that Azure takes: so that a second start finds the first one's group. */

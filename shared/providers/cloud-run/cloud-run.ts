@@ -7,6 +7,7 @@ import { heldRunOf, isRun, toOverrides } from './executions.ts';
 import { CODE, codeOf, toFault } from './faults.ts';
 import { jobOf, toShape } from './jobs.ts';
 import { toObserved } from './observed.ts';
+import { bringRunner, removeJobs } from './preparation.ts';
 import { makeReadyJobs } from './ready-jobs.ts';
 import { shapeFault } from './resources.ts';
 
@@ -146,6 +147,9 @@ export const cloudRun = async (config: CloudRunConfig, context: ProviderContext)
         return { healthy: false, detail: toFault(error)?.detail ?? 'Cloud Run does not answer, or fails.' };
       }
     },
+
+    prepare: (parts) => bringRunner(config, context, parts),
+    remove: () => removeJobs(clients, calls, { parent, installation }),
 
     /** Executions go on without this process. */
     async close() {

@@ -21,7 +21,7 @@ export const toShape = (config: CloudRunConfig, { image, cpu, memoryMiB }: Run):
 });
 
 /** Names the installation to people and on the bill; runs are told apart by their mark (executions.ts). */
-const INSTALLATION_LABEL = 'errand-installation';
+export const INSTALLATION_LABEL = 'errand-installation';
 
 export interface NamedJob {
   readonly id: string;

@@ -1,0 +1,150 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { afterAll, describe, expect, test } from 'vitest';
+import cdkJson from '../../cdk.json' with { type: 'json' };
+import { makeStacks } from '../../infra/stacks.ts';
+import { CLOUD_RUN, CONTAINER_INSTANCES, targetsFile } from './targets-file.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Statement {
+  readonly Effect: string;
+  readonly Action: string | readonly string[];
+  readonly Resource: unknown;
+  readonly Condition?: unknown;
+}
+type Roles = Readonly<Record<string, readonly string[]>>;
+
+/** What every role of an installation may do, by the name of its function: a line for each action and resource. */
+const rolesOf = (targets: readonly object[] = []): Roles => {
+  const context = targets.length > 0 ? { targets: targetsFile(folder, { targets }, 'roles.json') } : {};
+  const app = new App({ context: { ...cdkJson.context, ...context } });
+  const stacks = makeStacks(app, { bundles: join(folder, 'bundles') });
+  const roles: Record<string, string[]> = {};
+  for (const stack of Object.values(stacks)) {
+    if (!stack) continue;
+    const template = Template.fromStack(stack);
+    // Nothing is granted on top of what stands in the role itself.
+    template.resourceCountIs('AWS::IAM::Policy', 0);
+    template.resourceCountIs('AWS::IAM::ManagedPolicy', 0);
+    for (const { Properties } of Object.values(template.findResources('AWS::IAM::Role'))) {
+      expect(Properties.ManagedPolicyArns).toBeUndefined();
+      const statements: Statement[] = Properties.Policies.flatMap(
+        (one: { PolicyDocument: { Statement: Statement[] } }) => one.PolicyDocument.Statement,
+      );
+      roles[Properties.RoleName.replace('errand-development-', '')] = statements.flatMap(toLines).toSorted();
+    }
+  }
+  return roles;
+};
+
+const toLines = ({ Effect, Action, Resource, Condition }: Statement): string[] =>
+  [Action].flat().flatMap((action) =>
+    [Resource].flat().map((resource) => {
+      const condition = Condition === undefined ? '' : ` if ${JSON.stringify(Condition)}`;
+      return `${Effect === 'Deny' ? 'deny ' : ''}${action} ${named(resource)}${condition}`;
+    }),
+  );
+
+/** A resource by what it is called here, whatever CDK calls it. */
+const named = (resource: unknown): string => {
+  if (typeof resource === 'string') return resource;
+  const {
+    'Fn::Join': join_,
+    'Fn::ImportValue': imported,
+    'Fn::GetAtt': attribute,
+    Ref: reference,
+  } = resource as Record<string, never>;
+  if (join_) return (join_ as [string, unknown[]])[1].map(named).join('');
+  if (reference) return `<${reference}>`;
+  const text = String(imported ?? (attribute as unknown as string[])[0]);
+  const names: readonly (readonly [RegExp, string])[] = [
+    [/GetAttTable/, 'table'],
+    [/objects-arn/, 'objects'],
+    [/RefKey/, 'key'],
+    [/GetAttHigh/, 'high'],
+    [/GetAttNormal/, 'normal'],
+    [/GetAttLow/, 'low'],
+    [/Log[0-9A-F]{8}$/, 'own log'],
+    [/^executeFunction/, 'execute'],
+  ];
+  return names.find(([pattern]) => pattern.test(text))?.[1] ?? text;
+};
+
+const lines = (...of: readonly (readonly string[])[]): string[] => of.flat().toSorted();
+const LOG = ['logs:CreateLogStream own log', 'logs:PutLogEvents own log'];
+const READ = ['dynamodb:GetItem table', 'dynamodb:Query table'];
+const WRITE = ['dynamodb:PutItem table', 'dynamodb:DeleteItem table'];
+const REMOVE_INPUT = [
+  's3:DeleteObject objects/*/stdin/*',
+  's3:ListBucket objects if {"StringLike":{"s3:prefix":"*/stdin/"}}',
+];
+const KEY = ['secretsmanager:GetSecretValue key'];
+const QUEUES = ['high', 'normal', 'low'];
+const WAKE = QUEUES.map((queue) => `sqs:SendMessage ${queue}`);
+const TAKE = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes', 'ChangeMessageVisibility'].flatMap((action) =>
+  QUEUES.map((queue) => `sqs:${action} ${queue}`),
+);
+const EXECUTE = ['lambda:InvokeFunction execute'];
+const AZURE = [
+  'sts:GetWebIdentityToken * if {"ForAllValues:StringEquals":{"sts:IdentityTokenAudience":"api://AzureADTokenExchange"},' +
+    '"Null":{"sts:IdentityTokenAudience":"false"},"NumericLessThanEquals":{"sts:DurationSeconds":"300"}}',
+];
+
+const ROLES: Roles = {
+  commands: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, KEY, [
+    'dynamodb:BatchGetItem table',
+    'dynamodb:Query table/index/list',
+    's3:GetObject objects/*/output/*',
+    's3:PutObject objects/*/stdin/*',
+  ]),
+  output: lines(LOG, READ, KEY, ['s3:GetObject objects/*/output/*']),
+  providers: lines(LOG, KEY, ['dynamodb:GetItem table']),
+  system: lines(LOG, ['dynamodb:GetItem table']),
+  runner: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, [
+    's3:GetObject objects/*/stdin/*',
+    's3:PutObject objects/*/output/*',
+  ]),
+  'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, ['s3:PutObject objects/*/output/*']),
+  sweep: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, EXECUTE, ['dynamodb:Query table/index/due']),
+  execute: ['deny * *'],
+};
+
+describe('a role may do what the code of its function calls, on what it calls it on, and nothing else', () => {
+  const plain = rolesOf();
+
+  test('there is one for each function and no other', () => {
+    expect(Object.keys(plain).toSorted()).toEqual(Object.keys(ROLES).toSorted());
+  });
+
+  test.for(Object.keys(ROLES))('%s', (name) => {
+    expect(plain[name]).toEqual(ROLES[name]);
+  });
+
+  test('with a target on Google Cloud, nothing more: it is signed in to without a right', () => {
+    expect(rolesOf([CLOUD_RUN])).toEqual({ ...ROLES, 'prepare-target': LOG.toSorted() });
+  });
+
+  test('with a target on Azure, who starts and removes commands there may say who it is, to Azure alone', () => {
+    expect(rolesOf([CONTAINER_INSTANCES])).toEqual({
+      ...ROLES,
+      'run-commands': lines(ROLES['run-commands'] ?? [], AZURE),
+      sweep: lines(ROLES['sweep'] ?? [], AZURE),
+      'prepare-target': lines(LOG, AZURE),
+    });
+  });
+
+  test('with another executor, that function may be invoked too', () => {
+    const config = { functionName: 'a-large-one', region: 'eu-west-1', qualifier: 'live' };
+    const { sweep } = rolesOf([{ name: 'large', provider: 'lambda', config }]);
+    expect(sweep).toEqual(
+      lines(ROLES['sweep'] ?? [], [
+        'lambda:InvokeFunction arn:<AWS::Partition>:lambda:eu-west-1:<AWS::AccountId>:function:a-large-one:live',
+      ]),
+    );
+  });
+});
