@@ -12,6 +12,7 @@ import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
 import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import { installationOf } from './installation.ts';
 import { isLocked, tryLock } from './process-lock.ts';
 import { readTargets } from './targets.ts';
 
@@ -40,7 +41,7 @@ export interface OpenData {
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
-  const { targets: configs, runnerUrl, installation = 'errand' } = readTargets(dataDirectory);
+  const { targets: configs, runnerUrl, installation: named } = readTargets(dataDirectory);
   const workers = join(dataDirectory, 'workers');
   await makeDataFolder(workers);
   const worker = `worker-${clock.now()}-${random.hex(4)}`;
@@ -62,6 +63,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     load: async () => provider,
     health: () => provider.health(),
   };
+  const installation = named ?? (configs.length > 0 ? installationOf(dataDirectory, random) : '');
   const elsewhere = configs.map((config) =>
     configureTarget(config, loadProvider, () => ({
       clock,

@@ -1,18 +1,26 @@
 import type { Deps } from '../shared/app/deps.ts';
+import { endOrphans } from '../shared/app/end-orphans.ts';
 import { recover, sweep } from '../shared/app/sweep.ts';
 
 const SWEEP_SECONDS = 5;
+const ORPHANS_EVERY_SECONDS = 10 * 60;
 
-/** Recovers, then sweeps from time to time until the process is about to end. */
+/**
+ * Recovers, then sweeps from time to time, and ends runs elsewhere that nobody waits for, until the process is about to end.
+ */
 export const keepSweeping = async (deps: Deps): Promise<void> => {
   const { clock, closing, log } = deps;
-  const attempt = (what: () => Promise<number>) =>
+  const attempt = (what: () => Promise<unknown>) =>
     what().catch((error: unknown) => {
       if (!closing.aborted) log.error('A sweep failed; the next one will try again', { error });
     });
   await attempt(() => recover(deps));
+  let orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
   while (!closing.aborted) {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);
     if (!closing.aborted) await attempt(() => sweep(deps));
+    if (closing.aborted || clock.now() < orphansAt) continue;
+    orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
+    await attempt(() => endOrphans(deps));
   }
 };

@@ -34,15 +34,35 @@ export const lookAtRun = async (deps: Deps, reference: Reference, { stop = false
   const key = attemptKeyOf(stored.command.id, attempt.number);
   // Carried by this process, which looks after it.
   if (deps.runs.has(key)) return;
-  const provider = await targetOf(deps, stored.command.spec.target)?.load();
-  if (!provider) {
-    deps.log.warn('The target of a command is not configured here', { reference, target: stored.command.spec.target });
-    return;
-  }
-  const run = toRunName(reference, attempt);
-  if (stop) await provider.cancel(run);
-  const seen = await toObservation(deps, reference, attempt.number, await provider.observe(run));
+  const observed = await askProvider(deps, reference, attempt, stop);
+  const seen = observed
+    ? await toObservation(deps, reference, attempt.number, observed)
+    : ({ kind: 'unreachable', attempt: attempt.number } as const);
   await perform(deps, reference, await observeCommand(deps, reference, seen));
+};
+
+/** @returns undefined when it could not be asked */
+const askProvider = async (
+  deps: Deps,
+  reference: Reference,
+  attempt: Attempt,
+  stop: boolean,
+): Promise<Observed | undefined> => {
+  const fields = { reference, attempt: attempt.number, target: attempt.target };
+  const target = targetOf(deps, attempt.target);
+  if (!target) {
+    deps.log.warn('The target of a command is not configured here', fields);
+    return undefined;
+  }
+  try {
+    const provider = await target.load();
+    const run = toRunName(reference, attempt);
+    if (stop) await provider.cancel(run);
+    return await provider.observe(run);
+  } catch (error) {
+    deps.log.error('A provider could not be asked about a run', { ...fields, error });
+    return undefined;
+  }
 };
 
 const toObservation = async (

@@ -56,23 +56,15 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
 };
 
 /** It exists at the provider now, and its runner has the word. */
-const leaveToRunner = async (
+const leaveToRunner = (
   deps: Deps,
   reference: Reference,
   attempt: Attempt,
   ref: string | undefined,
 ): Promise<Moved | undefined> => {
   const seen = { kind: 'accepted', attempt: attempt.number, ref } as const;
-  const moved = await untilStored(deps, reference, () => observeCommand(deps, reference, seen));
-  // Not stored before this process ended, which says nothing of the run; whoever looks next asks the provider.
-  if (!moved && deps.closing.aborted) return undefined;
-  const current = moved && currentAttempt(moved.stored.command);
-  // Canceled or given up while it was being accepted, perhaps too late for whoever removes what is left.
-  if (current?.ticket !== attempt.ticket || current.endedAt !== undefined) {
-    const provider = await targetOf(deps, attempt.target)?.load();
-    await provider?.cancel(toRunName(reference, { ...attempt, ...(ref === undefined ? {} : { ref }) }));
-  }
-  return moved;
+  // Not stored before this process ended says nothing of the run; whoever looks next asks the provider.
+  return untilStored(deps, reference, () => observeCommand(deps, reference, seen));
 };
 
 export const toRunName = (reference: Reference, { number, worker, ref }: Attempt): RunName => {

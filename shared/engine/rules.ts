@@ -10,6 +10,12 @@ export interface EngineRules {
   readonly requeueSeconds: number;
   /** A stop that has not been seen to work is repeated after so long. */
   readonly stopSeconds: number;
+  /** A provider that does not answer is asked again after half the time that it has not answered, at most after so long. */
+  readonly unreachableSeconds: number;
+  /** The same for the removal of what an ended run left. */
+  readonly releaseSeconds: number;
+  /** What could not be removed by then is left to the search for orphans. */
+  readonly giveUpReleaseSeconds: number;
   /** Full jitter: a random wait between 0 and min(cap, base × 2^(tries − 1)). */
   readonly backoff: { readonly baseSeconds: number; readonly capSeconds: number };
 }
@@ -20,6 +26,9 @@ export const DEFAULT_RULES: EngineRules = {
   pollSeconds: 15,
   requeueSeconds: 30,
   stopSeconds: 15,
+  unreachableSeconds: 300,
+  releaseSeconds: 3_600,
+  giveUpReleaseSeconds: 7 * 24 * 3_600,
   backoff: { baseSeconds: 1, capSeconds: 60 },
 };
 

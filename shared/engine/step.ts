@@ -1,5 +1,5 @@
 import type { Instant } from '../domain/clock.ts';
-import { type Attempt, type Command, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
+import { type Attempt, type Command, currentAttempt, isFinal, type SignalName, waitsFor } from '../domain/command.ts';
 import { conclude, giveUpStart, withAttempt } from './conclude.ts';
 import type { Effect, Observation, Step, StepContext } from './types.ts';
 
@@ -10,6 +10,7 @@ import type { Effect, Observation, Step, StepContext } from './types.ts';
  */
 export const step = (command: Command, seen: Observation, context: StepContext): Step => {
   if (seen.kind === 'released') return to(withoutHeld(command, seen.attempt));
+  if (seen.kind === 'accepted' && !waitsFor(command, seen.attempt)) return takeBack(command, seen, context);
   if (isFinal(command.status)) return lookAtFinal(command, seen, context);
   const attempt = currentAttempt(command);
   switch (seen.kind) {
@@ -52,6 +53,8 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
     case 'rejected':
       if (seen.retryable) return giveUpStart(command, attempt, seen, context);
       return conclude(command, attempt, { kind: 'provider-error', detail: seen.detail }, context);
+    case 'unreachable':
+      return stepBack(command, attempt, context);
     case 'alive':
       return (
         stopOverdue(command, attempt, context) ??
@@ -138,18 +141,31 @@ const lookAtFinal = (command: Command, seen: Observation, { now, rules }: StepCo
   if ((seen.kind !== 'looked' && seen.kind !== 'swept') || effects.length === 0) return stay(command);
   // Two that look at one time must not both do it.
   if (command.dueAt !== undefined && now < command.dueAt) return stay(command);
-  return { next: { ...command, dueAt: now + rules.stopSeconds * 1_000 }, effects };
+  const triedForMs = now - (command.endedAt ?? now);
+  if (triedForMs > rules.giveUpReleaseSeconds * 1_000) return to(withoutHeld(command));
+  const { stopSeconds, releaseSeconds } = rules;
+  return { next: { ...command, dueAt: now + againMs(triedForMs, stopSeconds, releaseSeconds) }, effects };
 };
+
+/** Half as long again as it has lasted, within limits, so that what lasts is asked for ever less often. */
+const againMs = (lastedMs: number, leastSeconds: number, mostSeconds: number): number =>
+  Math.min(mostSeconds * 1_000, Math.max(leastSeconds * 1_000, lastedMs / 2));
+
+/** A provider that is down must not keep its commands at the head of the line, before those of the others. */
+const stepBack = (command: Command, { leaseUntil }: Attempt, { now, rules }: StepContext): Step =>
+  to({ ...command, dueAt: now + againMs(now - leaseUntil, rules.pollSeconds, rules.unreachableSeconds) });
 
 const releases = ({ attempts, status }: Command): readonly Effect[] =>
   attempts.flatMap((attempt) =>
     attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ? [{ kind: 'release', attempt } as const] : [],
   );
 
-const withoutHeld = (command: Command, attemptNumber: number): Command => {
-  if (!command.attempts.some(({ number, held }) => held && number === attemptNumber)) return command;
+/** @param attemptNumber without it, all of them */
+const withoutHeld = (command: Command, attemptNumber?: number): Command => {
+  const isReleased = (number: number) => attemptNumber === undefined || number === attemptNumber;
+  if (!command.attempts.some(({ number, held }) => held && isReleased(number))) return command;
   const attempts = command.attempts.map(({ held, ...attempt }) =>
-    held && attempt.number !== attemptNumber ? { ...attempt, held } : attempt,
+    held && !isReleased(attempt.number) ? { ...attempt, held } : attempt,
   );
   if (!isFinal(command.status) || attempts.some((attempt) => 'held' in attempt)) return { ...command, attempts };
   const { dueAt: _, ...rest } = command;
@@ -163,6 +179,25 @@ const afterItsEnd = ({ held, ...attempt }: Attempt, { target }: StepContext): At
 const accept = (command: Command, attempt: Attempt, ref: string | undefined): Step => {
   if (ref === undefined || attempt.ref === ref) return stay(command);
   return to(withAttempt(command, { ...attempt, ref }));
+};
+
+/**
+ * Accepted after the attempt was canceled, given up or ended, perhaps too late for whoever removed what was there by then.
+ * What a runner saw end is gone, unless it leaves something behind.
+ */
+const takeBack = (
+  command: Command,
+  { attempt: number, ref }: { readonly attempt: number; readonly ref?: string | undefined },
+  { now, rules, target }: StepContext,
+): Step => {
+  const before = command.attempts.find((one) => one.number === number);
+  if (!before || target.mode !== 'detached') return stay(command);
+  if (before.startedAt !== undefined && !target.leavesBehind) return stay(command);
+  if (before.held && (ref === undefined || before.ref === ref)) return stay(command);
+  const attempt: Attempt = { ...before, ...(ref === undefined ? {} : { ref }), held: true };
+  const attempts = command.attempts.map((one) => (one === before ? attempt : one));
+  const again = isFinal(command.status) ? { dueAt: now + rules.stopSeconds * 1_000 } : {};
+  return { next: { ...command, ...again, attempts }, effects: [{ kind: 'release', attempt }] };
 };
 
 /** A provider that keeps a start waiting for longer than it may has its run taken back. The ticket is void from then on. */

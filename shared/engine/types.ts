@@ -24,6 +24,8 @@ export type Observation =
       /** As the provider asked for. */
       readonly retryAfterSeconds?: number;
     }
+  /** The provider could not be asked: nothing is known of the run. */
+  | { readonly kind: 'unreachable'; readonly attempt: number }
   /** The provider knows that the run exists. */
   | { readonly kind: 'alive'; readonly attempt: number }
   /** Nothing is left of the run. How it ended cannot be known, unless the provider says it (`exit`). */

@@ -13,7 +13,7 @@ export interface TargetConfig {
 
 /** The targets elsewhere of an installation. */
 export interface TargetsFile {
-  /** Marks what this installation makes at providers. @default errand */
+  /** Marks what this installation makes at providers: no other may have the same there. */
   readonly installation?: string | undefined;
   /** Where runners elsewhere reach the control plane; when absent they are expected on this machine. */
   readonly runnerUrl?: string | undefined;

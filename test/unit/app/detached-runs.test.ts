@@ -150,7 +150,30 @@ describe('a start that is accepted', () => {
     accepted.resolve();
     await settle();
     expect(provider.canceled).toMatchObject([{ key: `${command.id}-1`, ref: 'late' }]);
-    expect(await now(command)).toEqual(canceled);
+    expect(await now(command)).toEqual({ ...canceled, attempts: [{ ...canceled.attempts[0], ref: 'late' }] });
+  });
+
+  test('after a cancel, and whose provider is away then, is taken back when it is there again', async () => {
+    const { deps, provider, submit, now, later, survivor } = await open();
+    const accepted = Promise.withResolvers<void>();
+    provider.script.start = async () => {
+      await accepted.promise;
+      return { kind: 'accepted', ref: 'late' };
+    };
+    provider.script.observe = async () => GONE;
+    const command = await submit();
+    await cancelCommand(deps, owner, command.id);
+    await later(0, survivor);
+    provider.script.cancel = async () => {
+      throw new Error('away');
+    };
+    accepted.resolve();
+    await settle();
+    expect(await now(command)).toMatchObject({ status: 'canceled', attempts: [{ held: true, ref: 'late' }] });
+    delete provider.script.cancel;
+    await later(stopSeconds, survivor);
+    expect((await now(command)).dueAt).toBeUndefined();
+    expect((await now(command)).attempts[0]).not.toHaveProperty('held');
   });
 
   test('after it was given up is taken back; the next one is left alone', async () => {
@@ -263,6 +286,24 @@ describe('what the provider says of a run', () => {
     expect((await now(command)).status).toBe('succeeded');
   });
 
+  test('or cannot say keeps nobody waiting: its commands step back in the line of those that are due', async () => {
+    const { provider, submit, redeem, right, later, survivor, clock } = await open();
+    provider.script.observe = () => Promise.reject(new Error('down'));
+    for (let i = 0; i < 5; i++) {
+      await submit({ timeoutSeconds: 3_600 });
+      await redeem(right(i));
+    }
+    await later(leaseSeconds, survivor);
+    expect(provider.observed).toHaveLength(5);
+    expect(await survivor.commands.due(clock.now(), 10)).toEqual([]);
+    // Asked less often, the longer it does not answer.
+    await later(1_800, survivor);
+    await later(299, survivor);
+    expect(provider.observed).toHaveLength(10);
+    await later(1, survivor);
+    expect(provider.observed).toHaveLength(15);
+  });
+
   test('is asked again after a restart only when it is time: a runner elsewhere did not die with us', async () => {
     const { provider, submit, redeem, survivor, later } = await open();
     await submit();
@@ -371,8 +412,9 @@ describe('what an ended run left', () => {
     const before = await now(command);
     await end();
     const seen = { kind: 'accepted', attempt: 1, ref: 'late' } as const;
-    expect((await observeCommand(survivor, referenceOf(command.tenant, command.id), seen))?.changed).toBe(false);
-    expect(await now(command)).toEqual(before);
+    const moved = await observeCommand(survivor, referenceOf(command.tenant, command.id), seen);
+    const { status, result } = before;
+    expect(moved?.stored.command).toMatchObject({ status, result, attempts: [{ held: true, ref: 'late' }] });
     provider.script.observe = async () => GONE;
     await later(24 * 3_600);
     expect((await now(command)).dueAt).toBeUndefined();

@@ -75,12 +75,28 @@ describe('a start elsewhere', () => {
     expect(next).toMatchObject({ status: 'running', attempts: [{ ref: 'run-7', startedAt: T0 }] });
   });
 
+  const setAside = anAttempt({ status: 'expired', endedAt: T0 });
+  const inItsPlace = anAttempt({ number: 2, held: true });
+
+  test.for<[string, Command, number | undefined]>([
+    ['was given up', aCommand({ attempts: [setAside], dueAt: T0 + 9 }), T0 + 9],
+    ['another stands in for', starting({ attempts: [setAside, inItsPlace], dueAt: T0 + 9 }), T0 + 9],
+    ['was canceled', aCommand({ status: 'canceled', attempts: [setAside] }), T0 + (2 + stopSeconds) * SECOND],
+  ])('accepted after it %s is taken back, and again until it is gone', ([, command, dueAt]) => {
+    const late: Observation = { kind: 'accepted', attempt: 1, ref: 'run-7' };
+    const { next, effects } = step(command, late, at(2));
+    const attempt = { ...setAside, held: true, ref: 'run-7' };
+    expect(next).toEqual({ ...command, dueAt, attempts: [attempt, ...command.attempts.slice(1)] });
+    expect(effects).toEqual([{ kind: 'release', attempt }]);
+    expect(step(next, late, at(3))).toEqual({ next, effects: [] });
+  });
+
   test.for<[string, Command]>([
-    ['of an earlier attempt', starting({ attempts: [anAttempt({ number: 2, held: true })] })],
-    ['of one that was given up', aCommand({ attempts: [anAttempt({ status: 'expired', endedAt: T0, held: true })] })],
-    ['of one that ended', aCommand({ status: 'canceled', attempts: [anAttempt({ endedAt: T0 })] })],
-  ])('accepted late, %s, changes nothing', ([, command]) => {
-    expect(step(command, { kind: 'accepted', attempt: 1, ref: 'run-7' }, at(2)).next).toBe(command);
+    ['of which nothing is known', starting({ attempts: [anAttempt({ number: 2, held: true })] })],
+    ['that its runner saw end', step(running(), ended(), at(1, leavesNothing)).next],
+  ])('accepted late, one %s, changes nothing', ([, command]) => {
+    const late: Observation = { kind: 'accepted', attempt: 1, ref: 'run-7' };
+    expect(step(command, late, at(2, leavesNothing)).next).toBe(command);
   });
 
   test('is asked after when it says nothing, and then each time the poll is over', () => {
@@ -304,6 +320,22 @@ describe('what an ended run left at its provider', () => {
     expect(step(one, released, at(3)).next.dueAt).toBeUndefined();
   });
 
+  test('is tried ever less often, and left to the search for orphans after a week', () => {
+    let tries = 0;
+    let command = over;
+    const end = over.endedAt ?? T0;
+    for (let seconds = 3; command.dueAt !== undefined && tries < 1_000; seconds += 5) {
+      const { next, effects } = step(command, swept, at(seconds));
+      tries += effects.length;
+      if (next.dueAt !== undefined) expect(next.dueAt - T0 - seconds * SECOND).toBeLessThanOrEqual(3_600 * SECOND);
+      else expect(T0 + seconds * SECOND - end).toBeGreaterThan(7 * 24 * 3_600 * SECOND);
+      command = next;
+    }
+    expect(tries).toBeGreaterThan(7 * 24);
+    expect(tries).toBeLessThan(7 * 24 + 20);
+    expect(command).toMatchObject({ status: 'succeeded', attempts: [expect.not.objectContaining({ held: true })] });
+  });
+
   test('does not hold back a retry: the earlier one is removed when the next starts', () => {
     const command = running({}, { retry: { maxAttempts: 2, on: ['lost'] } });
     const waiting = step(command, gone, at(31)).next;
@@ -323,6 +355,32 @@ describe('what an ended run left at its provider', () => {
   test('of an attempt that is not in the record is of no interest', () => {
     const command = running();
     expect(after(command, 1, { kind: 'released', attempt: 9 })).toBe(command);
+  });
+});
+
+describe('a provider that does not answer', () => {
+  const unreachable: Observation = { kind: 'unreachable', attempt: 1 };
+
+  test.for([
+    [startSeconds, pollSeconds],
+    [startSeconds + 100, 50],
+    [24 * 3_600, 300],
+  ] as const)('since the start was overdue, %i s from it on, is asked again after %i s', ([now, again]) => {
+    const { next, effects } = step(starting(), unreachable, at(now));
+    expect(next).toEqual({ ...starting(), dueAt: T0 + (now + again) * SECOND });
+    expect(effects).toEqual([]);
+  });
+
+  test('leaves a run with the lease and the time that it had', () => {
+    const command = running();
+    const { next } = step(command, unreachable, at(leaseSeconds));
+    expect(next).toEqual({ ...command, dueAt: T0 + (leaseSeconds + pollSeconds) * SECOND });
+    expect(effectsOf(next, looked, at(leaseSeconds + pollSeconds))).toEqual(['observe']);
+  });
+
+  test('about an earlier attempt says nothing of the present one', () => {
+    const command = starting({ attempts: [anAttempt({ number: 2, held: true })] });
+    expect(step(command, unreachable, at(100)).next).toBe(command);
   });
 });
 

@@ -358,7 +358,10 @@ describe('whatever is seen in whatever order', () => {
       output: fc.constant(output),
       exit: fc.constant({ exitCode: 137, signal: null, outOfMemory: true }),
     }),
-    fc.record({ kind: fc.constantFrom('alive' as const), attempt: fc.integer({ min: 1, max: 4 }) }),
+    fc.record({
+      kind: fc.constantFrom('alive' as const, 'unreachable' as const),
+      attempt: fc.integer({ min: 1, max: 4 }),
+    }),
     fc.record({ kind: fc.constantFrom('accepted' as const), attempt: fc.integer({ min: 1, max: 4 }) }),
     fc.record({
       kind: fc.constant('accepted' as const),
