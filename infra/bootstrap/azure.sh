@@ -5,7 +5,8 @@
 #   infra/bootstrap/azure.sh --subscription ID --location westeurope --aws-account 123456789012 --stage production --image IMAGE
 #
 # Needs az, signed in as an owner of the subscription who may register applications, and aws, signed in to that account, for
-# its issuer (or --issuer URL). IMAGE holds the runner at /errand (docs/runner.md); or --runner-image IMAGE brings it.
+# its issuer (or --issuer URL). IMAGE holds the runner at /errand (docs/runner.md); --runner-image IMAGE brings it
+# to the images that commands name.
 set -euo pipefail
 
 die() { echo "$*" >&2; exit 1; }

@@ -1,154 +1,280 @@
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock, systemRandom } from '../../machine/system-clock.ts';
+import type { Clock } from '../../shared/domain/clock.ts';
 import { azureContainerInstances } from '../../shared/providers/azure-container-instances/azure-container-instances.ts';
 import {
   ContainerInstancesConfig,
   containerInstancesFeatures,
 } from '../../shared/providers/azure-container-instances/config.ts';
-import { webIdentityToken } from '../../shared/providers/azure-container-instances/credentials.ts';
-import type { Run } from '../../shared/providers/provider.ts';
+import { groupNameOf } from '../../shared/providers/azure-container-instances/group.ts';
+import type { HeldRun, Provider, Run } from '../../shared/providers/provider.ts';
 import { silentLog } from '../../shared/telemetry/log.ts';
-import {
-  type ContainerInstancesOptions,
-  startContainerInstances,
-} from '../support/clouds/azure-container-instances/container-instances-cloud.ts';
-import { fakeClock } from '../support/fake-clock.ts';
+import { type ContainerInstancesOptions, SUBSCRIPTION } from '../support/clouds/azure-container-instances/api.ts';
+import { startContainerInstances } from '../support/clouds/azure-container-instances/container-instances-cloud.ts';
+import type { CloudFault } from '../support/clouds/azure-container-instances/faults.ts';
 import { openRemote } from '../support/remote.ts';
 import { aRun, recordedIo } from '../support/run-io.ts';
 import { RUNNER_MAIN } from '../support/spawned-runner.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { providerContract } from './provider-contract.ts';
 
-const RUNNER = { '/errand/bin/runner': [process.execPath, RUNNER_MAIN], '/bin/cp': ['/bin/true'] };
-const runner = (...argv: string[]) => ({ programs: { '/errand/bin/runner': argv } });
+const RUNNER = { '/errand/bin/runner': [process.execPath, RUNNER_MAIN] };
+const RESOURCE_GROUP = 'errand';
 const CONFIG = {
-  subscriptionId: '00000000-0000-0000-0000-000000000000',
-  resourceGroup: 'errand',
+  subscriptionId: SUBSCRIPTION,
+  resourceGroup: RESOURCE_GROUP,
   location: 'westeurope',
   image: 'errand-base',
 };
+const INSTALLATION = 'errand-test';
 
-const open = async ({
-  config = {},
-  clock = systemClock,
-  ...options
-}: Partial<ContainerInstancesOptions> & { config?: object; clock?: typeof systemClock } = {}) => {
+interface Opened extends Partial<ContainerInstancesOptions> {
+  readonly config?: object;
+  readonly clock?: Clock;
+}
+
+const open = async ({ config = {}, clock = systemClock, ...options }: Opened = {}) => {
   const cloud = await startContainerInstances({
     folder: tempDirectory(),
+    resourceGroup: RESOURCE_GROUP,
     programs: RUNNER,
-    graceMs: 5_000,
+    graceMs: 8_000,
     ...options,
   });
   const remote = await openRemote();
   const parsed = ContainerInstancesConfig.parse({ ...CONFIG, endpoint: cloud.endpoint, ...config });
-  const context = { clock, random: systemRandom, log: silentLog, installation: 'errand-test', runnerUrl: remote.url };
+  const context = { clock, random: systemRandom, log: silentLog, installation: INSTALLATION, runnerUrl: remote.url };
   const own = await azureContainerInstances(parsed, context);
   onTestFinished(async () => {
     await own.close();
     await cloud.close();
     await remote.close();
   });
-  return { cloud, own, provider: remote.wrap(own), context, parsed };
+  const groupOf = (run: Run) => {
+    const group = cloud.groups.get(groupNameOf(INSTALLATION, run));
+    if (!group) throw new Error('There is no such group');
+    return group;
+  };
+  return { cloud, own, provider: remote.wrap(own), context, parsed, groupOf };
 };
 
+/** A container that is there and does nothing, until it is told to end. */
+const WAITS = { '/errand/bin/runner': ['/bin/sleep', '1000'] };
+const runs = (script: string) => ({ '/errand/bin/runner': ['/bin/sh', '-c', script] });
 const sh = (script: string, over: Partial<Run> = {}): Run => aRun(['/bin/sh', '-c', script], over);
 const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
 };
+const heldBy = async (provider: Provider): Promise<HeldRun[]> => {
+  const held: HeldRun[] = [];
+  for await (const run of provider.held?.() ?? []) held.push(run);
+  return held;
+};
+/** The system's clock, whose waits are over at once. */
+const hurried: Clock = { now: systemClock.now, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 50), signal) };
+/** Twenty times as fast. */
+const fast: Clock = { now: () => Date.now() * 20, sleep: (ms, signal) => systemClock.sleep(ms / 20, signal) };
 
-providerContract(
-  'azure-container-instances',
-  containerInstancesFeatures(ContainerInstancesConfig.parse(CONFIG)),
-  async () => (await open({ config: { runnerImage: 'errand-base' } })).provider,
-);
+const features = containerInstancesFeatures(ContainerInstancesConfig.parse(CONFIG));
+providerContract('azure-container-instances', features, async () => (await open()).provider);
 
-describe('the azure-container-instances provider', () => {
-  test('says nothing of the command to the cloud, and its token only as a secure value', async () => {
-    const { cloud, provider } = await open();
+describe('a start at azure-container-instances', () => {
+  test('makes one group, named after the attempt and marked as ours, without anything of the command', async () => {
+    const { cloud, provider, groupOf } = await open();
     const secret = 'canary-of-the-command';
-    await provider.start(sh(`echo ${secret}`, { env: { SECRET: secret } }), recordedIo());
+    const run = sh(`echo ${secret}`, { env: { SECRET: secret }, cwd: '/tmp' });
+    await provider.start(run, recordedIo());
     expect(cloud.bodies.join('\n')).not.toContain(secret);
-    const [put] = cloud.bodies.filter((body) => body.includes('secureValue'));
-    const token = JSON.parse(put ?? '').properties.containers[0].properties.environmentVariables[1].secureValue;
-    expect(token).toMatch(/^default\.cmd_/);
-    expect(JSON.stringify(cloud.made.map((group) => group.view()))).not.toContain(token);
+    expect(cloud.requests.get('createOrUpdate')).toBe(1);
+    expect(groupOf(run).request).toMatchObject({
+      location: 'westeurope',
+      tags: { 'errand-installation': INSTALLATION, 'errand-attempt': `default/${run.key}` },
+      properties: { osType: 'Linux', restartPolicy: 'Never', sku: 'Standard' },
+    });
+    expect(groupOf(run).name).toBe(`${INSTALLATION}-${run.key.replaceAll('_', '-')}`);
+    // The token can be used by the runner, and not be read by who may read the group.
+    const [first, second] = groupOf(run).main.request.properties.environmentVariables ?? [];
+    expect(first).toMatchObject({ name: 'ERRAND_RUNNER_URL', value: expect.stringContaining('http') });
+    expect(second).toEqual({ name: 'ERRAND_RUNNER_TOKEN', secureValue: expect.any(String) });
+    expect(JSON.stringify(groupOf(run).view(true))).not.toContain(second?.secureValue);
   });
 
-  test('a second start finds the first one’s group and puts none: that would run it again', async () => {
-    const { cloud, own } = await open(runner('/bin/sleep', '1000'));
-    const run = sh('true');
-    expect(await own.start(run, recordedIo())).toEqual({ kind: 'accepted' });
-    await until(() => cloud.made[0]?.isRunning() === true);
-    expect(await own.start(run, recordedIo())).toEqual({ kind: 'accepted' });
-    expect(cloud.requests.get('put')).toBe(1);
-    expect(cloud.made[0]?.starts()).toBe(1);
-  });
-
-  test('a cloud that starts a failed container again, against its policy, does not run the command twice', async () => {
-    const { cloud, provider } = await open({ restartsFailed: true });
+  test('pitfall 13: has its output from the runner, not from Azure’s logs, of which little is kept and nothing after a delete', async () => {
+    const { cloud, own, provider } = await open();
     const io = recordedIo();
-    // The runner ends with 0 whatever its command does.
-    expect(await provider.start(sh('echo ran; exit 7'), io)).toMatchObject({ kind: 'ended', exit: { exitCode: 7 } });
-    await until(() => cloud.made[0]?.isRunning() === false);
-    expect(cloud.made[0]?.starts()).toBe(1);
-    expect(io.text('stdout')).toBe('ran\n');
-  });
-
-  test.for<[string, readonly string[], object]>([
-    [
-      'ends with a status',
-      ['/bin/sh', '-c', 'echo oh no; exit 3'],
-      { kind: 'gone', detail: expect.stringMatching(/status 3.*oh no/) },
-    ],
-    ['ends without a word', ['/bin/true'], { kind: 'gone', detail: expect.stringContaining('did not say') }],
-    ['runs out of memory', ['/bin/sh', '-c', 'exit 137'], { kind: 'gone', exit: { outOfMemory: true } }],
-  ])('a runner that %s is told from one that succeeded', async ([, program, expected]) => {
-    const { cloud, own } = await open(runner(...program));
-    const run = sh('true');
-    await own.start(run, recordedIo());
-    await until(() => cloud.made[0]?.starts() === 1 && !cloud.made[0].isRunning());
-    expect(await own.observe(run)).toMatchObject(expected);
-  });
-
-  test('says that a container was started again', async () => {
-    const { cloud, own } = await open({ ...runner('/bin/sh', '-c', 'exit 3'), restartsFailed: true });
-    const run = sh('true');
-    await own.start(run, recordedIo());
-    await until(() => cloud.made[0]?.starts() === 3 && !cloud.made[0].isRunning());
-    expect(await own.observe(run)).toMatchObject({ detail: expect.stringContaining('started it again') });
-  });
-
-  test('an image that cannot be pulled is told at once: the cloud would go on trying, and billing', async () => {
-    const { own, cloud } = await open({ brokenImages: ['no-such-image'] });
-    const run = sh('true', { image: 'no-such-image' });
-    await own.start(run, recordedIo());
-    expect(await own.observe(run)).toMatchObject({ kind: 'failed', detail: expect.stringContaining('no-such-image') });
+    const run = sh('seq 100000');
+    cloud.faults.next('logs', { kind: 'hang' });
+    await provider.start(run, io);
     await own.cancel(run);
+    await until(() => cloud.groups.size === 0);
+    // What there was of them was never answered.
+    expect(io.text('stdout').split('\n')).toHaveLength(100_001);
+  });
+
+  test('is accepted before the group is provisioned, after one look', async () => {
+    const { own, cloud } = await open({ programs: WAITS, startMs: 60_000 });
+    expect(await own.start(sh('true'), recordedIo())).toEqual({ kind: 'accepted' });
+    expect(Object.fromEntries(cloud.requests)).toEqual({ get: 1, createOrUpdate: 1, operation: 1 });
+  });
+
+  test('pitfall 4: a second start of one attempt finds the first: a group that is there is never put again', async () => {
+    const { own, cloud, groupOf } = await open({ programs: runs('exit 0') });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    expect(await own.start(run, recordedIo())).toEqual({ kind: 'accepted' });
+    await until(() => groupOf(run).isOver());
+    // Azure would deploy one that has ended anew.
+    expect(await own.start(run, recordedIo())).toEqual({ kind: 'accepted' });
+    expect(cloud.requests.get('createOrUpdate')).toBe(1);
+    expect(groupOf(run).main.runs()).toBe(1);
+  });
+
+  test('of a name that is taken by another, nothing is touched', async () => {
+    const { own, cloud, context, parsed } = await open({ programs: WAITS });
+    const run = sh('true');
+    const name = groupNameOf(INSTALLATION, run);
+    const stranger = { location: 'westeurope', tags: { owner: 'someone' }, properties: properties() };
+    await put(cloud.endpoint, name, stranger);
+    await until(() => cloud.groups.get(name)?.state() === 'Running');
+    expect(await own.start(run, recordedIo())).toMatchObject({ kind: 'rejected', fault: { retryable: false } });
+    expect(await own.observe(run)).toMatchObject({ kind: 'gone' });
+    await own.cancel(run);
+    // One of another tenant with the same attempt is another's too.
+    const other = await azureContainerInstances(parsed, context);
+    await other.cancel({ ...run, tenant: 'other' as never });
+    expect(cloud.groups.get(name)?.state()).toBe('Running');
+    expect([cloud.requests.get('stop'), cloud.requests.get('delete')]).toEqual([undefined, undefined]);
+  });
+
+  test.for<[number, string, boolean, RegExp]>([
+    [400, 'InvalidRequestContent', false, /takes no such/],
+    [400, 'InaccessibleImage', false, /cannot get the image/],
+    [401, 'AuthenticationFailed', false, /credentials/],
+    [403, 'AuthorizationFailed', false, /role/],
+    [404, 'ResourceGroupNotFound', false, /resource group/],
+    [409, 'ContainerGroupTransitioning', true, /being changed/],
+    [409, 'ContainerGroupQuotaReached', true, /quota/],
+    [400, 'ContainerGroupQuotaReached', true, /quota/],
+    [409, 'ServiceUnavailable', true, /no room/],
+    [409, 'SomethingNew', true, /cannot do it now/],
+    [429, 'TooManyRequests', true, /rate/],
+    [418, 'SomethingNewer', false, /status 418/],
+  ])('that is answered with %i %s was surely not made', async ([status, code, retryable, words]) => {
+    const { own, cloud } = await open({ programs: WAITS });
+    for (const operation of ['get', 'createOrUpdate']) {
+      // A group that is not there is no fault of the first look.
+      if (operation === 'get' && status === 404) continue;
+      cloud.faults.next(operation, { kind: 'error', status, code });
+      expect(await own.start(sh('true'), recordedIo())).toMatchObject({
+        kind: 'rejected',
+        fault: { retryable, detail: expect.stringMatching(words) },
+      });
+    }
     expect(cloud.groups.size).toBe(0);
-    expect(await own.observe(run)).toEqual({ kind: 'gone' });
   });
 
-  test('a cancel asks what runs to stop, and deletes what has ended', async () => {
-    const { own, cloud } = await open(runner('/bin/sleep', '1000'));
+  test('pitfall 15: a throttled start is not tried again by the client, however long it is told to wait', async () => {
+    const { own, cloud } = await open({ programs: WAITS });
+    for (const [operation, retryAfterSeconds, told] of [
+      ['createOrUpdate', 17, 17],
+      ['createOrUpdate', 86_400, 3_600],
+      ['get', 40, 40],
+    ] as const) {
+      cloud.faults.next(operation, { kind: 'error', status: 429, code: 'TooManyRequests', retryAfterSeconds });
+      const before = cloud.requests.get(operation) ?? 0;
+      expect(await own.start(sh('true'), recordedIo())).toMatchObject({
+        kind: 'rejected',
+        fault: { retryable: true, retryAfterSeconds: told },
+      });
+      expect((cloud.requests.get(operation) ?? 0) - before).toBe(1);
+    }
+  });
+
+  test.for<[string, CloudFault, number]>([
+    ['createOrUpdate', { kind: 'reset' }, 0],
+    ['createOrUpdate', { kind: 'answer-lost' }, 1],
+    ['createOrUpdate', { kind: 'hang' }, 0],
+    ['createOrUpdate', { kind: 'error', status: 500, code: 'InternalServerError' }, 0],
+    ['createOrUpdate', { kind: 'error', status: 503, code: 'ServiceUnavailable', retryAfterSeconds: 3_600 }, 0],
+    // The look at the operation comes after the group was made, and what it meets says nothing of that.
+    ['operation', { kind: 'error', status: 429, code: 'TooManyRequests', retryAfterSeconds: 3_600 }, 1],
+    ['operation', { kind: 'error', status: 403, code: 'AuthorizationFailed' }, 1],
+    ['operation', { kind: 'reset' }, 1],
+    ['operation', { kind: 'hang' }, 1],
+  ])('whose outcome is not clear is accepted and put once: %s, %o', async ([operation, fault, groups]) => {
+    const { own, cloud } = await open({ programs: WAITS, ...(fault.kind === 'hang' ? { clock: hurried } : {}) });
     const run = sh('true');
-    await own.start(run, recordedIo());
-    await until(() => cloud.made[0]?.isRunning() === true);
-    await own.cancel(run);
-    await until(() => cloud.made[0]?.isRunning() === false);
+    cloud.faults.next(operation, fault);
+    expect(await own.start(run, recordedIo())).toEqual({ kind: 'accepted' });
+    expect(cloud.requests.get('createOrUpdate')).toBe(1);
+    expect(cloud.groups.size).toBe(groups);
+    expect(await own.observe(run)).toMatchObject({ kind: groups === 1 ? 'alive' : 'gone' });
+  });
+
+  test('whose answer was lost runs, once', async () => {
+    const { cloud, provider, groupOf } = await open();
+    cloud.faults.next('createOrUpdate', { kind: 'answer-lost' });
+    const io = recordedIo();
+    const run = sh('echo ran');
+    expect(await provider.start(run, io)).toMatchObject({ kind: 'ended', exit: { exitCode: 0 } });
+    expect([io.text('stdout'), groupOf(run).main.runs()]).toEqual(['ran\n', 1]);
+  });
+
+  test('two starts of one attempt at one time make one group, and both are accepted', async () => {
+    const { own, groupOf, cloud } = await open({ programs: WAITS });
+    const run = sh('true');
+    const outcomes = await Promise.all([own.start(run, recordedIo()), own.start(run, recordedIo())]);
+    expect(outcomes).toEqual([{ kind: 'accepted' }, { kind: 'accepted' }]);
+    expect(cloud.requests.get('createOrUpdate')).toBe(2);
+    await until(() => groupOf(run).main.state() === 'Running');
+    expect(groupOf(run).main.runs()).toBe(1);
+  });
+
+  test.for<CloudFault>([
+    { kind: 'error', status: 503, code: 'ServiceUnavailable' },
+    { kind: 'reset' },
+    { kind: 'answer-lost' },
+  ])('the look before it is made is taken again: %o', async (fault) => {
+    const { own, cloud } = await open({ programs: WAITS });
+    cloud.faults.next('get', fault);
+    expect(await own.start(sh('true'), recordedIo())).toEqual({ kind: 'accepted' });
     expect(cloud.groups.size).toBe(1);
-    await own.cancel(run);
-    expect(cloud.groups.size).toBe(0);
-    await own.cancel(run);
+  });
+
+  test('when it cannot be looked, nothing is made', async () => {
+    const { own, cloud } = await open({ programs: WAITS, clock: hurried });
+    for (let n = 0; n < 3; n++) cloud.faults.next('get', { kind: 'hang' });
+    expect(await own.start(sh('true'), recordedIo())).toMatchObject({ kind: 'rejected', fault: { retryable: true } });
+    expect(cloud.requests.get('createOrUpdate')).toBeUndefined();
+  });
+
+  test('keeps to Azure’s limits by itself, without asking', async () => {
+    const { own, cloud } = await open({ programs: WAITS, config: { createsPer5Minutes: 2 } });
+    for (let n = 0; n < 2; n++) await own.start(sh('true'), recordedIo());
+    const outcome = await own.start(sh('true'), recordedIo());
+    expect(outcome).toMatchObject({ kind: 'rejected', fault: { retryable: true } });
+    const seconds = outcome.kind === 'rejected' ? outcome.fault.retryAfterSeconds : 0;
+    expect(seconds).toBeGreaterThan(290);
+    expect(seconds).toBeLessThanOrEqual(300);
+    expect(cloud.requests.get('createOrUpdate')).toBe(2);
+  });
+
+  test('over the limits that others use up too, is told so by Azure', async () => {
+    const { own } = await open({ programs: WAITS, createsPer5Minutes: 1 });
+    await own.start(sh('true'), recordedIo());
+    const outcome = await own.start(sh('true'), recordedIo());
+    expect(outcome).toMatchObject({ kind: 'rejected', fault: { retryable: true } });
+    expect(outcome.kind === 'rejected' && outcome.fault.retryAfterSeconds).toBeGreaterThan(290);
   });
 
   test.for<[Partial<Run>, string]>([
-    [{ cpu: 64 }, '0.1 to 32'],
-    [{ memoryMiB: 100 }, '512 MiB to 256 GiB'],
-  ])('a machine that there is not is refused: %o', async ([over, words]) => {
+    [{ cpu: 0.5 }, '1 to 4 whole processors'],
+    [{ cpu: 8 }, '1 to 4 whole processors'],
+    [{ memoryMiB: 512 }, '1024 to 16384 MiB'],
+    [{ memoryMiB: 16_385 }, '1024 to 16384 MiB'],
+  ])('of a machine that Azure does not have is refused without a call: %o', async ([over, words]) => {
     const { own, cloud } = await open();
     const outcome = await own.start(sh('true', over), recordedIo());
     expect(outcome).toMatchObject({
@@ -158,212 +284,432 @@ describe('the azure-container-instances provider', () => {
     expect(cloud.requests.size).toBe(0);
   });
 
-  test.for<[number, string, boolean, number | undefined]>([
-    [429, 'TooManyRequests', true, 77],
-    [409, 'ContainerGroupTransitioning', true, undefined],
-    [403, 'AuthorizationFailed', false, undefined],
-    [403, 'QuotaExceeded', true, undefined],
-    [401, 'InvalidAuthenticationToken', false, undefined],
-    [400, 'InaccessibleImage', false, undefined],
-  ])(
-    'a start that is answered with %i %s was surely not made',
-    async ([status, code, retryable, retryAfterSeconds]) => {
-      const { own, cloud } = await open();
-      const fault = { kind: 'error', status, code, ...(retryAfterSeconds ? { retryAfterSeconds } : {}) } as const;
-      cloud.faults.next('put', fault);
-      const expected = { retryable, ...(retryAfterSeconds ? { retryAfterSeconds } : {}) };
-      expect(await own.start(sh('true'), recordedIo())).toMatchObject({ kind: 'rejected', fault: expected });
-      expect(cloud.made).toHaveLength(0);
-      // Not tried again by the client itself, and not slept for.
-      expect(cloud.requests.get('put')).toBe(1);
-    },
-  );
-
-  test('an answer that was lost after the group was made leaves one group, and the start accepted', async () => {
-    const { own, cloud } = await open(runner('/bin/sleep', '1000'));
-    cloud.faults.next('put', { kind: 'answer-lost' });
-    expect(await own.start(sh('true'), recordedIo())).toEqual({ kind: 'accepted' });
-    expect(cloud.made).toHaveLength(1);
-  });
-
-  test.for([{ kind: 'reset' }, { kind: 'error', status: 500, code: 'InternalServerError' }] as const)(
-    'a start that made nothing is tried again later: %o',
-    async (fault) => {
-      const { own, cloud } = await open();
-      cloud.faults.next('put', fault);
-      expect(await own.start(sh('true'), recordedIo())).toMatchObject({ kind: 'rejected', fault: { retryable: true } });
-      expect(cloud.made).toHaveLength(0);
-    },
-  );
-
-  test('reads are tried again', async () => {
-    const { own, cloud } = await open(runner('/bin/sleep', '1000'));
-    const run = sh('true');
-    await own.start(run, recordedIo());
-    cloud.faults.next('get', { kind: 'error', status: 503, code: 'ServiceUnavailable' });
-    cloud.faults.next('get', { kind: 'reset' });
-    expect(await own.observe(run)).toEqual({ kind: 'alive' });
-  });
-
-  test('makes no more than Azure lets it, says when there is room, and does not ask before', async () => {
-    const clock = fakeClock();
-    const { own, cloud } = await open({
-      ...runner('/bin/true'),
-      clock,
-      config: { createsPer5Minutes: 3, createsPerHour: 4 },
-    });
-    const start = () => own.start(sh('true'), recordedIo());
-    for (let n = 0; n < 3; n++) expect(await start()).toEqual({ kind: 'accepted' });
-    expect(await start()).toMatchObject({ kind: 'rejected', fault: { retryable: true, retryAfterSeconds: 300 } });
-    await clock.advance(300_000);
-    expect(await start()).toEqual({ kind: 'accepted' });
-    expect(await start()).toMatchObject({ fault: { retryAfterSeconds: 3_300 } });
-    expect(cloud.requests.get('put')).toBe(4);
-  });
-
-  test('finds what it holds of its own installation, and nothing else', async () => {
-    const { own, cloud, context, parsed } = await open(runner('/bin/sleep', '1000'));
-    const stranger = await azureContainerInstances(parsed, { ...context, installation: 'another' });
-    const runs = [sh('true'), sh('true')];
-    for (const run of runs) await own.start(run, recordedIo());
-    await stranger.start(sh('true'), recordedIo());
-    // Of somebody else altogether, by a name as ours are.
-    await fetch(
-      `${cloud.endpoint}/subscriptions/s/resourceGroups/errand/providers/Microsoft.ContainerInstance/containerGroups/cmd-1?api-version=1`,
-      {
-        method: 'PUT',
-        headers: { authorization: 'Bearer x' },
-        body: JSON.stringify({
-          location: 'westeurope',
-          properties: {
-            osType: 'Linux',
-            containers: [{ name: 'c', properties: { image: 'i', resources: { requests: { cpu: 1, memoryInGB: 1 } } } }],
-          },
-        }),
-      },
-    );
-    const held = [];
-    for await (const run of own.held?.() ?? []) held.push(run);
-    expect(held.map(({ key }) => key).toSorted()).toEqual(runs.map(({ key }) => key).toSorted());
-    expect(held[0]?.createdAt).toBeGreaterThan(Date.now() - 60_000);
-    expect(cloud.groups.size).toBe(4);
-  });
-
-  test('is healthy when it may ask, and says why when not', async () => {
-    const { own, cloud } = await open();
-    expect(await own.health()).toEqual({ healthy: true });
-    cloud.faults.next('get', { kind: 'error', status: 403, code: 'AuthorizationFailed' });
-    expect(await own.health()).toMatchObject({ healthy: false, detail: expect.stringContaining('role') });
-  });
-});
-
-describe('the local Container Instances', () => {
-  const example = (name: string) =>
-    JSON.parse(
-      readFileSync(
-        new URL(`../support/clouds/azure-container-instances/fixtures/${name}.json`, import.meta.url),
-        'utf8',
-      ),
-    );
-  const headers = { authorization: 'Bearer x' };
-  const path = '/subscriptions/s/resourceGroups/demo/providers/Microsoft.ContainerInstance/containerGroups';
-  /** The names in an answer, at whatever depth, so far as the example has them. */
-  const namesOf = (value: unknown): string[] =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
-      ? Object.entries(value).flatMap(([name, own]) => [name, ...namesOf(own).map((inner) => `${name}.${inner}`)])
-      : [];
-
-  test('takes Microsoft’s own example of a request, and answers in the same words', async () => {
-    const { cloud } = await open({ programs: { '/bin/sh': ['/bin/true'] } });
-    const { parameters, responses } = example('ContainerGroupsCreatePriority');
-    const put = await fetch(`${cloud.endpoint}${path}/demo1?api-version=2025-09-01`, {
-      method: 'PUT',
-      headers,
-      body: JSON.stringify(parameters.containerGroup),
-    });
-    expect(put.status).toBe(201);
-    expect(put.headers.get('azure-asyncoperation')).toContain('/operations/');
-    const answer = namesOf(await put.json());
-    // What a group has that the request did not ask for, such as an address.
-    const wanted = namesOf(responses['200'].body).filter(
-      (name) => !/ipAddress|zones|ports|sku|isCreatedFromStandbyPool/.test(name),
-    );
-    expect(answer).toEqual(expect.arrayContaining(wanted));
-  });
-
-  test('lists groups without the state of their instances, as the example does', async () => {
-    const { cloud, own } = await open(runner('/bin/sleep', '1000'));
-    await own.start(sh('true'), recordedIo());
-    const list = await (
-      await fetch(`${cloud.endpoint}${path.replace('demo', 'errand')}?api-version=1`, { headers })
-    ).json();
-    expect(JSON.stringify(list)).not.toContain('instanceView');
-    expect(Object.keys(list as object)).toEqual(
-      Object.keys(example('ContainerGroupsListByResourceGroup').responses['200'].body),
-    );
-  });
-
-  test.for<[string, RequestInit, number, string]>([
-    ['no api-version', { headers }, 400, 'MissingApiVersionParameter'],
-    ['no token', {}, 401, 'AuthenticationFailed'],
-    ['a group that is not there', { headers }, 404, 'ResourceNotFound'],
+  test.for<[Partial<Run>, { cpu: number; memoryInGB: number }]>([
+    [{}, { cpu: 1, memoryInGB: 1.5 }],
     [
-      'no containers',
-      { headers, method: 'PUT', body: '{"location":"l","properties":{"containers":[]}}' },
-      400,
-      'InvalidRequestContent',
+      { cpu: 2, memoryMiB: 2_048 },
+      { cpu: 2, memoryInGB: 2 },
     ],
-  ])('refuses %s as Azure does', async ([what, init, status, code]) => {
-    const { cloud } = await open();
-    const query = what === 'no api-version' ? '' : '?api-version=2023-05-01';
-    const answer = await fetch(`${cloud.endpoint}${path}/demo1${query}`, init);
-    expect(answer.status).toBe(status);
-    expect(await answer.json()).toMatchObject({ error: { code } });
+    // In Azure's steps, and never less than what was asked for.
+    [{ memoryMiB: 1_100 }, { cpu: 1, memoryInGB: 1.1 }],
+    [{ memoryMiB: 1_537 }, { cpu: 1, memoryInGB: 1.6 }],
+  ])('asks for the machine that was asked for: %o', async ([over, requests]) => {
+    const { own, groupOf } = await open({ programs: WAITS, config: { memoryGiB: 1.5 } });
+    const run = sh('true', over);
+    await own.start(run, recordedIo());
+    expect(groupOf(run).request.properties.containers[0]?.properties.resources).toEqual({ requests });
   });
 
-  test('runs what has ended anew when it is put again, and keeps 16 KB of its log', async () => {
-    const { cloud, own } = await open(runner('/bin/sh', '-c', 'yes 0123456789 | head -c 100000'));
+  test('in subnets, when the target has them', async () => {
+    const id = `/subscriptions/${SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/s`;
+    const { own, groupOf } = await open({ programs: WAITS, config: { subnetIds: [id] } });
     const run = sh('true');
     await own.start(run, recordedIo());
-    const [group] = cloud.made;
-    await until(() => group?.starts() === 1 && !group.isRunning());
-    expect(group?.log(undefined).length).toBeLessThanOrEqual(16 * 1024);
-    group?.redeploy();
-    await until(() => group?.starts() === 2);
+    expect(groupOf(run).request.properties.subnetIds).toEqual([{ id }]);
   });
 });
 
-test('signs in to Azure with a token that AWS makes of the function’s role', async () => {
-  const asked: string[] = [];
-  const server = createServer(async (request, response) => {
-    asked.push(await text(request));
-    response.writeHead(200, { 'content-type': 'text/xml' }).end(
-      `<GetWebIdentityTokenResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetWebIdentityTokenResult>
-        <WebIdentityToken>the.jwt</WebIdentityToken><Expiration>2030-01-01T00:00:00Z</Expiration>
-      </GetWebIdentityTokenResult></GetWebIdentityTokenResponse>`,
-    );
+/** A folder with what an image has at /errand. */
+const runnerImage = (): string => {
+  const root = tempDirectory();
+  mkdirSync(join(root, 'errand/bin'), { recursive: true });
+  const program = join(root, 'errand/bin/runner');
+  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${RUNNER_MAIN}'\n`);
+  chmodSync(program, 0o755);
+  return root;
+};
+
+describe('how the runner comes into an image', () => {
+  test('it is copied into an image that a command names, from an image of its own', async () => {
+    const { provider, groupOf } = await open({
+      config: { runnerImage: 'errand-runner' },
+      programs: {},
+      images: { 'errand-runner': runnerImage() },
+    });
+    const io = recordedIo();
+    const run = sh('echo ran', { image: 'alpine:3' });
+    expect(await provider.start(run, io)).toMatchObject({ kind: 'ended', exit: { exitCode: 0 } });
+    expect(io.text('stdout')).toBe('ran\n');
+    expect(groupOf(run).request.properties.initContainers?.[0]?.properties.image).toBe('errand-runner');
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
+
+  test.for<[string, object, Partial<Run>, string | undefined]>([
+    ['is in the target’s own image', { runnerImage: 'errand-runner' }, {}, undefined],
+    ['is not in it', { runnerImage: 'errand-runner', runner: 'init' }, {}, 'errand-runner'],
+    ['has to be in every image', {}, { image: 'alpine:3' }, undefined],
+  ])('it %s', async ([, config, over, image]) => {
+    const { own, groupOf } = await open({ programs: WAITS, config });
+    const run = sh('true', over);
+    await own.start(run, recordedIo());
+    expect(groupOf(run).request.properties.initContainers?.[0]?.properties.image).toBe(image);
   });
-  const context = {
-    clock: systemClock,
-    random: systemRandom,
-    log: silentLog,
-    installation: 'errand',
-    runnerUrl: 'https://runner.example',
-    awsRegion: 'eu-central-1',
-    awsCredentials: async () => ({ accessKeyId: 'ASIATHEFUNCTION00000', secretAccessKey: 'never-to-be-sent' }),
-  };
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  expect(await webIdentityToken(context, url)).toBe('the.jwt');
-  const form = new URLSearchParams(asked[0]);
-  expect(form.get('Action')).toBe('GetWebIdentityToken');
-  expect(form.get('Audience.member.1')).toBe('api://AzureADTokenExchange');
-  expect(form.get('SigningAlgorithm')).toBe('RS256');
-  expect(asked.join()).not.toContain('never-to-be-sent');
-  const { awsCredentials: _, ...elsewhere } = context;
-  await expect(webIdentityToken(elsewhere)).rejects.toThrow('run in AWS');
+
+  test('a runnerImage without a runner fails the command in words', async () => {
+    const { own, groupOf } = await open({ config: { runnerImage: 'empty' }, images: { empty: tempDirectory() } });
+    const run = sh('true', { image: 'alpine:3' });
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).isOver());
+    expect(await own.observe(run)).toMatchObject({ kind: 'failed', detail: expect.stringContaining('runnerImage') });
+  });
+
+  test('an image without a runner fails the command in words', async () => {
+    const { own, groupOf } = await open({ programs: {} });
+    const run = sh('true', { image: 'alpine:3' });
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).isOver());
+    expect(await own.observe(run)).toMatchObject({ kind: 'failed', detail: expect.stringContaining('runnerImage') });
+  });
 });
+
+describe('what azure-container-instances says of a run', () => {
+  test.for<[string, string, object]>([
+    ['exits', 'exit 3', { kind: 'gone', detail: expect.stringContaining('status 3') }],
+    ['is killed', 'kill -SEGV $$', { kind: 'gone', detail: expect.stringContaining('status 139') }],
+    ['ends without a word', 'exit 0', { kind: 'gone', detail: expect.stringContaining('did not say') }],
+    [
+      'says why',
+      'for n in $(seq 100); do echo line $n; done; printf "the \\033[1mend\\000\\n" >&2',
+      { kind: 'gone', detail: expect.stringMatching(/Its log ends with: [^\p{C}]{1,290}the \[1mend$/u) },
+    ],
+  ])('a runner that %s is told from one that reported', async ([, script, expected]) => {
+    const { own, groupOf } = await open({ programs: runs(script) });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).isOver());
+    expect(await own.observe(run)).toMatchObject(expected);
+    expect(await own.observe(run)).not.toHaveProperty('exit');
+  });
+
+  test('without its log, the rest is told', async () => {
+    const { own, cloud, groupOf } = await open({ programs: runs('exit 3') });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).isOver());
+    cloud.faults.next('logs', { kind: 'error', status: 429, code: 'TooManyRequests' });
+    expect(await own.observe(run)).toMatchObject({ kind: 'gone', detail: expect.stringContaining('status 3') });
+  });
+
+  test.for([0, 1])('want of memory is an end that is known, after %i restarts too', async (restartsFailed) => {
+    const { own, groupOf } = await open({
+      programs: runs('[ -e ../ran ] || { touch ../ran; echo ready; sleep 1000; }'),
+      restartsFailed,
+    });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    // Not Running alone: its program may not have come that far.
+    await until(() => groupOf(run).main.log().includes('ready'));
+    groupOf(run).main.crash({ outOfMemory: true });
+    await until(() => groupOf(run).isOver());
+    expect(groupOf(run).main.runs()).toBe(1 + restartsFailed);
+    expect(await own.observe(run)).toMatchObject({
+      kind: 'gone',
+      exit: { exitCode: null, signal: 'SIGKILL', outOfMemory: true },
+    });
+  });
+
+  test('a container that Azure starts again although it must not is told so, and runs the command once', async () => {
+    const { own, provider, cloud, groupOf } = await open({ restartsFailed: 1 });
+    const io = recordedIo();
+    const run = sh('echo ran; sleep 1000');
+    const running = provider.start(run, io);
+    await io.seen('stdout', 'ran');
+    // The machine takes the runner's container away, and the command with it.
+    groupOf(run).main.crash();
+    expect(await running).toMatchObject({
+      kind: 'lost',
+      detail: expect.stringMatching(/again 1 times, after status 137/),
+    });
+    expect(groupOf(run).main.runs()).toBe(2);
+    expect(io.text('stdout')).toBe('ran\n');
+    expect(cloud.requests.get('createOrUpdate')).toBe(1);
+    expect(await own.observe(run)).toMatchObject({ kind: 'gone' });
+  });
+
+  test('pitfall 2: a command that fails does not fail its container, which would be started again', async () => {
+    const { provider, groupOf } = await open({ restartsFailed: 5 });
+    const run = sh('exit 9');
+    expect(await provider.start(run, recordedIo())).toMatchObject({ kind: 'ended', exit: { exitCode: 9 } });
+    await until(() => groupOf(run).isOver());
+    expect([groupOf(run).state(), groupOf(run).main.runs()]).toEqual(['Succeeded', 1]);
+  });
+
+  test('an image that cannot be pulled fails the command, while Azure goes on trying', async () => {
+    const { own, cloud, groupOf } = await open({ brokenImages: ['no-such-image'] });
+    const run = sh('true', { image: 'no-such-image' });
+    await own.start(run, recordedIo());
+    await until(async () => (await own.observe(run)).kind !== 'alive');
+    expect(await own.observe(run)).toEqual({
+      kind: 'failed',
+      detail: expect.stringMatching(/cannot get the image: Failed to pull image "no-such-image"/),
+    });
+    expect(groupOf(run).state()).toBe('Pending');
+    await own.cancel(run);
+    await until(() => cloud.groups.size === 0);
+  });
+
+  test('an image that Azure refuses at once fails the start, for good', async () => {
+    const { own } = await open({ inaccessibleImages: ['private'] });
+    expect(await own.start(sh('true', { image: 'private' }), recordedIo())).toMatchObject({
+      kind: 'rejected',
+      fault: { retryable: false, detail: expect.stringContaining('private') },
+    });
+  });
+
+  test('a provisioning that has failed is not the end of it: Azure goes on, and so may the run', async () => {
+    const { own, provider, groupOf } = await open({ startMs: 1_000, provisioningMs: 1 });
+    const run = sh('echo ran');
+    const io = recordedIo();
+    const running = provider.start(run, io);
+    const seen = new Set<unknown>();
+    const isFailed = () =>
+      (groupOf(run).view(true)['properties'] as { provisioningState: string }).provisioningState === 'Failed';
+    await until(async () => groupsAre(groupOf, run) && isFailed());
+    seen.add((await own.observe(run)).kind);
+    expect(await running).toMatchObject({ kind: 'ended', exit: { exitCode: 0 } });
+    expect([...seen]).toEqual(['alive']);
+  });
+
+  test.for<CloudFault>([{ kind: 'error', status: 503, code: 'ServiceUnavailable' }, { kind: 'reset' }])(
+    'a look that fails is taken again: %o',
+    async (fault) => {
+      const { own, cloud } = await open({ programs: WAITS });
+      const run = sh('true');
+      await own.start(run, recordedIo());
+      cloud.faults.next('get', fault);
+      cloud.faults.next('get', fault);
+      expect(await own.observe(run)).toEqual({ kind: 'alive' });
+      cloud.faults.next('get', { kind: 'error', status: 429, code: 'TooManyRequests', retryAfterSeconds: 3_600 });
+      await expect(own.observe(run)).rejects.toMatchObject({ statusCode: 429 });
+    },
+  );
+});
+
+/** Whether it is there already. */
+const groupsAre = (groupOf: (run: Run) => unknown, run: Run): boolean => {
+  try {
+    return groupOf(run) !== undefined;
+  } catch {
+    return false;
+  }
+};
+
+describe('a cancel at azure-container-instances', () => {
+  test('lets the runner end its command and report, and leaves nothing', async () => {
+    const { own, provider, cloud, groupOf } = await open();
+    const io = recordedIo();
+    const run = sh("trap 'echo cleaned up; exit 5' TERM; echo ready; while :; do sleep 0.05; done");
+    const running = provider.start(run, io);
+    await io.seen('stdout', 'ready');
+    const group = groupOf(run);
+    await own.cancel(run);
+    expect(await running).toMatchObject({ kind: 'ended', exit: { exitCode: 5 } });
+    expect(io.text('stdout')).toContain('cleaned up');
+    expect(group.isOver()).toBe(true);
+    expect(cloud.groups.size).toBe(0);
+    expect(await own.observe(run)).toMatchObject({ kind: 'gone' });
+    expect(await heldBy(own)).toEqual([]);
+  });
+
+  test('of one that does not end leaves it alive for the next cancel', async () => {
+    const { own, cloud, groupOf } = await open({
+      clock: fast,
+      programs: runs("trap '' TERM; echo ready; sleep 1000"),
+      graceMs: 1_500,
+    });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).main.log().includes('ready'));
+    await own.cancel(run);
+    expect(await own.observe(run)).toEqual({ kind: 'alive' });
+    expect(cloud.requests.get('delete')).toBeUndefined();
+    await until(() => groupOf(run).isOver());
+    await own.cancel(run);
+    expect(cloud.groups.size).toBe(0);
+  });
+
+  test('of one that has not started, or has ended, deletes it at once', async () => {
+    const { own, cloud, groupOf } = await open({ programs: runs('exit 0'), startMs: 300 });
+    const [waiting, ended] = [sh('true'), sh('true')];
+    await own.start(ended, recordedIo());
+    await until(() => groupOf(ended).isOver());
+    await own.start(waiting, recordedIo());
+    for (const run of [waiting, ended]) await own.cancel(run);
+    await until(() => cloud.groups.size === 0);
+    expect(cloud.requests.get('stop')).toBeUndefined();
+  });
+
+  test.for<[string, CloudFault]>([
+    ['stop', { kind: 'error', status: 404, code: 'ResourceNotFound' }],
+    ['delete', { kind: 'error', status: 404, code: 'ResourceNotFound' }],
+  ])('of one that goes away meanwhile is fine: %s, %o', async ([operation, fault]) => {
+    const { own, cloud, groupOf } = await open({ programs: WAITS, clock: fast });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).main.state() === 'Running');
+    cloud.faults.next(operation, fault);
+    await expect(own.cancel(run)).resolves.toBeUndefined();
+  });
+
+  test.for<[string, CloudFault]>([
+    ['get', { kind: 'error', status: 429, code: 'TooManyRequests', retryAfterSeconds: 3_600 }],
+    ['stop', { kind: 'error', status: 429, code: 'TooManyRequests', retryAfterSeconds: 3_600 }],
+    ['stop', { kind: 'reset' }],
+    ['stop', { kind: 'answer-lost' }],
+    ['stop', { kind: 'error', status: 500, code: 'InternalServerError' }],
+    ['delete', { kind: 'error', status: 429, code: 'TooManyRequests', retryAfterSeconds: 3_600 }],
+    ['delete', { kind: 'error', status: 500, code: 'InternalServerError' }],
+    ['delete', { kind: 'reset' }],
+    ['delete', { kind: 'answer-lost' }],
+  ])('that fails says so at once, and the next one does it: %s, %o', async ([operation, fault]) => {
+    const { own, cloud, groupOf } = await open({ programs: WAITS });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).main.state() === 'Running');
+    cloud.faults.next(operation, fault);
+    await expect(own.cancel(run)).rejects.toThrow();
+    await own.cancel(run);
+    await until(() => cloud.groups.size === 0);
+  });
+
+  test.for<CloudFault>([
+    { kind: 'error', status: 429, code: 'TooManyRequests', retryAfterSeconds: 3_600 },
+    { kind: 'reset' },
+  ])('whose deletion was taken is done, whatever the look at it meets: %o', async (fault) => {
+    const { own, cloud } = await open({ programs: WAITS, startMs: 60_000 });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    cloud.faults.next('operation', fault);
+    await own.cancel(run);
+    await until(() => cloud.groups.size === 0);
+    expect(cloud.requests.get('operation')).toBe(2);
+  });
+
+  test('that is never answered is given up', async () => {
+    const { own, cloud, groupOf } = await open({ programs: WAITS, clock: hurried });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    await until(() => groupOf(run).main.state() === 'Running');
+    cloud.faults.next('stop', { kind: 'hang' });
+    await expect(own.cancel(run)).rejects.toThrow('in time');
+  });
+});
+
+describe('the search for what is left at azure-container-instances', () => {
+  test('finds what carries its own mark, whole, and nothing else', async () => {
+    const { cloud, own, context, parsed } = await open({ programs: WAITS, pageSize: 2 });
+    const stranger = await azureContainerInstances(parsed, { ...context, installation: 'another' });
+    const mine = [sh('true'), sh('true'), sh('true')];
+    for (const run of mine) await own.start(run, recordedIo());
+    await stranger.start(sh('true'), recordedIo());
+    const [first] = mine;
+    const tags = { 'errand-installation': INSTALLATION, 'errand-created': 'not a time' };
+    for (const [name, marks] of Object.entries({
+      // By its name it could be ours.
+      [`${groupNameOf(INSTALLATION, sh('true'))}`]: undefined,
+      'no-attempt': tags,
+      'not-an-attempt': { ...tags, 'errand-attempt': 'default/drop-table' },
+      'not-a-tenant': { ...tags, 'errand-attempt': `NO TENANT/${first?.key}` },
+    })) {
+      await put(cloud.endpoint, name, {
+        location: 'westeurope',
+        ...(marks ? { tags: marks } : {}),
+        properties: properties(),
+      });
+    }
+    const held = await heldBy(own);
+    expect(held.map(({ key }) => key).toSorted()).toEqual(mine.map(({ key }) => key).toSorted());
+    expect(held[0]?.createdAt).toBeGreaterThan(Date.now() - 60_000);
+    expect(held[0]?.createdAt).toBeLessThanOrEqual(Date.now());
+    // Of 8 groups two on a page.
+    expect(cloud.requests.get('list')).toBe(4);
+    await until(() => [...cloud.groups.values()].every((group) => group.state() === 'Running'));
+    for (const run of held) await own.cancel(run);
+    await until(() => cloud.groups.size === 5);
+    await stranger.close();
+  });
+
+  test('finds a group that came after its start was given up', async () => {
+    const { own, cloud } = await open({ programs: WAITS });
+    cloud.faults.next('createOrUpdate', { kind: 'answer-lost' });
+    const run = sh('true');
+    await own.start(run, recordedIo());
+    expect(await heldBy(own)).toMatchObject([{ key: run.key, tenant: run.tenant }]);
+  });
+
+  test.for<CloudFault>([
+    { kind: 'error', status: 500, code: 'InternalServerError' },
+    { kind: 'reset' },
+    { kind: 'hang' },
+  ])('that cannot be made says so: %o', async (fault) => {
+    const { own, cloud } = await open({ clock: hurried });
+    cloud.faults.next('list', fault);
+    await expect(heldBy(own)).rejects.toThrow();
+  });
+});
+
+describe('the health of azure-container-instances', () => {
+  test.for<[CloudFault, RegExp]>([
+    [{ kind: 'error', status: 403, code: 'AuthorizationFailed' }, /role/],
+    [{ kind: 'error', status: 404, code: 'ResourceGroupNotFound' }, /resource group/],
+    [{ kind: 'error', status: 503, code: 'ServiceUnavailable' }, /does not answer/],
+    [{ kind: 'hang' }, /does not answer/],
+  ])('is bad, and says why: %o', async ([fault, words]) => {
+    const { own, cloud } = await open({ clock: hurried });
+    expect(await own.health()).toEqual({ healthy: true });
+    cloud.faults.next('get', fault);
+    expect(await own.health()).toEqual({ healthy: false, detail: expect.stringMatching(words) });
+  });
+
+  test('costs one read', async () => {
+    const { own, cloud } = await open();
+    await own.health();
+    expect(Object.fromEntries(cloud.requests)).toEqual({ get: 1 });
+  });
+
+  test('is bad where nothing listens', async () => {
+    const { parsed, context } = await open();
+    const away = await azureContainerInstances({ ...parsed, endpoint: 'http://127.0.0.1:9' }, context);
+    expect(await away.health()).toEqual({ healthy: false, detail: expect.stringContaining('cannot be reached') });
+    expect(await away.start(sh('true'), recordedIo())).toMatchObject({ kind: 'rejected', fault: { retryable: true } });
+  });
+});
+
+describe('the config of azure-container-instances', () => {
+  test.for<[string, object]>([
+    ['an endpoint elsewhere', { endpoint: 'http://management.example' }],
+    ['an endpoint over TLS, where a token would be shown', { endpoint: 'https://127.0.0.1:1' }],
+    ['a subscription that is none', { subscriptionId: 'mine' }],
+    ['a resource group with a slash', { resourceGroup: 'a/b' }],
+    ['half a processor', { cpu: 0.5 }],
+    ['memory between the steps', { memoryGiB: 1.25 }],
+    ['a runner to be copied from nowhere', { runner: 'init' }],
+    ['a subnet that is none', { subnetIds: ['my-subnet'] }],
+    ['a key', { identity: { tenantId: SUBSCRIPTION, clientId: SUBSCRIPTION, clientSecret: 'no' } }],
+    ['what it does not know', { regoin: 'x' }],
+  ])('refuses %s', ([, over]) => {
+    expect(ContainerInstancesConfig.safeParse({ ...CONFIG, ...over }).success).toBe(false);
+  });
+});
+
+const properties = () => ({
+  osType: 'Linux',
+  containers: [
+    {
+      name: 'one',
+      properties: {
+        image: 'alpine',
+        command: ['/bin/sleep', '1000'],
+        resources: { requests: { cpu: 1, memoryInGB: 1 } },
+      },
+    },
+  ],
+});
+
+/** As someone else does who may make groups there. */
+const put = async (endpoint: string, name: string, body: object): Promise<void> => {
+  const path = `/subscriptions/${SUBSCRIPTION}/resourceGroups/${RESOURCE_GROUP}/providers/Microsoft.ContainerInstance/containerGroups/${name}`;
+  const headers = { authorization: 'Bearer someone', 'content-type': 'application/json' };
+  const url = `${endpoint}${path}?api-version=2023-05-01`;
+  const { status } = await fetch(url, { method: 'PUT', headers, body: JSON.stringify(body) });
+  expect(status).toBe(201);
+};

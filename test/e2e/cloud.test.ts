@@ -133,7 +133,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(last).toMatchObject({ status: 'canceled', result: { reason: 'canceled' } });
   });
 
-  test('output is live at the stream URL, and by long polls at the API itself', async () => {
+  test('pitfall 17: output is live at the stream URL, and by long polls at the API itself', async () => {
     for (const streamUrl of [cloud.streamUrl, cloud.url]) {
       const own = makeClient({ url: cloud.url, streamUrl, apiKey: KEY });
       const script = 'echo ready; read answer; echo "got $answer"';

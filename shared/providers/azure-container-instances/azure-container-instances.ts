@@ -1,79 +1,126 @@
-import { type ContainerGroup, ContainerInstanceManagementClient } from '@azure/arm-containerinstance';
-import { createDefaultHttpClient } from '@azure/core-rest-pipeline';
-import type { AttemptKey } from '../../domain/ids.ts';
+import type { ContainerGroup } from '@azure/arm-containerinstance';
 import type { ProviderContext } from '../context.ts';
-import type { HeldRun, Observed, Provider, StartOutcome } from '../provider.ts';
+import type { HeldRun, Observed, Provider, Run, RunName, StartOutcome } from '../provider.ts';
+import { makeCalls } from './calls.ts';
+import { makeClient } from './client.ts';
 import { type ContainerInstancesConfig, containerInstancesFeatures } from './config.ts';
-import { creationMeter } from './creation-meter.ts';
-import { makeCredential } from './credentials.ts';
-import { isNotFound, toFault } from './faults.ts';
-import { CONTAINER, groupNameOf, heldRunOf, machineOf, toGroup } from './groups.ts';
-import { toObserved, toState } from './observed.ts';
+import { makeCreateMeter } from './create-meter.ts';
+import { codeOf, statusOf, toFault } from './faults.ts';
+import { CONTAINER, groupNameOf, heldRunOf, type Shape, toGroup, toShape } from './group.ts';
+import { isRunning, toObserved } from './observed.ts';
 import { requireResourceGroup } from './preparation.ts';
 
-const CALL_MS = 15_000;
-const READ_TRIES = 3;
-const READ_WAIT_MS = 300;
+/** A runner that is told to end has its command ended, and reports: its grace is 5 s. */
+const END_PATIENCE_MS = 10_000;
+const FIRST_LOOK_MS = 250;
+const LOOK_MS = 2_000;
 const LOG_LINES = 20;
-const MOST_HELD = 1_000;
+const MOST_PAGES = 50;
 
-/**
- * Runs commands as container groups of Azure Container Instances, one for each attempt. A group is told where its runner
- * reports, and nothing of the command.
- */
+/** Runs each attempt as a container group of its own, which is named after it. Nothing of the command is in the group. */
 export const azureContainerInstances = async (
   config: ContainerInstancesConfig,
   context: ProviderContext,
 ): Promise<Provider> => {
   const { clock, log, installation } = context;
-  const client = await makeClient(config, context);
   const { resourceGroup } = config;
-  const meter = creationMeter(clock, [
-    { most: config.createsPer5Minutes, seconds: 300 },
-    { most: config.createsPerHour, seconds: 3_600 },
+  const client = await makeClient(config, context);
+  const { containerGroups, containers } = client;
+  const meter = makeCreateMeter(clock, [
+    { creates: config.createsPer5Minutes, seconds: 5 * 60 },
+    { creates: config.createsPerHour, seconds: 3_600 },
   ]);
+  const { bounded, read } = makeCalls(clock);
   let closed = false;
 
-  /** By itself the client waits for ever. */
-  const bounded = async <T>(call: (options: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> => {
-    const [done, cut] = [new AbortController(), new AbortController()];
-    void clock.sleep(CALL_MS, done.signal).then(() => cut.abort());
+  const find = async (name: string): Promise<ContainerGroup | undefined> => {
     try {
-      return await call({ abortSignal: cut.signal });
-    } finally {
-      done.abort();
-    }
-  };
-
-  const read = async <T>(call: (options: { abortSignal: AbortSignal }) => Promise<T>): Promise<T> => {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await bounded(call);
-      } catch (error) {
-        if (tries >= READ_TRIES || (toFault(error) && !toFault(error)?.retryable)) throw error;
-      }
-      await clock.sleep(READ_WAIT_MS * tries);
-    }
-  };
-
-  const find = async (key: AttemptKey): Promise<ContainerGroup | undefined> => {
-    try {
-      return await read((options) => client.containerGroups.get(resourceGroup, groupNameOf(key), options));
+      return await read((abortSignal) => containerGroups.get(resourceGroup, name, { abortSignal }));
     } catch (error) {
-      if (isNotFound(error)) return undefined;
+      if (statusOf(error) === 404) return undefined;
       throw error;
     }
   };
 
-  const readLog = async (key: AttemptKey): Promise<string> => {
+  const isOf = (group: ContainerGroup, { key, tenant }: RunName): boolean => {
+    const held = heldRunOf(group, installation);
+    return held?.key === key && held.tenant === tenant;
+  };
+
+  /** Only what carries this installation's mark and this attempt's; a name alone says nothing. */
+  const findOwn = async (run: RunName): Promise<ContainerGroup | undefined> => {
+    const group = await find(groupNameOf(installation, run));
+    return group && isOf(group, run) ? group : undefined;
+  };
+
+  const isThere = async (run: RunName): Promise<boolean> => {
     try {
-      const { content = '' } = await bounded((options) =>
-        client.containers.listLogs(resourceGroup, groupNameOf(key), CONTAINER, { ...options, tail: LOG_LINES }),
-      );
-      return content;
+      return (await findOwn(run)) !== undefined;
     } catch {
-      // It only adds words.
+      return false;
+    }
+  };
+
+  const create = async (run: Run, shape: Shape): Promise<StartOutcome> => {
+    const name = groupNameOf(installation, run);
+    let isAccepted = false;
+    try {
+      // The answer, and one look at the operation. Its end would be that of the provisioning, and is not waited for.
+      await bounded((abortSignal) =>
+        containerGroups.beginCreateOrUpdate(resourceGroup, name, toGroup(config, context, run, shape), {
+          abortSignal,
+          onResponse: ({ request, status }) => (isAccepted ||= request.method === 'PUT' && status < 300),
+        }),
+      );
+    } catch (error) {
+      // One of its name is just being made: by another start of this attempt.
+      isAccepted ||= codeOf(error) === 'ContainerGroupTransitioning' && (await isThere(run));
+      const fault = isAccepted ? undefined : toFault(error, clock.now());
+      if (fault) return { kind: 'rejected', fault };
+      if (!isAccepted) {
+        log.warn('Whether a container group was made is not clear', { attempt: run.key, code: codeOf(error) });
+      }
+    }
+    // It may exist even so, or come later: then its runner has the word, and `observe` tells what becomes of it. Should it
+    // not be there, its ticket is never redeemed, and the engine makes another attempt when it sees so, with the ticket
+    // void; a group that comes after that finds it so, executes nothing, and is removed by the search for orphans.
+    // `rejected` would promise that it never runs, which nobody knows.
+    return { kind: 'accepted' };
+  };
+
+  const untilEnded = async (run: RunName): Promise<ContainerGroup | undefined> => {
+    const giveUpAt = clock.now() + END_PATIENCE_MS;
+    for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(LOOK_MS, waitMs * 2)) {
+      await clock.sleep(waitMs);
+      const group = await findOwn(run);
+      if (!group || !isRunning(group) || clock.now() >= giveUpAt) return group;
+    }
+  };
+
+  const readLog = async (name: string): Promise<string> => {
+    try {
+      const { content } = await bounded((abortSignal) =>
+        containers.listLogs(resourceGroup, name, CONTAINER, { tail: LOG_LINES, abortSignal }),
+      );
+      return content ?? '';
+    } catch {
+      // Only a help for whoever reads the detail.
       return '';
+    }
+  };
+
+  /** Of the two steps of a deletion only the first has to be seen. */
+  const remove = async (name: string): Promise<void> => {
+    let isAccepted = false;
+    try {
+      await bounded((abortSignal) =>
+        containerGroups.beginDelete(resourceGroup, name, {
+          abortSignal,
+          onResponse: ({ request, status }) => (isAccepted ||= request.method === 'DELETE' && status < 300),
+        }),
+      );
+    } catch (error) {
+      if (!isAccepted && statusOf(error) !== 404) throw error;
     }
   };
 
@@ -81,70 +128,53 @@ export const azureContainerInstances = async (
     name: 'azure-container-instances',
     features: containerInstancesFeatures(config),
 
-    async start(run): Promise<StartOutcome> {
+    async start(run) {
       if (closed) return rejected('The server is shutting down.', true);
-      const machine = machineOf(config, run);
-      if ('fault' in machine) return rejected(machine.fault, false);
+      const shape = toShape(config, run);
+      if ('fault' in shape) return rejected(shape.fault, false);
+      const name = groupNameOf(installation, run);
       try {
-        // First, since to put a group that is there would start it again.
-        if (await find(run.key)) return { kind: 'accepted' };
+        // To make one that is there would start it again.
+        const found = await find(name);
+        if (found && isOf(found, run)) return { kind: 'accepted' };
+        if (found) return rejected(`Another container group is named ${name}. Use another resource group.`, false);
       } catch (error) {
-        return { kind: 'rejected', fault: toFault(error) ?? { detail: 'Azure does not answer.', retryable: true } };
+        const fault = toFault(error, clock.now());
+        return fault ? { kind: 'rejected', fault } : rejected('Azure does not answer. It is tried again.', true);
       }
-      const full = meter.take();
-      if (full) {
-        const detail = 'As many container groups were made as Azure lets a subscription make for now.';
-        return { kind: 'rejected', fault: { detail, retryable: true, ...full } };
-      }
-      const group = toGroup(config, context, run, machine);
-      try {
-        // Its poller would wait for the provisioning: whoever looks asks for the group itself.
-        await bounded((options) =>
-          client.containerGroups.beginCreateOrUpdate(resourceGroup, groupNameOf(run.key), group, options),
-        );
-        return { kind: 'accepted' };
-      } catch (error) {
-        const fault = toFault(error);
-        if (fault) return { kind: 'rejected', fault };
-        log.warn('Whether a container group was made is not clear', { attempt: run.key });
-      }
-      try {
-        if (await find(run.key)) return { kind: 'accepted' };
-      } catch {
-        // Not to be seen now: whoever looks later will.
-        return { kind: 'accepted' };
-      }
-      // Should it come into being after all, its ticket is void by then, and the search for orphans deletes it.
-      return rejected('Azure did not take the container group. It is tried again.', true);
+      const wait = meter.take();
+      if (wait === undefined) return create(run, shape);
+      const detail = 'Azure’s limit on making container groups is used up for now.';
+      return { kind: 'rejected', fault: { detail, retryable: true, retryAfterSeconds: wait } };
     },
 
-    async observe({ key }): Promise<Observed> {
-      const group = await find(key);
-      return group ? toObserved(group, () => readLog(key)) : { kind: 'gone' };
+    async observe(run): Promise<Observed> {
+      const group = await findOwn(run);
+      if (!group) return { kind: 'gone', detail: 'The container group is not there.' };
+      return toObserved(group, () => readLog(groupNameOf(installation, run)));
     },
 
-    /** What runs is asked to stop, so that the runner can end the command and report; what does not run is deleted. */
-    async cancel({ key }) {
-      const group = await find(key);
-      if (!group) return;
-      const name = groupNameOf(key);
-      try {
-        if (toState(group) === 'running') {
-          await bounded((options) => client.containerGroups.stop(resourceGroup, name, options));
-        } else {
-          await bounded((options) => client.containerGroups.beginDelete(resourceGroup, name, options));
-        }
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
+    async cancel(run) {
+      const name = groupNameOf(installation, run);
+      let group = await findOwn(run);
+      if (group && isRunning(group)) {
+        // Deleted at once, the runner could not end its command in peace and say so.
+        await bounded((abortSignal) => containerGroups.stop(resourceGroup, name, { abortSignal })).catch(unlessGone);
+        group = await untilEnded(run);
       }
+      // What does not end is still alive for `observe`, so that cancel is called again.
+      if (group && !isRunning(group)) await remove(name);
     },
 
     async *held(): AsyncGenerator<HeldRun> {
-      let seen = 0;
-      for await (const group of client.containerGroups.listByResourceGroup(resourceGroup)) {
-        const run = heldRunOf(group, installation);
-        if (run) yield run;
-        if (++seen >= MOST_HELD) return;
+      const pages = containerGroups.listByResourceGroup(resourceGroup).byPage();
+      for (let page = 0; page < MOST_PAGES; page++) {
+        const { done, value } = await bounded(() => pages.next());
+        if (done) return;
+        for (const group of value) {
+          const run = heldRunOf(group, installation);
+          if (run) yield run;
+        }
       }
     },
 
@@ -152,16 +182,15 @@ export const azureContainerInstances = async (
       if (closed) return { healthy: false, detail: 'Shutting down.' };
       try {
         // One that is not there: the cheapest answer that only those get who may ask.
-        await bounded((options) => client.containerGroups.get(resourceGroup, `${installation}-health`, options));
+        await bounded((abortSignal) => containerGroups.get(resourceGroup, `${installation}-health`, { abortSignal }));
         return { healthy: true };
       } catch (error) {
-        if (isNotFound(error) && (error as { code?: string }).code !== 'ResourceGroupNotFound')
-          return { healthy: true };
-        return { healthy: false, detail: toFault(error)?.detail ?? 'Azure does not answer.' };
+        if (codeOf(error) === 'ResourceNotFound') return { healthy: true };
+        return { healthy: false, detail: toFault(error, clock.now())?.detail ?? 'Azure does not answer.' };
       }
     },
 
-    prepare: () => bounded((options) => requireResourceGroup(client, config, installation, options)),
+    prepare: () => bounded((abortSignal) => requireResourceGroup(client, config, installation, { abortSignal })),
 
     async close() {
       closed = true;
@@ -174,27 +203,6 @@ const rejected = (detail: string, retryable: boolean): StartOutcome => ({
   fault: { detail, retryable },
 });
 
-const makeClient = async (
-  config: ContainerInstancesConfig,
-  context: ProviderContext,
-): Promise<ContainerInstanceManagementClient> => {
-  const credential = await makeCredential(config, context);
-  // It would sleep for as long as Azure says, longer than a function lives.
-  const retryOptions = { maxRetries: 0 };
-  if (config.endpoint === undefined) {
-    return new ContainerInstanceManagementClient(credential, config.subscriptionId, { retryOptions });
-  }
-  const http = createDefaultHttpClient();
-  return new ContainerInstanceManagementClient(credential, config.subscriptionId, {
-    retryOptions,
-    // The client shows no token to an address without TLS. A trial's is on this machine.
-    endpoint: config.endpoint.replace(/^http:/, 'https:').replace(/\/$/, ''),
-    httpClient: {
-      sendRequest(request) {
-        request.url = request.url.replace(/^https:/, 'http:');
-        request.allowInsecureConnection = true;
-        return http.sendRequest(request);
-      },
-    },
-  });
+const unlessGone = (error: unknown): void => {
+  if (statusOf(error) !== 404) throw error;
 };

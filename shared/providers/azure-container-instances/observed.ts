@@ -1,58 +1,87 @@
-import type { ContainerGroup } from '@azure/arm-containerinstance';
+import type { ContainerGroup, ContainerState, Event } from '@azure/arm-containerinstance';
 import type { Observed } from '../provider.ts';
-import { plainMessage } from './faults.ts';
+import { plainText } from './faults.ts';
 
-/** Ended by the kernel for want of memory (128 + SIGKILL), as containers tell it. */
-const KILLED = 137;
-const MOST_LOG_CHARACTERS = 500;
+/** What a shell says for a program that is not there or cannot be executed, and so do container runtimes. */
+const NO_PROGRAM: readonly unknown[] = [126, 127];
+const OVER: readonly unknown[] = ['Stopped', 'Succeeded', 'Failed'];
+const OUT_OF_MEMORY = 'OOMKilled';
+const LOG_CHARACTERS = 300;
 
-/** The group's own state, before anything else is asked for. */
-export const toState = (group: ContainerGroup): 'waiting' | 'running' | 'ended' => {
-  const current = group.containers[0]?.instanceView?.currentState?.state;
-  const state = group.instanceView?.state;
-  if (current === 'Terminated' || state === 'Succeeded' || state === 'Failed' || state === 'Stopped') return 'ended';
-  return current === 'Running' || state === 'Running' ? 'running' : 'waiting';
-};
+const OOM_DETAIL = 'The container was ended for want of memory. Ask for more with memoryMiB.';
+
+const containerOf = (group: ContainerGroup) => group.containers?.[0]?.instanceView;
+
+/** Whether a process of it may be told to end. */
+export const isRunning = (group: ContainerGroup): boolean => containerOf(group)?.currentState?.state === 'Running';
 
 /**
- * What a group says of its run. The runner itself ends with 0 whatever its command did, so that anything else is about the
- * container.
+ * What a group says of its run. The container's own state first: the group's is told later. That it could not be
+ * provisioned is not an end: it may still succeed, until it is deleted.
  */
 export const toObserved = async (group: ContainerGroup, readLog: () => Promise<string>): Promise<Observed> => {
-  const state = toState(group);
-  if (state === 'running') return { kind: 'alive' };
-  const view = group.containers[0]?.instanceView;
-  if (state === 'waiting') {
-    const refusal = [...(view?.events ?? []), ...(group.instanceView?.events ?? [])].find(
-      ({ name, message }) => (name === 'Failed' || name === 'BackOff') && /pull/i.test(message ?? ''),
-    );
-    if (refusal)
-      return { kind: 'failed', detail: `The image cannot be pulled: ${plainMessage(refusal.message ?? '')}` };
-    // It goes on trying, and billing, until the group is deleted.
-    if (group.provisioningState === 'Failed') {
-      return { kind: 'failed', detail: 'Azure could not provision the container group.' };
-    }
-    return { kind: 'alive' };
+  const { currentState: current, previousState: previous, restartCount = 0, events } = containerOf(group) ?? {};
+  if (current?.state === 'Terminated') return toEnd(current, previous, restartCount, readLog);
+  const isOver = OVER.includes(group.instanceView?.state);
+  const failed = group.initContainers?.find(({ instanceView }) => hasFailed(instanceView?.currentState));
+  if (failed) return { kind: 'failed', detail: initDetail(failed.instanceView?.currentState) };
+  const images = [...(group.initContainers ?? []).map(({ instanceView }) => instanceView?.events), events];
+  const fault = images.map(pullFault).find((words) => words !== undefined);
+  if (fault !== undefined && current?.state !== 'Running') {
+    return { kind: 'failed', detail: `Azure cannot get the image: ${plainText(fault)}` };
   }
-  const { exitCode = 0, detailStatus = '' } = view?.currentState ?? {};
-  const again = (view?.restartCount ?? 0) > 0 ? ' Azure had started it again, against its policy.' : '';
-  if (detailStatus === 'OOMKilled' || exitCode === KILLED) {
-    const detail = 'The container was ended for want of memory. Ask for more with memoryMiB.';
-    return { kind: 'gone', detail, exit: { exitCode: null, signal: 'SIGKILL', outOfMemory: true, detail } };
-  }
-  if (exitCode === 0) {
-    return { kind: 'gone', detail: `The container ended, and its runner did not say how the command did.${again}` };
-  }
-  const log = plain(await readLog());
-  const said = log === '' ? '' : ` It last said: ${log}`;
-  return {
-    kind: 'gone',
-    detail: `The container ended with status ${exitCode} before its runner could report.${again}${said}`,
-  };
+  if (!isOver) return { kind: 'alive' };
+  const why = group.instanceView?.events?.at(-1)?.message;
+  const detail = `The container group is ${String(group.instanceView?.state).toLowerCase()}`;
+  return { kind: 'gone', detail: why ? `${detail}: ${plainText(why)}` : `${detail}.` };
 };
 
-const plain = (text: string): string =>
-  text
-    .replace(/\p{C}+/gu, ' ')
-    .trim()
-    .slice(-MOST_LOG_CHARACTERS);
+const toEnd = async (
+  { exitCode, detailStatus }: ContainerState,
+  previous: ContainerState | undefined,
+  restartCount: number,
+  readLog: () => Promise<string>,
+): Promise<Observed> => {
+  const isOutOfMemory =
+    detailStatus === OUT_OF_MEMORY || (restartCount > 0 && previous?.detailStatus === OUT_OF_MEMORY);
+  if (isOutOfMemory) {
+    return {
+      kind: 'gone',
+      detail: OOM_DETAIL,
+      exit: { exitCode: null, signal: 'SIGKILL', outOfMemory: true, detail: OOM_DETAIL },
+    };
+  }
+  // The runner itself never ends with these.
+  if (NO_PROGRAM.includes(exitCode) && restartCount === 0) {
+    const detail = 'The runner is not in the image. Put it there at /errand, or give the target a runnerImage.';
+    return { kind: 'failed', detail };
+  }
+  const restarts =
+    restartCount > 0
+      ? ` Azure had started it again ${restartCount} times, after status ${previous?.exitCode ?? 'unknown'}.`
+      : '';
+  // The runner ends with 0 whatever its command did, so that anything else is about the container.
+  const how =
+    exitCode === 0
+      ? 'The container ended, and its runner did not say how the command did.'
+      : `The container ended with status ${exitCode ?? 'unknown'} before its runner could report.`;
+  const log = plainText(await readLog(), Number.MAX_SAFE_INTEGER).slice(-LOG_CHARACTERS);
+  return { kind: 'gone', detail: `${how}${restarts}${log ? ` Its log ends with: ${log}` : ''}` };
+};
+
+const hasFailed = (state: ContainerState | undefined): boolean =>
+  state?.state === 'Terminated' && state.exitCode !== undefined && state.exitCode !== 0;
+
+const initDetail = (state: ContainerState | undefined): string =>
+  `The runner could not be copied from the target’s runnerImage: cp ended with status ${state?.exitCode}. It needs /errand and cp.`;
+
+/** Azure goes on trying, and takes money for it; what was pulled in the end is no fault. */
+const pullFault = (events: readonly Event[] = []): string | undefined => {
+  const at = events.findLastIndex(
+    ({ name, message = '' }) => (name === 'Failed' || name === 'BackOff') && /pull/i.test(message),
+  );
+  const pulled = events.findLastIndex(({ name }) => name === 'Pulled');
+  if (at < 0 || pulled > at) return undefined;
+  // The back-off says less than what went before it.
+  return events.findLast(({ name, message }) => name === 'Failed' && message)?.message ?? events[at]?.message;
+};

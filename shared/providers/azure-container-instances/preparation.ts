@@ -1,7 +1,7 @@
 import type { ContainerInstanceManagementClient } from '@azure/arm-containerinstance';
 import { createPipelineRequest } from '@azure/core-rest-pipeline';
 import type { ContainerInstancesConfig } from './config.ts';
-import { TAG } from './groups.ts';
+import { TAG } from './group.ts';
 
 const API_VERSION = '2021-04-01';
 

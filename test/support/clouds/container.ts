@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 
 export interface ContainerSpec {
@@ -11,10 +12,10 @@ export interface ContainerSpec {
   readonly programs: Readonly<Record<string, readonly string[]>>;
 }
 
-/** How a container ended. `signal` by its number, 0 for none. */
+/** How a container ended. A program that is not in the image has neither code nor signal. */
 export interface ContainerEnd {
-  readonly exitCode: number;
-  readonly signal: number;
+  readonly exitCode?: number;
+  readonly signal?: number;
 }
 
 /** A command of an image, as a process of this machine. */
@@ -22,47 +23,51 @@ export interface Container {
   readonly ended: Promise<ContainerEnd>;
   /** What it wrote, both streams as they came. */
   log(): string;
-  /** TERM, and KILL after so many milliseconds. */
+  /** TERM to its first process, and after so many milliseconds KILL to all of it. */
   stop(graceMs: number): void;
+  /** KILL to all of it. */
   kill(): void;
 }
 
-const SIGNALS: Readonly<Record<string, number>> = { SIGKILL: 9, SIGTERM: 15, SIGSEGV: 11, SIGABRT: 6 };
-
+/** Its environment is what was asked for, a PATH, and where its own file system begins. */
 export const startContainer = ({ command, env, folder, programs }: ContainerSpec): Container => {
   const own = mkdtempSync(join(folder, 'container-'));
   const [first = '', ...args] = command;
   const [program = first, ...before] = programs[first] ?? [first];
-  const child: ChildProcess = spawn(program, [...before, ...args], {
+  const child = spawn(program, [...before, ...args], {
     env: { PATH: '/usr/local/bin:/usr/bin:/bin', TMPDIR: own, ...env },
     cwd: own,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (piece: Buffer) => (log += piece.toString()));
-  const { promise: ended, resolve } = Promise.withResolvers<ContainerEnd>();
-  let timer: NodeJS.Timeout | undefined;
-  child.once('error', () => resolve({ exitCode: 127, signal: 0 }));
-  child.once('close', (code, signal) => {
-    clearTimeout(timer);
-    resolve({ exitCode: code ?? 0, signal: signal ? (SIGNALS[signal] ?? 9) : 0 });
-  });
-  const send = (signal: NodeJS.Signals, pid = child.pid): void => {
+  const killAll = (): void => {
     try {
-      if (pid !== undefined) process.kill(-pid, signal);
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     } catch {
       // Gone.
     }
   };
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (piece: Buffer) => (log += piece.toString()));
+  let timer: NodeJS.Timeout | undefined;
+  const { promise: ended, resolve } = Promise.withResolvers<ContainerEnd>();
+  child.once('error', () => resolve({}));
+  child.once('exit', (code, signal) => {
+    clearTimeout(timer);
+    // A container ends with its first process.
+    killAll();
+    resolve({
+      ...(code === null ? {} : { exitCode: code }),
+      ...(signal === null ? {} : { signal: constants.signals[signal] }),
+    });
+  });
   return {
     ended,
     log: () => log,
     stop(graceMs) {
-      // To the container's first process alone; KILL goes to all of it.
       child.kill('SIGTERM');
-      timer ??= setTimeout(() => send('SIGKILL'), graceMs);
+      timer ??= setTimeout(killAll, graceMs);
     },
-    kill: () => send('SIGKILL'),
+    kill: killAll,
   };
 };

@@ -1,5 +1,5 @@
 import { systemClock } from '../../../../machine/system-clock.ts';
-import { type Container, type ContainerEnd, startContainer } from './container.ts';
+import { type Container, type ContainerEnd, startContainer } from '../container.ts';
 import { type Condition, secondsOf, type TaskTemplate } from './resources.ts';
 
 export interface ExecutionOptions {
