@@ -108,7 +108,7 @@ export default {
         path: '^shared/',
         pathNot: [
           '^shared/providers/$1/',
-          '^shared/providers/(provider|context|elsewhere)\\.ts$',
+          '^shared/providers/(provider|context|elsewhere|bounded-calls)\\.ts$',
           '^shared/runner/program\\.ts$',
           '^shared/(domain|telemetry)/',
         ],

@@ -1,7 +1,7 @@
 import type { ContainerGroup } from '@azure/arm-containerinstance';
+import { boundedCalls } from '../bounded-calls.ts';
 import type { ProviderContext } from '../context.ts';
 import type { HeldRun, Observed, Provider, Run, RunName, StartOutcome } from '../provider.ts';
-import { makeCalls } from './calls.ts';
 import { makeClient } from './client.ts';
 import { type ContainerInstancesConfig, containerInstancesFeatures } from './config.ts';
 import { makeCreateMeter } from './create-meter.ts';
@@ -30,12 +30,16 @@ export const azureContainerInstances = async (
     { creates: config.createsPer5Minutes, seconds: 5 * 60 },
     { creates: config.createsPerHour, seconds: 3_600 },
   ]);
-  const { bounded, read } = makeCalls(clock);
+  const { once, repeatable } = boundedCalls(context, {
+    toOptions: (abortSignal) => ({ abortSignal }),
+    // Below 500 it is Azure's refusal.
+    isAnswer: (error) => Number(statusOf(error)) < 500,
+  });
   let closed = false;
 
   const find = async (name: string): Promise<ContainerGroup | undefined> => {
     try {
-      return await read((abortSignal) => containerGroups.get(resourceGroup, name, { abortSignal }));
+      return await repeatable((options) => containerGroups.get(resourceGroup, name, options));
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -66,9 +70,9 @@ export const azureContainerInstances = async (
     let isAccepted = false;
     try {
       // The answer, and one look at the operation. Its end would be that of the provisioning, and is not waited for.
-      await bounded((abortSignal) =>
+      await once((options) =>
         containerGroups.beginCreateOrUpdate(resourceGroup, name, toGroup(config, context, run, shape), {
-          abortSignal,
+          ...options,
           onResponse: ({ request, status }) => (isAccepted ||= request.method === 'PUT' && status < 300),
         }),
       );
@@ -99,8 +103,8 @@ export const azureContainerInstances = async (
 
   const readLog = async (name: string): Promise<string> => {
     try {
-      const { content } = await bounded((abortSignal) =>
-        containers.listLogs(resourceGroup, name, CONTAINER, { tail: LOG_LINES, abortSignal }),
+      const { content } = await once((options) =>
+        containers.listLogs(resourceGroup, name, CONTAINER, { ...options, tail: LOG_LINES }),
       );
       return content ?? '';
     } catch {
@@ -113,9 +117,9 @@ export const azureContainerInstances = async (
   const remove = async (name: string): Promise<void> => {
     let isAccepted = false;
     try {
-      await bounded((abortSignal) =>
+      await once((options) =>
         containerGroups.beginDelete(resourceGroup, name, {
-          abortSignal,
+          ...options,
           onResponse: ({ request, status }) => (isAccepted ||= request.method === 'DELETE' && status < 300),
         }),
       );
@@ -159,7 +163,7 @@ export const azureContainerInstances = async (
       let group = await findOwn(run);
       if (group && isRunning(group)) {
         // Deleted at once, the runner could not end its command in peace and say so.
-        await bounded((abortSignal) => containerGroups.stop(resourceGroup, name, { abortSignal })).catch(unlessGone);
+        await once((options) => containerGroups.stop(resourceGroup, name, options)).catch(unlessGone);
         group = await untilEnded(run);
       }
       // What does not end is still alive for `observe`, so that cancel is called again.
@@ -169,7 +173,7 @@ export const azureContainerInstances = async (
     async *held(): AsyncGenerator<HeldRun> {
       const pages = containerGroups.listByResourceGroup(resourceGroup).byPage();
       for (let page = 0; page < MOST_PAGES; page++) {
-        const { done, value } = await bounded(() => pages.next());
+        const { done, value } = await once(() => pages.next());
         if (done) return;
         for (const group of value) {
           const run = heldRunOf(group, installation);
@@ -182,7 +186,7 @@ export const azureContainerInstances = async (
       if (closed) return { healthy: false, detail: 'Shutting down.' };
       try {
         // One that is not there: the cheapest answer that only those get who may ask.
-        await bounded((abortSignal) => containerGroups.get(resourceGroup, `${installation}-health`, { abortSignal }));
+        await once((options) => containerGroups.get(resourceGroup, `${installation}-health`, options));
         return { healthy: true };
       } catch (error) {
         if (codeOf(error) === 'ResourceNotFound') return { healthy: true };
@@ -190,7 +194,7 @@ export const azureContainerInstances = async (
       }
     },
 
-    prepare: () => bounded((abortSignal) => requireResourceGroup(client, config, installation, { abortSignal })),
+    prepare: () => once((options) => requireResourceGroup(client, config, installation, options)),
 
     async close() {
       closed = true;

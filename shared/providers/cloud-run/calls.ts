@@ -1,59 +1,24 @@
 import { ExecutionsClient, JobsClient, TasksClient } from '@google-cloud/run';
 import type { Clock, Random } from '../../domain/clock.ts';
+import { type BoundedCalls, boundedCalls } from '../bounded-calls.ts';
 import type { ProviderContext } from '../context.ts';
 import type { CloudRunConfig } from './config.ts';
 import { type Auth, makeAuth } from './credentials.ts';
 import type { Execution } from './executions.ts';
 import { CODE, codeOf, toFault } from './faults.ts';
 
-const CALL_MS = 15_000;
-const MOST_TRIES = 4;
-const WAIT_MS = 400;
 const PAGE_SIZE = 100;
 
 /** What the SDK's clients take beside a request. */
-export interface CallOptions {
+interface CallOptions {
   readonly signal: AbortSignal;
 }
 
-export interface Calls {
-  /** One request, cut off when it is not answered in time. */
-  once<T>(call: (options: CallOptions) => Promise<T>): Promise<T>;
-  /**
-   * What does no harm when done twice: again after a while when Cloud Run fails or is busy. Refusals are thrown at once, and
-   * so is a request to come back later.
-   */
-  repeatable<T>(call: (options: CallOptions) => Promise<T>): Promise<T>;
-}
+export type Calls = BoundedCalls<CallOptions>;
 
 /** The SDK repeats nothing, not even reads, and waits a minute for each answer. */
-export const makeCalls = ({ clock, random }: { clock: Clock; random: Random }): Calls => {
-  const once: Calls['once'] = async (call) => {
-    const done = new AbortController();
-    const cut = new AbortController();
-    void clock.sleep(CALL_MS, done.signal).then(() => {
-      if (!done.signal.aborted) cut.abort();
-    });
-    try {
-      return await call({ signal: cut.signal });
-    } finally {
-      done.abort();
-    }
-  };
-  return {
-    once,
-    async repeatable(call) {
-      for (let tries = 1; ; tries++) {
-        try {
-          return await once(call);
-        } catch (error) {
-          if (isAnswer(error) || tries >= MOST_TRIES) throw error;
-        }
-        await clock.sleep(WAIT_MS * 2 ** (tries - 1) * (1 + random.fraction()));
-      }
-    },
-  };
-};
+export const makeCalls = (context: { readonly clock: Clock; readonly random: Random }): Calls =>
+  boundedCalls(context, { toOptions: (signal) => ({ signal }), isAnswer });
 
 /** Asked again, it would be answered the same. */
 const isAnswer = (error: unknown): boolean => {
