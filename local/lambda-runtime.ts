@@ -25,8 +25,8 @@ export class ResponseStream extends PassThrough {
  * (https://docs.aws.amazon.com/lambda/latest/dg/config-rs-write-functions.html). Call before making one.
  */
 export const provideLambdaRuntime = (): void => {
-  const runtime = globalThis as { awslambda?: unknown };
-  runtime.awslambda ??= {
+  const runtime = globalThis as { awslambda?: object };
+  runtime.awslambda = {
     streamifyResponse: <Handler>(handler: Handler): Handler => handler,
     HttpResponseStream: {
       from(stream: ResponseStream, prelude: Prelude): ResponseStream {
@@ -34,6 +34,8 @@ export const provideLambdaRuntime = (): void => {
         return stream;
       },
     },
+    // The AWS SDK puts a part of its own there, where it is the first.
+    ...runtime.awslambda,
   };
 };
 

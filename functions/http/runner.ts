@@ -7,7 +7,8 @@ import { binary, json, noContent } from '../../shared/http/replies.ts';
 export const runner = (deps: Deps) =>
   httpFunction(deps, {
     redeemStart: async (_, { right, body }) => json(200, await redeemStart(deps, right, body.runner)),
-    lookAtRun: async (_, { right }) => json(200, await lookAtOwnRun(deps, right)),
+    lookAtRun: async (_, { right, query }) =>
+      json(200, await lookAtOwnRun(deps, right, { stored: query.stored !== undefined })),
     readRunStdin: async (_, { right, query }) => {
       const { bytes, ended } = await readOwnStdin(deps, right, query.from);
       return binary(bytes, { 'errand-input-ended': String(ended) });

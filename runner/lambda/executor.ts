@@ -11,6 +11,7 @@ import { type LaunchOutcome, launch, watchRun } from '../../shared/runner/runner
 import type { Log } from '../../shared/telemetry/log.ts';
 import { takeBaseline } from './baseline-sweep.ts';
 import { cleanEnvironment } from './clean-environment.ts';
+import { openDelivery } from './delivery.ts';
 import { type InvocationResponse, openResponse } from './invocation-response.ts';
 
 export interface ExecutorOptions {
@@ -33,13 +34,17 @@ interface InvocationContext {
   getRemainingTimeInMillis(): number;
 }
 
-/** Before the function's own time-out: TERM, grace, KILL, the sweep, and the last word. */
+/** Before the function's own time-out: TERM, grace, KILL, the sweep, and the end brought home, if need be by requests. */
 const GRACE_SECONDS = 2;
-const RESERVE_MS = 3_000 + GRACE_SECONDS * 1_000;
+const DELIVERY_MS = 8_000;
+const RESERVE_MS = GRACE_SECONDS * 1_000 + DELIVERY_MS;
+/** What is not told by then is not told any more. */
+const TOO_LATE_MS = 1_000;
 
 /**
  * The runner as a Lambda function: each invocation carries one attempt. It redeems the start ticket, executes, says what
- * it sees on its response stream, and gives the environment back as it found it, or ends it.
+ * it sees on its response stream or, when nobody reads that, by the runner's protocol, and gives the environment back as it
+ * found it, or ends it.
  * To be made when the environment starts: whatever comes later is a command's.
  */
 export const makeExecutor = (options: ExecutorOptions) => {
@@ -49,14 +54,23 @@ export const makeExecutor = (options: ExecutorOptions) => {
   return async (event: unknown, stream: Writable, context: InvocationContext): Promise<void> => {
     const response = openResponse(stream, clock);
     const invocation = Invocation.safeParse(event);
-    if (!invocation.success) return response.end(NOT_AN_INVOCATION);
-    const last = await carry(options, invocation.data, response, context).catch((error: unknown): LastRecord => {
-      log.error('The executor failed', { error });
-      return { kind: 'lost', detail: 'The executor failed in a way that leaves the outcome unknown.' };
-    });
+    if (!invocation.success) {
+      response.last(NOT_AN_INVOCATION);
+      return response.close();
+    }
+    const over = new AbortController();
+    void clock.sleep(context.getRemainingTimeInMillis() - TOO_LATE_MS, over.signal).then(() => over.abort());
+    const tellEnd = await carry(options, invocation.data, response, { context, over: over.signal }).catch(
+      (error: unknown): TellEnd => {
+        log.error('The executor failed', { error });
+        return async () => response.last(FAILED);
+      },
+    );
     // Before the last word: what a command left behind is gone when its end is told.
     const isClean = baseline !== undefined && (await cleanEnvironment({ baseline, tmp }));
-    await response.end(last);
+    await tellEnd();
+    over.abort();
+    await response.close();
     if (isClean) return;
     if (ownsMachine) log.warn('The environment is ended, since something of a command is left in it');
     exit();
@@ -69,15 +83,22 @@ const NOT_AN_INVOCATION: LastRecord = {
   retryable: false,
 };
 
+const FAILED: LastRecord = {
+  kind: 'lost',
+  detail: 'The executor failed in a way that leaves the outcome unknown.',
+};
+
+/** Says how it ended, to whoever is there to hear it. */
+type TellEnd = () => Promise<void>;
+
 const carry = async (
   options: ExecutorOptions,
   { url, token }: Invocation,
   response: InvocationResponse,
-  context: InvocationContext,
-): Promise<LastRecord> => {
+  { context, over }: { readonly context: InvocationContext; readonly over: AbortSignal },
+): Promise<TellEnd> => {
   const { clock, log, tmp } = options;
-  const over = new AbortController();
-  const { control, controlClock } = makeOwnControl(options, { url, token }, over.signal);
+  const { control, controlClock } = makeOwnControl(options, { url, token }, over);
   // A launcher for each: what a command did to the last one's helper is no matter. It starts while the ticket is redeemed.
   const launcher = await local({
     workDirectory: join(tmp, 'errand'),
@@ -88,27 +109,33 @@ const carry = async (
   });
   try {
     const order = await control.redeem().catch((error: unknown) => error as Error);
-    if (order === undefined) return { kind: 'refused' };
+    if (order === undefined) return async () => response.last({ kind: 'refused' });
     // Perhaps it was redeemed and the answer was lost. Only this invocation could have executed on it, and will not.
-    if (order instanceof Error) return { kind: 'rejected', detail: UNREACHABLE, retryable: true };
+    if (order instanceof Error) return async () => response.last(UNREACHABLE);
     const deadline = new AbortController();
-    void clock.sleep(context.getRemainingTimeInMillis() - RESERVE_MS, over.signal).then(() => {
-      if (!over.signal.aborted) deadline.abort();
-    });
-    await response.say({ kind: 'started' });
-    const watch = watchRun({ control, clock: controlClock, log, evicted: deadline.signal }, order);
+    void clock.sleep(context.getRemainingTimeInMillis() - RESERVE_MS, over).then(() => deadline.abort());
+    const { keepBytes } = order;
+    const delivery = openDelivery({ control, response, clock: controlClock, log, keepBytes, tooLate: over });
+    // Should it have broken by now, whoever has output to say will find out.
+    await response.say({ kind: 'started' }).catch(() => {});
+    const watched = {
+      control: { ...control, look: delivery.look },
+      clock: controlClock,
+      log,
+      evicted: deadline.signal,
+    };
+    const watch = watchRun(watched, order);
     const io: RunIo = {
       ...watch.io,
       // At once, not by the next look: the control plane may be away just then.
       stop: AbortSignal.any([watch.io.stop, deadline.signal]),
-      output: (kind, bytes) => response.say({ kind, bytes }),
+      output: delivery.output,
     };
     const outcome = await launch({ token, launcher, log }, order, io);
-    over.abort();
     await watch.end();
-    return toLast(outcome, deadline.signal.aborted);
+    const explained = deadline.signal.aborted ? atFunctionEnd(outcome) : outcome;
+    return () => delivery.end(explained);
   } finally {
-    over.abort();
     await launcher.close();
   }
 };
@@ -120,7 +147,8 @@ const makeOwnControl = (
   over: AbortSignal,
 ): { readonly control: Control; readonly controlClock: Clock } => {
   const controlClock: Clock = {
-    now: () => clock.now(),
+    // Afterwards no patience is left for anything.
+    now: () => (over.aborted ? Number.POSITIVE_INFINITY : clock.now()),
     sleep: (milliseconds, signal) => clock.sleep(milliseconds, signal ? AbortSignal.any([signal, over]) : over),
   };
   const control = makeControl({
@@ -133,16 +161,12 @@ const makeOwnControl = (
   return { control, controlClock };
 };
 
-const UNREACHABLE = 'The function could not reach the control plane to redeem the start ticket.';
+const UNREACHABLE: LastRecord = {
+  kind: 'rejected',
+  detail: 'The function could not reach the control plane to redeem the start ticket.',
+  retryable: true,
+};
 const FUNCTION_OVER = 'It was stopped, since the function that it ran in was about to be ended by its time-out.';
 
-const toLast = (outcome: LaunchOutcome, atDeadline: boolean): LastRecord => {
-  switch (outcome.kind) {
-    case 'ended':
-      return { kind: 'ended', exit: atDeadline ? { detail: FUNCTION_OVER, ...outcome.exit } : outcome.exit };
-    case 'rejected':
-      return { kind: 'rejected', detail: outcome.fault.detail, retryable: outcome.fault.retryable };
-    case 'lost':
-      return { kind: 'lost', detail: outcome.detail };
-  }
-};
+const atFunctionEnd = (outcome: LaunchOutcome): LaunchOutcome =>
+  outcome.kind === 'ended' ? { ...outcome, exit: { detail: FUNCTION_OVER, ...outcome.exit } } : outcome;

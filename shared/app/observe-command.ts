@@ -1,4 +1,5 @@
 import { type Command, isFinal } from '../domain/command.ts';
+import { AppError } from '../domain/errors.ts';
 import { step } from '../engine/step.ts';
 import type { Effect, Observation, TargetTraits } from '../engine/types.ts';
 import type { Stored } from '../store/commands.ts';
@@ -17,16 +18,16 @@ export interface Moved {
 /**
  * Tells the engine what was seen and stores what follows, again on top of whatever others stored meanwhile.
  * The caller then performs the effects. `from` saves a read when the caller knows the present version.
- * `alongside` is written in the same transaction, unless it is there already. Undefined when there is no such command.
+ * `alongside` is written in the same transaction. Undefined when there is no such command.
+ * @throws AppError 'conflict' when what `alongside` would put is there already: someone else writes it
  */
 export const observeCommand = async (
   deps: Deps,
   reference: Reference,
   seen: Observation,
-  { from, alongside }: { from?: Stored | undefined; alongside?: readonly Write[] } = {},
+  { from, alongside = [] }: { from?: Stored | undefined; alongside?: readonly Write[] } = {},
 ): Promise<Moved | undefined> => {
   let stored = from ?? (await deps.commands.find(reference));
-  let besides = alongside ?? [];
   while (stored) {
     const { next, effects } = step(stored.command, seen, {
       now: deps.clock.now(),
@@ -35,21 +36,27 @@ export const observeCommand = async (
       target: targetOf(deps, stored.command.spec.target)?.features ?? UNKNOWN_TARGET,
     });
     if (next === stored.command) return { stored, effects, changed: false };
-    const saved = await deps.commands.save(stored, next, besides);
+    const saved = await deps.commands.save(stored, next, alongside);
     if (saved.ok) {
       deps.changes.announce(reference, 'record');
       if (isFinal(next.status)) await cleanUp(deps, reference, next);
       return { stored: saved.stored, effects, changed: true };
     }
     // The record is as it was read, so it was not the record that refused: asked again it would for ever.
-    if (saved.stored?.version === stored.version) besides = [];
+    if (saved.stored?.version === stored.version) throw new AppError('conflict', 'Output is in this place already.');
     stored = saved.stored;
   }
   return undefined;
 };
 
 /** A target that is no longer configured: what it held is left alone until it is again. */
-const UNKNOWN_TARGET: TargetTraits = { startTicket: true, mode: 'inline', startSeconds: 60, leavesBehind: false };
+const UNKNOWN_TARGET: TargetTraits = {
+  startTicket: true,
+  mode: 'inline',
+  runner: 'in-process',
+  startSeconds: 60,
+  leavesBehind: false,
+};
 
 export const targetOf = ({ targets }: Pick<Deps, 'targets'>, name: string): Target | undefined =>
   targets.find((target) => target.name === name);

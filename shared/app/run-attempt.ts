@@ -1,10 +1,11 @@
 import { type Attempt, type CommandSpec, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
+import { isConflict } from '../domain/errors.ts';
 import { attemptKeyOf } from '../domain/ids.ts';
 import { toRunnerToken } from '../domain/runner-token.ts';
 import type { Observation } from '../engine/types.ts';
 import type { Provider, Run, RunIo, RunName, StartOutcome } from '../providers/provider.ts';
 import type { Stored } from '../store/commands.ts';
-import type { OutputWriter } from '../store/output-writer.ts';
+import type { Chunk, OutputWriter } from '../store/output-writer.ts';
 import { type Reference, referenceOf, splitReference } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { type Moved, observeCommand, targetOf } from './observe-command.ts';
@@ -25,9 +26,29 @@ export const runAttempt = async (deps: Deps, reference: Reference, started: Stor
   // Nothing was executed, and whoever holds the ticket has the word.
   if (outcome.kind === 'refused') return undefined;
   if (outcome.kind === 'accepted') return leaveToRunner(deps, reference, attempt, outcome.ref);
-  const { totals, rest } = await output.finish();
-  const seen = toObservation(attempt.number, outcome, totals);
-  return untilStored(deps, reference, () => storeEnd(deps, reference, seen, { rest, from: carried.stored() }));
+  try {
+    const { totals, rest } = await output.finish();
+    if (outcome.kind === 'unheard') return await leaveUnheard(deps, reference, attempt, outcome, rest);
+    const seen = toObservation(attempt.number, outcome, totals);
+    return await untilStored(deps, reference, () => storeEnd(deps, reference, seen, { rest, from: carried.stored() }));
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+    // Its runner was not heard by us, or we not by it, and it stores the rest by itself.
+    deps.log.warn('A run has another writer, to which it is left', { reference, attempt: attempt.number });
+    return undefined;
+  }
+};
+
+/** What came of it is stored, and whether it started at all the record knows; its runner has the word. */
+const leaveUnheard = async (
+  deps: Deps,
+  reference: Reference,
+  { number: attempt }: Attempt,
+  { detail }: { readonly detail: string },
+  rest: Chunk | undefined,
+): Promise<Moved | undefined> => {
+  if (rest) await untilStored(deps, reference, () => deps.output.append(reference, attempt, rest));
+  return untilStored(deps, reference, () => observeCommand(deps, reference, { kind: 'unheard', attempt, detail }));
 };
 
 const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt, io: RunIo): Promise<StartOutcome> => {
@@ -90,7 +111,7 @@ const toRun = ({ id, tenant, spec }: Stored['command'], attempt: Attempt): Run =
 
 const toObservation = (
   attempt: number,
-  outcome: Exclude<StartOutcome, { kind: 'refused' | 'accepted' }>,
+  outcome: Exclude<StartOutcome, { kind: 'refused' | 'accepted' | 'unheard' }>,
   output: Awaited<ReturnType<OutputWriter['finish']>>['totals'],
 ): Extract<Observation, { attempt: number }> => {
   switch (outcome.kind) {
@@ -208,12 +229,13 @@ const stdinOf = (
   })();
 };
 
-/** The end of a run must not be lost to a store that is full or away for a while. */
+/** The end of a run must not be lost to a store that is full or away for a while. @throws AppError 'conflict' */
 const untilStored = async <T>(deps: Deps, reference: Reference, store: () => Promise<T>): Promise<T | undefined> => {
   for (let tries = 1; ; tries++) {
     try {
       return await store();
     } catch (error) {
+      if (isConflict(error)) throw error;
       deps.log.error('The end of a command could not be stored yet', { reference, tries, error });
       if (deps.closing.aborted) return undefined;
       await deps.clock.sleep(1_000, deps.closing);

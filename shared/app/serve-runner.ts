@@ -1,7 +1,7 @@
 import { isSameSecret, noRight } from '../access/access.ts';
 import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
 import { type Attempt, currentAttempt, waitsFor } from '../domain/command.ts';
-import { AppError } from '../domain/errors.ts';
+import { AppError, isConflict } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { RunnerRight } from '../domain/runner-token.ts';
 import type { Stored } from '../store/commands.ts';
@@ -9,7 +9,7 @@ import type { OutputSize } from '../store/output-log.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import { perform } from './advance-command.ts';
 import type { Deps } from './deps.ts';
-import { observeCommand, targetOf } from './observe-command.ts';
+import { type Moved, observeCommand, targetOf } from './observe-command.ts';
 import { toArgv } from './run-attempt.ts';
 import { storeEnd } from './store-end.ts';
 
@@ -65,8 +65,12 @@ const toOrder = (deps: Deps, { command }: Stored): StartOrder => {
   };
 };
 
-/** The runner's look: what it has to do now. It vouches for the run, so the lease is renewed. */
-export const lookAtOwnRun = async (deps: Deps, right: RunnerRight): Promise<RunnerOutlook> => {
+/** The runner's look: what it has to do now, and if it asks how much of its output is stored. It vouches for the run, so the lease is renewed. */
+export const lookAtOwnRun = async (
+  deps: Deps,
+  right: RunnerRight,
+  { stored: wantsStored = false } = {},
+): Promise<RunnerOutlook> => {
   const { reference, stored, attempt, current } = await findOwnRun(deps, right);
   const looked = { kind: 'looked', worker: attempt.worker, ticket: '', holding: true } as const;
   const latest = current
@@ -79,6 +83,7 @@ export const lookAtOwnRun = async (deps: Deps, right: RunnerRight): Promise<Runn
     stop: currentAttempt(latest.command)?.stop !== undefined,
     over: false,
     signals: signals.filter((sent) => sent.attempt === attempt.number).map(({ signal }) => signal),
+    ...(wantsStored ? { stored: await deps.output.size(reference, attempt.number) } : {}),
   };
 };
 
@@ -103,8 +108,8 @@ export const readOwnStdin = async (
 
 /**
  * Stores a chunk that follows right after what is stored; one that is stored already is taken as that.
- * @throws AppError 'conflict' when nobody waits for the attempt or bytes are missing before the chunk, 'invalid-request'
- * for a chunk that is none
+ * @throws AppError 'conflict' when nobody waits for the attempt, bytes are missing before the chunk or the first of it are
+ * stored by someone else, 'invalid-request' for a chunk that is none
  */
 export const storeOwnOutput = async (
   deps: Deps,
@@ -117,6 +122,7 @@ export const storeOwnOutput = async (
   if (!current) throw over();
   const fit = fitOf(head, await deps.output.size(reference, right.attempt));
   if (fit === 'beyond') throw new AppError('conflict', 'Output is missing before this chunk.');
+  if (fit === 'partly') throw new AppError('conflict', 'A part of this chunk is stored: send what follows it.');
   if (fit === 'next') await deps.output.append(reference, right.attempt, { ...head, bytes });
 };
 
@@ -124,9 +130,13 @@ export const storeOwnOutput = async (
  * Whether a chunk is the next one, or is there already. Only the next one is stored, so that whoever has the token can
  * neither keep more than the limit on output nor write twice to one place.
  */
-const fitOf = ({ stdoutOffset, stderrOffset }: OutputHead, stored: OutputSize): 'next' | 'stored' | 'beyond' => {
+const fitOf = (chunk: OutputHead, stored: OutputSize): 'next' | 'stored' | 'partly' | 'beyond' => {
+  const { stdoutOffset, stderrOffset } = chunk;
   if (stdoutOffset === stored.stdoutBytes && stderrOffset === stored.stderrBytes) return 'next';
-  return stdoutOffset + stderrOffset < stored.stdoutBytes + stored.stderrBytes ? 'stored' : 'beyond';
+  const storedBytes = stored.stdoutBytes + stored.stderrBytes;
+  if (stdoutOffset + stderrOffset >= storedBytes) return 'beyond';
+  const after = sizeAfter(chunk);
+  return after.stdoutBytes + after.stderrBytes <= storedBytes ? 'stored' : 'partly';
 };
 
 /**
@@ -138,10 +148,15 @@ export const endOwnRun = async (deps: Deps, right: RunnerRight, head: EndHead, b
   if (chunk) assertChunk(chunk, bytes);
   const { reference, stored, current } = await findOwnRun(deps, right);
   if (!current) return;
-  const before = await deps.output.size(reference, right.attempt);
-  const rest = chunk && fitOf(chunk, before) === 'next' ? { ...chunk, bytes } : undefined;
-  const seen = toObservation(right.attempt, head, rest ? sizeAfter(rest) : before);
-  await perform(deps, reference, await storeEnd(deps, reference, seen, { rest, from: stored }));
+  const store = async (): Promise<Moved | undefined> => {
+    const before = await deps.output.size(reference, right.attempt);
+    const rest = chunk && fitOf(chunk, before) === 'next' ? { ...chunk, bytes } : undefined;
+    const seen = toObservation(right.attempt, head, rest ? sizeAfter(rest) : before);
+    return storeEnd(deps, reference, seen, { rest, from: stored });
+  };
+  // Another writer was faster: then its chunk stands, and the end all the same.
+  const moved = await store().catch((error: unknown) => (isConflict(error) ? store() : Promise.reject(error)));
+  await perform(deps, reference, moved);
 };
 
 const toObservation = (attempt: number, head: EndHead, size: OutputSize) => {

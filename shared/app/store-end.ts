@@ -7,7 +7,10 @@ import { type Moved, observeCommand } from './observe-command.ts';
 
 type End = Extract<Observation, { attempt: number }>;
 
-/** Stores how an attempt ended, and the rest of its output not after it. The caller performs the effects. */
+/**
+ * Stores how an attempt ended, and the rest of its output not after it. The caller performs the effects.
+ * @throws AppError 'conflict' when someone else has stored output in the place of the rest
+ */
 export const storeEnd = async (
   deps: Deps,
   reference: Reference,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { STATUSES } from '../domain/command.ts';
 import { LIMITS } from '../domain/limits.ts';
-import { EndHeadSchema, MOST_FRAMED_BYTES, OutputHeadSchema, RedeemStart } from './runner.ts';
+import { EndHeadSchema, LookAtRun, MOST_FRAMED_BYTES, OutputHeadSchema, RedeemStart } from './runner.ts';
 import {
   CommandIdText,
   CommandList,
@@ -238,7 +238,10 @@ export const endpoints = {
     function: 'runner',
     access: 'runner',
     summary: 'See what the command has to do now, and show that it lives',
-    answers: { 200: { description: 'Whether to stop, and the signals so far.' } },
+    query: LookAtRun,
+    answers: {
+      200: { description: 'Whether to stop, the signals so far, and how much output is stored if that was asked.' },
+    },
   },
   readRunStdin: {
     method: 'GET',

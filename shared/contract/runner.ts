@@ -33,6 +33,9 @@ export interface StartOrder {
   readonly keepBytes: number;
 }
 
+/** `stored`: also how much of its output is stored, which is a read more. */
+export const LookAtRun = z.strictObject({ stored: z.literal('true').optional() });
+
 /** What a runner learns when it looks, which also is its sign of life. */
 export interface RunnerOutlook {
   /** The command must end now: TERM, grace, KILL. */
@@ -41,6 +44,8 @@ export interface RunnerOutlook {
   readonly over: boolean;
   /** All signals sent to this attempt so far, in order. */
   readonly signals: readonly SignalName[];
+  /** How much of its output is stored, when it was asked for that. */
+  readonly stored?: Pick<OutputTotals, 'stdoutBytes' | 'stderrBytes'>;
 }
 
 /** A chunk of output, before its bytes: how much of each stream came before it, and what it holds in which order. */

@@ -54,3 +54,6 @@ export class AppError extends Error {
     this.headers = options.headers ?? {};
   }
 }
+
+/** Whether something refused for what is there already: the same again would be refused again. */
+export const isConflict = (error: unknown): boolean => error instanceof AppError && error.code === 'conflict';

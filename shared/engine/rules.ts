@@ -2,6 +2,8 @@
 export interface EngineRules {
   /** Who holds a run is trusted to be alive for so long after the last sign of life. */
   readonly leaseSeconds: number;
+  /** The lease of an inline run whose runner is elsewhere, once renewed: nobody can be asked for it, so it is given up late. */
+  readonly unheardSeconds: number;
   /** An inline start whose ticket is not redeemed by then is given up; nothing ran. */
   readonly startSeconds: number;
   /** A detached run that has not redeemed its ticket is asked after so often. */
@@ -22,6 +24,7 @@ export interface EngineRules {
 
 export const DEFAULT_RULES: EngineRules = {
   leaseSeconds: 30,
+  unheardSeconds: 120,
   startSeconds: 60,
   pollSeconds: 15,
   requeueSeconds: 30,

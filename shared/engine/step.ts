@@ -61,6 +61,9 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
         giveUpSlowStart(command, attempt, context) ??
         renew(command, attempt, context)
       );
+    case 'unheard':
+      // Started, it has its runner's looks to live by, and the end of its lease to die by.
+      return mayHaveRun(attempt, context) ? stay(command) : giveUpStart(command, attempt, seen, context);
     case 'gone':
       if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);
       if (seen.exit) return hear(command, attempt, { ...seen, kind: 'ended', exit: seen.exit }, context);
@@ -114,13 +117,13 @@ const resend = (command: Command, context: StepContext): Step => {
 };
 
 const lookAtAttempt = (command: Command, attempt: Attempt, holding: boolean, context: StepContext): Step => {
-  const { now, rules } = context;
+  const { now } = context;
   if (holding) {
     const stopping = stopOverdue(command, attempt, context);
     if (stopping) return stopping;
-    // Renewed at half its length, so that one missed look does not end it.
-    const renewAt = attempt.leaseUntil - rules.leaseSeconds * 500;
-    return now >= renewAt && command.status === 'running' ? to(withLease(command, attempt, context)) : stay(command);
+    return now >= renewalOf(attempt, context) && command.status === 'running'
+      ? to(withLease(command, attempt, context))
+      : stay(command);
   }
   if (isDetached(context)) {
     // No process of ours holds it, so whoever looks does what is to be done.
@@ -236,7 +239,8 @@ const redeem = (
     startedAt: now,
     deadlineAt: now + command.spec.timeoutSeconds * 1_000,
   };
-  return to(withLease({ ...command, status: 'running', startedAt: command.startedAt ?? now }, started, context));
+  const running: Command = { ...command, status: 'running', startedAt: command.startedAt ?? now };
+  return to(withLease(running, started, context, context.rules.leaseSeconds));
 };
 
 /** What never ran is canceled at once; what may run is stopped by its holder, and canceled when it was seen gone. */
@@ -269,8 +273,24 @@ const isDetached = ({ target }: StepContext): boolean => target.mode === 'detach
 const mayHaveRun = (attempt: Attempt, { target }: StepContext): boolean =>
   attempt.startedAt !== undefined || !target.startTicket;
 
-const withLease = (command: Command, attempt: Attempt, { now, rules }: StepContext): Command => {
-  const leaseUntil = now + rules.leaseSeconds * 1_000;
+/** A lease is renewed at half its length, so that one missed look does not end it. */
+const renewalOf = (attempt: Attempt, context: StepContext): Instant => {
+  const renewAt = attempt.leaseUntil - leaseSeconds(context) * 500;
+  // Its first lease is a short one, which most commands do not outlive: none of them pays for a renewal.
+  return Math.max(renewAt, (attempt.startedAt ?? 0) + context.rules.leaseSeconds * 500);
+};
+
+const leaseSeconds = ({ target, rules }: StepContext): number =>
+  target.mode === 'inline' && target.runner === 'remote' ? rules.unheardSeconds : rules.leaseSeconds;
+
+const withLease = (
+  command: Command,
+  attempt: Attempt,
+  context: StepContext,
+  seconds = leaseSeconds(context),
+): Command => {
+  const { now, rules } = context;
+  const leaseUntil = now + seconds * 1_000;
   const stopAgainAt = attempt.stop ? attempt.stop.requestedAt + rules.stopSeconds * 1_000 : attempt.deadlineAt;
   return {
     ...withAttempt(command, { ...attempt, leaseUntil }),

@@ -36,6 +36,8 @@ export type Observation =
       readonly detail?: string;
       readonly exit?: Exit;
     }
+  /** Whoever read the run hears nothing of it any more. Its runner is elsewhere and may live: its looks will tell. */
+  | { readonly kind: 'unheard'; readonly attempt: number; readonly detail?: string }
   /** Nothing of the run is left at the provider any more. */
   | { readonly kind: 'released'; readonly attempt: number }
   | { readonly kind: 'cancel-requested' }
@@ -64,6 +66,8 @@ export interface TargetTraits {
   readonly startTicket: boolean;
   /** `detached`: nobody of ours carries the run, so the provider is asked how it is. */
   readonly mode: 'inline' | 'detached';
+  /** `remote` and inline: a runner elsewhere tells of the run by itself should whoever reads it be gone. */
+  readonly runner: 'in-process' | 'remote';
   /** From a start until its ticket is redeemed, at most. */
   readonly startSeconds: number;
   /** Whether something of an ended run stays at the provider until it is removed. */

@@ -6,7 +6,7 @@ import type { StreamName } from '../domain/output.ts';
 /** What a provider can do, as data: submission checks it, GET /v1/providers shows it, the contract suite skips by it. */
 export interface ProviderFeatures {
   /**
-   * `inline`: `start` itself carries the run to its end.
+   * `inline`: `start` itself carries the run to its end, or until it is `unheard`.
    * `detached`: `start` only makes it exist; the runner beside the command reports by itself, over shared/contract/runner.ts.
    */
   readonly mode: 'inline' | 'detached';
@@ -94,6 +94,11 @@ export type StartOutcome =
   | { readonly kind: 'refused' }
   /** Surely not executed. */
   | { readonly kind: 'rejected'; readonly fault: ProviderFault }
+  /**
+   * Inline with a remote runner: it is not heard of any more from here, and may live. Whether it redeemed the ticket the
+   * record knows; if it did, it tells the rest by itself.
+   */
+  | { readonly kind: 'unheard'; readonly detail: string }
   /** May have executed; what became of it cannot be known. All that could be found of it is gone. */
   | { readonly kind: 'lost'; readonly detail: string };
 

@@ -17,12 +17,12 @@ export interface ControlOptions {
 export interface Control {
   /** Redeems the start ticket; undefined when it is not to be had, so nothing may be executed. @throws Unreachable */
   redeem(): Promise<StartOrder | undefined>;
-  /** Also the sign of life. @throws Unreachable */
-  look(): Promise<RunnerOutlook>;
+  /** Also the sign of life. `stored`: asks how much output is stored. @throws Unreachable */
+  look(asked?: { readonly stored: boolean }): Promise<RunnerOutlook>;
   /** The command's open input, as it comes, until it ends or `signal` aborts. */
   stdin(signal: AbortSignal): AsyncGenerator<Uint8Array>;
-  /** Stores a chunk of output. @throws Unreachable */
-  store(head: OutputHead, bytes: Uint8Array): Promise<void>;
+  /** Stores a chunk of output. False when it is refused: nobody wants it, or it does not follow what is stored. @throws Unreachable */
+  store(head: OutputHead, bytes: Uint8Array): Promise<boolean>;
   /** Reports the end. False when nobody waits for it. @throws Unreachable */
   end(head: EndHead, bytes: Uint8Array): Promise<boolean>;
 }
@@ -114,8 +114,9 @@ export const makeControl = ({ url, token, runner, clock, fetch }: ControlOptions
       return response.ok ? ((await response.json()) as StartOrder) : undefined;
     },
 
-    async look() {
-      const response = await request({ method: 'POST', path: 'look', patienceMs: LOOK_PATIENCE_MS });
+    async look({ stored } = { stored: false }) {
+      const path = stored ? 'look?stored=true' : 'look';
+      const response = await request({ method: 'POST', path, patienceMs: LOOK_PATIENCE_MS });
       if (response.ok) return (await response.json()) as RunnerOutlook;
       return { stop: true, over: true, signals: [] };
     },
@@ -134,8 +135,7 @@ export const makeControl = ({ url, token, runner, clock, fetch }: ControlOptions
 
     async store(head, bytes) {
       const call = { method: 'POST', path: 'output', patienceMs: STORE_PATIENCE_MS } as const;
-      // What is refused stays refused: nobody wants this output any more.
-      await request({ ...call, bytes: encodeFramed(head, bytes) });
+      return (await request({ ...call, bytes: encodeFramed(head, bytes) })).ok;
     },
 
     async end(head, bytes) {

@@ -57,7 +57,8 @@ const carryOut = async (options: RunnerOptions, order: StartOrder): Promise<void
     chunkBytes: CHUNK_BYTES,
     restBytes: REST_BYTES,
     keepBytes: order.keepBytes,
-    store: ({ bytes, ...head }) => control.store(head, bytes),
+    // What is refused stays refused: nobody wants this output any more.
+    store: async ({ bytes, ...head }) => void (await control.store(head, bytes)),
   });
   const outcome = await launch(options, order, {
     ...watch.io,
@@ -89,7 +90,7 @@ export interface WatchedRun {
 }
 
 /** How the launcher leaves a command whose ticket is redeemed already: with a word, whatever it is. */
-export type LaunchOutcome = Exclude<StartOutcome, { kind: 'refused' | 'accepted' }>;
+export type LaunchOutcome = Exclude<StartOutcome, { kind: 'refused' | 'accepted' | 'unheard' }>;
 
 /** Executes the command by the local launcher, on an order that is redeemed already. */
 export const launch = async (
@@ -99,7 +100,7 @@ export const launch = async (
 ): Promise<LaunchOutcome> => {
   try {
     const outcome = await launcher.start(toRun(token, order), io);
-    if (outcome.kind !== 'refused' && outcome.kind !== 'accepted') return outcome;
+    if (outcome.kind === 'ended' || outcome.kind === 'rejected' || outcome.kind === 'lost') return outcome;
     return { kind: 'ended', exit: { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' } };
   } catch (error) {
     log.error('The launcher failed', { error });
@@ -213,7 +214,8 @@ async function* untilAborted(parts: AsyncIterable<Uint8Array>, ended: AbortSigna
   }
 }
 
-const toEnd = (
+/** The end as it is reported, with the bytes of the rest of its output. */
+export const toEnd = (
   outcome: LaunchOutcome,
   output: OutputTotals,
   rest: Chunk | undefined,

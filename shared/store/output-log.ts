@@ -1,3 +1,4 @@
+import { AppError } from '../domain/errors.ts';
 import type { OutputChunk, OutputTotals, Segment, StreamName } from '../domain/output.ts';
 import type { Objects } from '../objects/objects.ts';
 import { type Chunk, type OutputWriter, type OutputWriterOptions, openOutputWriter } from './output-writer.ts';
@@ -8,9 +9,12 @@ export interface OutputSize extends Pick<OutputTotals, 'stdoutBytes' | 'stderrBy
 
 /** The output of attempts, as ordered chunks of bytes: small ones in the store, large ones as objects. */
 export interface OutputLog {
-  /** The only writer of an attempt's output, when it comes to this process. */
+  /** A writer of an attempt's output. Of two, one loses a chunk to the other and is told so: it must write no more. */
   openWriter(reference: Reference, attempt: number): OutputWriter;
-  /** Stores a chunk, once: a second time it is the same one. */
+  /**
+   * Stores a chunk, once: a second time it is the same one.
+   * @throws AppError 'conflict' when another chunk is in its place: someone else writes this output
+   */
   append(reference: Reference, attempt: number, chunk: Chunk): Promise<void>;
   /** What stores a chunk, to be written in one transaction with something else. Its bytes are durable already when they are many. */
   toWrite(reference: Reference, attempt: number, chunk: Chunk): Promise<Write>;
@@ -63,14 +67,18 @@ export const makeOutputLog = (store: Store, objects: Objects, options: OutputLog
   const toWrite: OutputLog['toWrite'] = async (reference, attempt, { bytes, ...data }) => {
     const key = keys.output(reference, attempt, data.stdoutOffset + data.stderrOffset);
     if (bytes.length <= options.inlineBytes) return { put: { ...key, version: 1, data, bytes }, ifVersion: 0 };
-    const object = `${keys.objects(reference, 'output')}${key.sk.slice('output/'.length)}`;
+    // With its length: another writer's chunk in the same place must not change what this one's item tells of it.
+    const object = `${keys.objects(reference, 'output')}${key.sk.slice('output/'.length)}-${bytes.length}`;
     await objects.put(object, bytes);
     return { put: { ...key, version: 1, data: { ...data, object } satisfies ChunkData }, ifVersion: 0 };
   };
 
   const append: OutputLog['append'] = async (reference, attempt, chunk) => {
-    // A failed condition means that an earlier try was stored and its answer lost: an attempt has one writer.
-    await store.write([await toWrite(reference, attempt, chunk)]);
+    const written = await store.write([await toWrite(reference, attempt, chunk)]);
+    // The same chunk means that an earlier try was stored and its answer lost.
+    if (!written.ok && !isSame(written.actual, chunk)) {
+      throw new AppError('conflict', 'Another writer has stored output in this place.');
+    }
     options.stored(reference);
   };
 
@@ -128,6 +136,15 @@ export const makeOutputLog = (store: Store, objects: Objects, options: OutputLog
       return found ? startOf(found) : 0;
     },
   };
+};
+
+/** Chunks follow each other without a gap, so that one that is as long as another in its place is followed by the same. */
+const isSame = (item: Item | undefined, { segments }: Chunk): boolean => {
+  const stored = (item?.data as ChunkData | undefined)?.segments ?? [];
+  return (
+    stored.length === segments.length &&
+    stored.every(({ stream, length }, i) => stream === segments[i]?.stream && length === segments[i]?.length)
+  );
 };
 
 const startOf = (item: Item, stream?: StreamName): number => {

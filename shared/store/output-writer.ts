@@ -1,4 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
+import { isConflict } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { OutputTotals, Segment, StreamName } from '../domain/output.ts';
 
@@ -14,7 +15,10 @@ export interface OutputWriterOptions {
   readonly clock: Clock;
   /** Aborts when the process is about to end: then a sink that takes nothing is given up on. */
   readonly closing: AbortSignal;
-  /** Stores a chunk. It is called again with the same one when it rejects, also when it was stored all the same. */
+  /**
+   * Stores a chunk. It is called again with the same one when it rejects, also when it was stored all the same; not after
+   * an AppError 'conflict', by which it says that someone else writes this output.
+   */
   readonly store: (chunk: Chunk) => Promise<void>;
   /** Bytes wait so long for more, so that a chatty command does not cost a write for each line. */
   readonly coalesceMs: number;
@@ -70,7 +74,7 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
       try {
         return await options.store(chunk);
       } catch (error) {
-        if (closing.aborted) throw error;
+        if (closing.aborted || isConflict(error)) throw error;
         await clock.sleep(RETRY_MS, closing);
       }
     }

@@ -123,7 +123,7 @@ describe.skipIf(!hasOwnMachines)('the executor, on a machine of its own', () => 
   });
 
   test('a command is ended before its function would be', async () => {
-    const opened = await openLambda({ executor: { timeoutSeconds: 7 } });
+    const opened = await openLambda({ executor: { timeoutSeconds: 12 } });
     const { outcome, stdout } = await run(opened, sh('trap "echo cleaned; exit 3" TERM; sleep 1000 & wait'));
     expect([outcome, stdout]).toMatchObject([
       { kind: 'ended', exit: { exitCode: 3, detail: expect.stringContaining('time-out') } },
@@ -134,6 +134,11 @@ describe.skipIf(!hasOwnMachines)('the executor, on a machine of its own', () => 
     expect(await opened.cloud.environments[0]?.settled()).toBe(true);
   });
 });
+
+/** What is there to be read now. */
+function* iterate(stream: PassThrough): Generator<Buffer> {
+  for (let piece = stream.read(); piece !== null; piece = stream.read()) yield piece as Buffer;
+}
 
 describe('the executor', () => {
   test('where the machine is not its own an environment serves one command', async () => {
@@ -198,9 +203,27 @@ describe('the executor', () => {
     const read: string[] = [];
     stream.on('data', (piece: Buffer) => read.push(...reader.read(piece).map(({ kind }) => kind)));
     await expect.poll(() => read.length).toBeGreaterThan(3);
-    await response.end({ kind: 'refused' });
+    response.last({ kind: 'refused' });
+    await response.close();
     expect(new Set(read.slice(0, -1))).toEqual(new Set(['heartbeat']));
     expect(read.at(-1)).toBe('refused');
+  });
+
+  test('a response that is left lets go of whoever writes, says so last, and is closed though nobody reads it', async () => {
+    const stream = new PassThrough({ highWaterMark: 1_000 });
+    const { openResponse } = await import('../../runner/lambda/invocation-response.ts');
+    const response = openResponse(stream, fasterClock(100));
+    const saying = response.say({ kind: 'stdout', bytes: Buffer.alloc(10_000) });
+    response.leave();
+    await saying;
+    const read = makeRecordReader().read(Buffer.concat([...iterate(stream)]));
+    expect(read.map(({ kind }) => kind)).toEqual(['heartbeat', 'stdout', 'left']);
+    const clogged = new PassThrough({ highWaterMark: 1_000 });
+    const other = openResponse(clogged, fasterClock(100));
+    clogged.write(Buffer.alloc(100_000));
+    other.leave();
+    await other.close();
+    expect(clogged.destroyed).toBe(true);
   });
 
   test('a response that nobody reads holds back whoever writes, and one that broke tells them', async () => {
@@ -219,6 +242,7 @@ describe('the executor', () => {
     stream.destroy();
     await expect(second).rejects.toThrow('broke');
     await expect(response.say({ kind: 'stdout', bytes })).rejects.toThrow('broke');
-    await response.end({ kind: 'refused' });
+    response.last({ kind: 'refused' });
+    await response.close();
   });
 });

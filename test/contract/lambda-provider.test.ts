@@ -18,7 +18,7 @@ const other = (name: string, over: Partial<FunctionSpec> = {}): FunctionSpec => 
   ...over,
 });
 const detailOf = (outcome: StartOutcome): string =>
-  outcome.kind === 'rejected' ? outcome.fault.detail : outcome.kind === 'lost' ? outcome.detail : '';
+  outcome.kind === 'rejected' ? outcome.fault.detail : 'detail' in outcome ? outcome.detail : '';
 
 /** Bytes of `heartbeat` and of `started` on the stream. */
 const RECORD = 5;
@@ -84,10 +84,10 @@ describe('the lambda provider', () => {
     expect(length).toBe(100_000_000);
   });
 
-  test('output that cannot be taken any more ends the reading, and is told as lost', async () => {
+  test('output that cannot be taken any more ends the reading, and leaves the rest to the executor', async () => {
     const { provider } = await openLambda();
     const io = recordedIo({ onOutput: () => Promise.reject(new Error('the store is full')) });
-    expect(await provider.start(aRun(['/bin/echo', 'hello']), io)).toMatchObject({ kind: 'lost' });
+    expect(await provider.start(aRun(['/bin/echo', 'hello']), io)).toMatchObject({ kind: 'unheard' });
   });
 
   const throttle = (reason: string): CloudFault => ({
@@ -139,12 +139,17 @@ describe('the lambda provider', () => {
     ],
     ['a request that is too large', error('RequestTooLargeException'), { fault: { retryable: false } }, /too large/],
     ['a key that may not be used', error('KMSAccessDeniedException'), { fault: { retryable: false } }, /KMS/],
-    ['a failure of Lambda itself', error('ServiceException'), { kind: 'lost' }, /not known/],
-    ['a reset before the answer', { kind: 'reset' }, { kind: 'lost' }, /not known/],
-    ['an answer that was lost', { kind: 'answer-lost' }, { kind: 'lost' }, /not known/],
-    ['a stream cut before the start', { kind: 'cut', afterBytes: RECORD }, { kind: 'lost' }, /broke/],
-    ['a stream cut after the start', { kind: 'cut', afterBytes: 2 * RECORD }, { kind: 'lost' }, /broke/],
-    ['a stream cut in the middle of its end', { kind: 'cut', afterBytes: 2 * RECORD + 20 }, { kind: 'lost' }, /broke/],
+    ['a failure of Lambda itself', error('ServiceException'), { kind: 'unheard' }, /not known/],
+    ['a reset before the answer', { kind: 'reset' }, { kind: 'unheard' }, /not known/],
+    ['an answer that was lost', { kind: 'answer-lost' }, { kind: 'unheard' }, /not known/],
+    ['a stream cut before the start', { kind: 'cut', afterBytes: RECORD }, { kind: 'unheard' }, /broke/],
+    ['a stream cut after the start', { kind: 'cut', afterBytes: 2 * RECORD }, { kind: 'unheard' }, /broke/],
+    [
+      'a stream cut in the middle of its end',
+      { kind: 'cut', afterBytes: 2 * RECORD + 20 },
+      { kind: 'unheard' },
+      /broke/,
+    ],
   ])('pitfalls 1 and 8: after %s a start was one request, and never a success', async ([, fault, expected, words]) => {
     const { provider, cloud } = await openLambda();
     cloud.faults.next(START, fault);
@@ -162,7 +167,7 @@ describe('the lambda provider', () => {
     const { provider, cloud } = await openLambda({ clock: fasterClock(60) });
     cloud.faults.next(START, fault);
     const outcome = await provider.start(aRun(['/bin/true']), recordedIo());
-    expect(outcome).toMatchObject({ kind: 'lost', detail: expect.stringMatching(words) });
+    expect(outcome).toMatchObject({ kind: 'unheard', detail: expect.stringMatching(words) });
     await expect.poll(() => cloud.connections()).toBe(0);
   });
 
@@ -242,7 +247,7 @@ describe('the lambda provider', () => {
     const running = provider.start(aRun(['/bin/sh', '-c', 'echo ready; sleep 1000']), io);
     await io.seen('stdout', 'ready');
     await own.close();
-    expect(await running).toMatchObject({ kind: 'lost', detail: expect.stringContaining('shut down') });
+    expect(await running).toMatchObject({ kind: 'unheard' });
     expect(cloud.environments[0]?.pids().length).toBeGreaterThan(2);
     io.stopNow();
     await cloud.quiet();

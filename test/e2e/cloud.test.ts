@@ -183,6 +183,23 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     }
   });
 
+  test('a command whose worker is killed while it runs goes on, and its whole output and its end arrive', async () => {
+    // Past the first look of its executor, from which on it makes sure that its end is stored.
+    const script = 'echo ready; sleep 2; read go; seq 200000; echo err >&2; exit 3';
+    const { id } = await client.submit({ script, stdin: 'open' });
+    while (!(await client.get(id)).stdout?.includes('ready')) await new Promise((resolve) => setTimeout(resolve, 50));
+    await cloud.kill('run-commands');
+    await client.writeStdin(id, Buffer.from('go\n'), 0);
+    await client.endStdin(id);
+    let seen = await client.get(id);
+    while (seen.endedAt === null) seen = await client.get(id, { waitSeconds: 10 });
+    expect(seen).toMatchObject({ status: 'failed', stderr: 'err\n', result: { exitCode: 3, droppedBytes: 0 } });
+    expect(seen.attempts).toHaveLength(1);
+    const { body } = await makeClient({ url: cloud.streamUrl, apiKey: KEY }).readOutput(id, { stream: 'stdout' });
+    const lines = Array.from({ length: 200_000 }, (_, i) => `${i + 1}\n`).join('');
+    expect((await new Response(body).text()) === `ready\n${lines}`).toBe(true);
+  });
+
   test('the sweep tells the API how the targets are', async () => {
     await cloud.sweep(new Date('2030-01-01T00:00:00Z'));
     expect((await client.targets()).items).toMatchObject(TARGETS.map((target) => ({ target, healthy: true })));

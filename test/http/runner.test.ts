@@ -307,8 +307,8 @@ describe('output', () => {
 
   test.for<[string, Uint8Array, number]>([
     ['written over', chunk(0, 'XYZ'), 204],
-    ['written into', chunk(1, 'XYZ'), 204],
-    ['written across its end', chunk(2, 'XYZ'), 204],
+    ['written into', chunk(1, 'XY'), 204],
+    ['written across its end', chunk(2, 'XYZ'), 409],
     ['after a gap', chunk(4, 'XYZ'), 409],
     ['at the other end of what is kept', chunk(LIMITS.outputBytes, 'XYZ'), 409],
     ['past what is kept', chunk(LIMITS.outputBytes + 1, 'XYZ'), 400],
@@ -324,6 +324,19 @@ describe('output', () => {
     await one.output(chunk(0, 'abc'));
     expect((await one.output(body)).statusCode).toBe(status);
     expect(await outputOf(one.id)).toBe('abc');
+  });
+
+  test('is told how much of it is stored when it asks, and only then', async () => {
+    const { start, request } = await open();
+    const one = await start();
+    await one.redeem();
+    await one.output(chunk(0, 'abc'));
+    expect(parsed(await one.look())).not.toHaveProperty('stored');
+    const look = (query: string) => request('POST', `/runner/v1/look?${query}`, bearer(one.token));
+    expect(parsed(await look('stored=true'))).toMatchObject({ stored: { stdoutBytes: 3, stderrBytes: 0 } });
+    expect((await look('stored=yes')).statusCode).toBe(400);
+    await one.end(end());
+    expect(parsed(await look('stored=true'))).toEqual({ stop: true, over: true, signals: [] });
   });
 
   const raw = (head: unknown, bytes = ''): Uint8Array => encodeFramed(head as OutputHead, Buffer.from(bytes));

@@ -66,8 +66,22 @@ export const aRunning = (over: Partial<Command> = {}, spec: Partial<CommandSpec>
   return aCommand({ status: 'running', startedAt: T0, attempts: [attempt], dueAt: T0 + 30 * SECOND, ...over }, spec);
 };
 
-export const INLINE: TargetTraits = { startTicket: true, mode: 'inline', startSeconds: 60, leavesBehind: false };
-export const DETACHED: TargetTraits = { startTicket: true, mode: 'detached', startSeconds: 300, leavesBehind: true };
+export const INLINE: TargetTraits = {
+  startTicket: true,
+  mode: 'inline',
+  runner: 'in-process',
+  startSeconds: 60,
+  leavesBehind: false,
+};
+/** Inline, and told of by a runner elsewhere when whoever reads it is gone. */
+export const STREAMED: TargetTraits = { ...INLINE, runner: 'remote' };
+export const DETACHED: TargetTraits = {
+  startTicket: true,
+  mode: 'detached',
+  runner: 'remote',
+  startSeconds: 300,
+  leavesBehind: true,
+};
 
 export const at = (seconds: number, over: Partial<StepContext> = {}): StepContext => ({
   now: T0 + seconds * SECOND,

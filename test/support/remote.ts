@@ -10,6 +10,7 @@ import {
 } from '../../shared/contract/runner.ts';
 import type { SignalName } from '../../shared/domain/command.ts';
 import { type AttemptKey, splitAttemptKey } from '../../shared/domain/ids.ts';
+import type { StreamName } from '../../shared/domain/output.ts';
 import { toRunnerToken } from '../../shared/domain/runner-token.ts';
 import type { Provider, Run, RunIo, StartOutcome } from '../../shared/providers/provider.ts';
 import { decodeFramed } from '../../shared/runner/framed.ts';
@@ -31,8 +32,10 @@ interface Expected {
   /** The parts of the input so far, by the bytes before them. */
   readonly parts: Map<number, Promise<IteratorResult<Uint8Array>>>;
   runner?: string;
-  redeeming?: Promise<boolean>;
-  refused?: boolean;
+  /** What was taken of its output, by whichever way it came. */
+  readonly stored: { stdoutBytes: number; stderrBytes: number };
+  /** Nobody waits for it any more. */
+  over?: boolean;
   readonly settle: (outcome: StartOutcome) => void;
 }
 
@@ -62,12 +65,17 @@ export const openRemote = async (): Promise<Remote> => {
       signals: [],
       stdin: io.stdin?.[Symbol.asyncIterator](),
       parts: new Map(),
+      stored: { stdoutBytes: 0, stderrBytes: 0 },
       settle: resolve,
     };
     io.onSignal((signal) => one.signals.push(signal));
     expected.set(token, one);
-    const outcome = await provider.start({ ...run, token }, io);
-    if (outcome.kind !== 'accepted') return outcome;
+    const output: RunIo['output'] = (stream, bytes) => take(one, stream, bytes);
+    const outcome = await provider.start({ ...run, token }, { ...io, output });
+    if (outcome.kind !== 'accepted') {
+      one.over = true;
+      return outcome;
+    }
     if (outcome.ref !== undefined) refs.set(key, outcome.ref);
     let over = false;
     void promise.then(() => (over = true));
@@ -123,7 +131,12 @@ const answer = async (
       return void (order ? json(order) : response.writeHead(409).end());
     }
     case 'POST /runner/v1/look':
-      return void json({ stop: one.io.stop.aborted, over: false, signals: one.signals });
+      return void json({
+        stop: one.io.stop.aborted || one.over === true,
+        over: one.over === true,
+        signals: one.signals,
+        ...(searchParams.has('stored') ? { stored: one.stored } : {}),
+      });
     case 'GET /runner/v1/stdin': {
       const { bytes, ended } = await readInput(one, Number(searchParams.get('from')));
       return void response.writeHead(200, { 'errand-input-ended': String(ended) }).end(bytes);
@@ -167,10 +180,15 @@ const readInput = async (one: Expected, from: number): Promise<{ bytes: Uint8Arr
     : { bytes: part?.value ?? new Uint8Array(), ended: false };
 };
 
-const takeOutput = async ({ io }: Expected, { segments }: OutputHead, bytes: Uint8Array): Promise<void> => {
+const take = async ({ io, stored }: Expected, stream: StreamName, bytes: Uint8Array): Promise<void> => {
+  await io.output(stream, bytes);
+  stored[`${stream}Bytes`] += bytes.length;
+};
+
+const takeOutput = async (one: Expected, { segments }: OutputHead, bytes: Uint8Array): Promise<void> => {
   let at = 0;
   for (const { stream, length } of segments) {
-    await io.output(stream, bytes.subarray(at, at + length));
+    await take(one, stream, bytes.subarray(at, at + length));
     at += length;
   }
 };

@@ -37,7 +37,7 @@ export const LambdaConfig = z
   });
 export type LambdaConfig = z.infer<typeof LambdaConfig>;
 
-/** The executor ends a command so long before its function would be ended. */
+/** The executor ends a command so long before its function would be ended, and has the rest to bring its end home. */
 const FUNCTION_MARGIN_SECONDS = 30;
 /** The dispatcher may be a function of 900 s itself: it has to find a cold executor before, and to store the end after. */
 const LONGEST_SECONDS = 840;

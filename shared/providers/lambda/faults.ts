@@ -3,11 +3,10 @@ import type { ProviderFault, StartOutcome } from '../provider.ts';
 /**
  * What a failed call says of the command. `rejected` is said only of errors that Lambda gives before it invokes.
  *
- * All others leave open whether the executor was reached, and they are `lost`: that is the safe word, not the sad one. The
- * record knows what this process does not, whether the start ticket was redeemed. If it was not, the engine gives the start
- * up in the same compare-and-set that makes the ticket void, so that an executor that comes late is refused, and starts
- * again; if it was, the command may have been executed, and `lost` is the truth. `rejected` would start it again in both
- * cases.
+ * All others leave open whether the executor was reached, and they are `unheard`. The record knows what this process does
+ * not, whether the start ticket was redeemed. If it was not, the engine gives the start up in the same compare-and-set that
+ * makes the ticket void, so that an executor that comes late is refused, and starts again; if it was, the executor has the
+ * word. `rejected` would start it again in both cases.
  */
 export const toFault = (error: unknown, functionName: string): StartOutcome => {
   const { name, code, reason, retryAfterSeconds } = describe(error);
@@ -16,7 +15,7 @@ export const toFault = (error: unknown, functionName: string): StartOutcome => {
     return { kind: 'rejected', fault: { detail, retryable: true } };
   }
   const row = NOT_INVOKED[name];
-  if (!row) return { kind: 'lost', detail: `${unclear(name)} Whether the function was reached is not known.` };
+  if (!row) return { kind: 'unheard', detail: `${unclear(name)} Whether the function was reached is not known.` };
   const fault: ProviderFault = {
     detail: `The function ${functionName} was not invoked: ${THROTTLES[reason] ?? row.detail}`,
     retryable: row.retryable,
@@ -142,7 +141,9 @@ export const toCutShort = (completion: Completion | undefined, heard: Heard): St
     const detail = 'The function was out of memory. Use a target with more.';
     return { kind: 'ended', exit: { exitCode: null, signal: null, outOfMemory: true, detail } };
   }
-  // Without `started` the record decides, as toFault says: never redeemed is given up and started again.
+  // Lambda did not say that the function ended: only the way from it did.
+  if (!completion) return { kind: 'unheard', detail: how(code, text) };
+  // Without `started` the record decides: never redeemed is given up and started again.
   return { kind: 'lost', detail: `${how(code, text)} How the command ended cannot be known.` };
 };
 

@@ -81,17 +81,16 @@ export const lambda = async (config: LambdaConfig, context: ProviderContext): Pr
       const running = invoke(run, io, cut);
       runs.set(run.key, { cut, end: running });
       try {
-        const outcome = await running;
-        return closed && outcome.kind === 'lost' ? { kind: 'lost', detail: SHUT_DOWN } : outcome;
+        return await running;
       } finally {
         runs.delete(run.key);
       }
     },
 
     /**
-     * Lambda cannot be asked for an invocation. While the executor lives it renews the lease by its looks, so that whoever
-     * asks here has heard of neither the reader of its stream nor of itself for a whole lease: it is gone, or it is cut off
-     * and its result with it. Should it still be there, its next look tells it to stop, and its function's time-out ends it.
+     * Lambda cannot be asked for an invocation. While the executor lives it renews the lease by its looks, also when nobody
+     * reads its stream, so that whoever asks here has heard of neither for a whole lease: it is gone, or it is cut off and its
+     * result with it. Should it still be there, its next look tells it to stop, and its function's time-out ends it.
      */
     async observe({ key }) {
       return runs.has(key) ? { kind: 'alive' } : { kind: 'gone', detail: UNHEARD };
@@ -123,7 +122,7 @@ export const lambda = async (config: LambdaConfig, context: ProviderContext): Pr
       }
     },
 
-    /** The functions cannot be ended from here. Their runs are over for the record, and their next look tells them. */
+    /** The functions cannot be ended from here, and go on: their executors tell the rest by themselves. */
     async close() {
       closed = true;
       for (const { cut } of runs.values()) cut.abort();
@@ -133,7 +132,6 @@ export const lambda = async (config: LambdaConfig, context: ProviderContext): Pr
   };
 };
 
-const SHUT_DOWN = 'The server was shut down while the command ran.';
 const UNHEARD =
   'Neither the executor nor the one who read its response was heard of any more. Lambda keeps nothing of how it ended.';
 

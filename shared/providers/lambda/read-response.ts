@@ -51,14 +51,14 @@ export const readResponse = async (
   } catch (error) {
     if (error instanceof StreamFault) return notOurs(error, heard);
     // Cut by us, by Lambda or on the way; or the output could not be taken any more.
-    if (!last) return { kind: 'lost', detail: BROKEN };
+    if (!last) return { kind: 'unheard', detail: BROKEN };
   } finally {
     cut.abort();
   }
   return last ? toOutcome(last) : toCutShort(completion, heard);
 };
 
-const BROKEN = 'The connection to the function broke while the command ran. How it ended cannot be known.';
+const BROKEN = 'The connection to the function broke.';
 
 /** The events, as long as one comes now and then. While one is being taken, which may be slow, time does not count. */
 async function* whileHeard<T>(events: AsyncIterable<T>, { clock, cut }: ResponseOptions): AsyncGenerator<T> {
@@ -103,6 +103,8 @@ const toOutcome = (last: LastRecord): StartOutcome => {
       return { kind: 'rejected', fault: { detail: last.detail, retryable: last.retryable } };
     case 'lost':
       return { kind: 'lost', detail: last.detail };
+    case 'left':
+      return { kind: 'unheard', detail: 'The executor tells the rest by itself.' };
   }
 };
 

@@ -14,22 +14,33 @@ import type { StreamName } from '../../domain/output.ts';
  *   ended      JSON Exit                   \
  *   refused    empty                        | One of these is the last record. A stream that ends without one says
  *   rejected   JSON { detail, retryable }   | nothing of how the command ended.
- *   lost       JSON { detail }             /
+ *   lost       JSON { detail }              |
+ *   left       empty. The rest is told elsewhere  /
  *
  * Lambda cuts the stream into chunks as it likes, so that a record may begin and end anywhere in one. A command can reach
  * the runtime of its own function and write here what it likes; so nothing in it is trusted but as that command's own word.
  */
-const TYPES = { heartbeat: 1, started: 2, stdout: 3, stderr: 4, ended: 5, refused: 6, rejected: 7, lost: 8 } as const;
+const TYPES = {
+  heartbeat: 1,
+  started: 2,
+  stdout: 3,
+  stderr: 4,
+  ended: 5,
+  refused: 6,
+  rejected: 7,
+  lost: 8,
+  left: 9,
+} as const;
 
 export type StreamRecord =
   | { readonly kind: 'heartbeat' | 'started' }
   | { readonly kind: StreamName; readonly bytes: Uint8Array }
   | { readonly kind: 'ended'; readonly exit: Exit }
-  | { readonly kind: 'refused' }
+  | { readonly kind: 'refused' | 'left' }
   | { readonly kind: 'rejected'; readonly detail: string; readonly retryable: boolean }
   | { readonly kind: 'lost'; readonly detail: string };
 
-export type LastRecord = Extract<StreamRecord, { kind: 'ended' | 'refused' | 'rejected' | 'lost' }>;
+export type LastRecord = Extract<StreamRecord, { kind: 'ended' | 'refused' | 'rejected' | 'lost' | 'left' }>;
 
 /** What came is not a stream of records, or breaks their rules. */
 export class StreamFault extends Error {
@@ -154,8 +165,9 @@ export const makeRecordReader = (): RecordReader => {
   };
 };
 
-export const isLast = (record: StreamRecord): record is LastRecord =>
-  record.kind === 'ended' || record.kind === 'refused' || record.kind === 'rejected' || record.kind === 'lost';
+const LAST: readonly StreamRecord['kind'][] = ['ended', 'refused', 'rejected', 'lost', 'left'];
+
+export const isLast = (record: StreamRecord): record is LastRecord => LAST.includes(record.kind);
 
 /** Of a whole record; told from its header alone, so that nobody waits for what would be refused. */
 const lengthOf = (bytes: Buffer): number => {

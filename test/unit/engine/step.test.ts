@@ -379,6 +379,7 @@ describe('whatever is seen in whatever order', () => {
   );
   const targets = fc.record({
     startTicket: fc.boolean(),
+    runner: fc.constantFrom('in-process' as const, 'remote' as const),
     mode: fc.constantFrom('inline' as const, 'detached' as const),
     startSeconds: fc.constantFrom(INLINE.startSeconds, DETACHED.startSeconds),
     leavesBehind: fc.boolean(),

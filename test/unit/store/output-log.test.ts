@@ -142,6 +142,35 @@ describe('the output log', () => {
     );
   });
 
+  test.for<[string, number]>([
+    ['small, as items', 10],
+    ['large, as objects', 100],
+  ])('of two writers that cut the same output differently one goes on and one is told (%s)', async ([, size]) => {
+    const { clock, log } = open();
+    const bytes = Buffer.from(Array.from({ length: 3 * size }, (_, i) => i % 251));
+    const slow = log.openWriter(reference, 1);
+    await slow.append('stdout', bytes.subarray(0, size));
+    await clock.advance(20);
+    // Both have come here. The other one is faster, and has more.
+    const other = { stdoutOffset: size, stderrOffset: 0, segments: [{ stream: 'stdout' as const, length: 2 * size }] };
+    await log.append(reference, 1, { ...other, bytes: bytes.subarray(size) });
+    const late = async (): Promise<void> => {
+      await slow.append('stdout', bytes.subarray(size, 2 * size - 1));
+      await finish(log, slow);
+    };
+    await expect(late()).rejects.toMatchObject({ code: 'conflict' });
+    expect(await log.size(reference, 1)).toEqual({ stdoutBytes: 3 * size, stderrBytes: 0 });
+    expect(Buffer.compare(await joined(piecesOf({ output: log }, reference, 1, {})), bytes)).toBe(0);
+  });
+
+  test('a chunk that is stored already, answer lost, is stored', async () => {
+    const { log } = open();
+    const chunk = { stdoutOffset: 0, stderrOffset: 0, segments: [{ stream: 'stdout' as const, length: 3 }] };
+    await log.append(reference, 1, { ...chunk, bytes: Buffer.from('abc') });
+    await log.append(reference, 1, { ...chunk, bytes: Buffer.from('abc') });
+    expect((await joined(piecesOf({ output: log }, reference, 1, {}))).toString()).toBe('abc');
+  });
+
   test('keeps attempts apart', async () => {
     const { log } = open();
     for (const attempt of [1, 2, 10]) {

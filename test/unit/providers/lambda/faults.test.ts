@@ -30,7 +30,7 @@ describe('how the end of a stream without a last word is told', () => {
   });
 
   test('a stream that is cut without any word leaves all open', () => {
-    expect(toCutShort(undefined, 'nothing')).toMatchObject({ kind: 'lost' });
+    expect(toCutShort(undefined, 'nothing')).toMatchObject({ kind: 'unheard' });
   });
 });
 
@@ -42,10 +42,10 @@ describe('how a call that failed is told', () => {
       { kind: 'rejected', fault: { retryable: true } },
     ],
     ['a name that is not known', { code: 'ENOTFOUND' }, { kind: 'rejected', fault: { retryable: true } }],
-    ['a reset', { name: 'TimeoutError', code: 'ECONNRESET' }, { kind: 'lost' }],
-    ['an abort', { name: 'AbortError' }, { kind: 'lost' }],
-    ['an error that nobody knows', { name: 'SomethingNewException' }, { kind: 'lost' }],
-    ['a failure of the service', { name: 'ServiceException' }, { kind: 'lost' }],
+    ['a reset', { name: 'TimeoutError', code: 'ECONNRESET' }, { kind: 'unheard' }],
+    ['an abort', { name: 'AbortError' }, { kind: 'unheard' }],
+    ['an error that nobody knows', { name: 'SomethingNewException' }, { kind: 'unheard' }],
+    ['a failure of the service', { name: 'ServiceException' }, { kind: 'unheard' }],
     ['a throttle', { name: 'TooManyRequestsException', retryAfterSeconds: '7' }, { fault: { retryAfterSeconds: 7 } }],
     [
       'a throttle of days',

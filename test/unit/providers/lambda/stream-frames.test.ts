@@ -76,6 +76,7 @@ describe('the records of the executor', () => {
   test.for<StreamRecord>([
     { kind: 'ended', exit: { exitCode: null, signal: 'SIGRTMIN+3', outOfMemory: true } },
     { kind: 'refused' },
+    { kind: 'left' },
     { kind: 'rejected', detail: 'd', retryable: false },
     { kind: 'lost', detail: 'd' },
   ])('$kind is a last record', (last) => {
@@ -93,7 +94,7 @@ describe('the records of the executor', () => {
 
   test.for<[string, Buffer]>([
     ['text of another function', Buffer.from('"Hello from Lambda!"')],
-    ['an unknown type', record(9, '')],
+    ['an unknown type', record(10, '')],
     ['type 0', record(0, '')],
     ['a length of nothing', record(1, '', 0)],
     ['output beyond the limit, told by its header alone', record(3, '', 1024 * 1024 + 2)],
