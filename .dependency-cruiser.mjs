@@ -102,13 +102,13 @@ export default {
     ),
     rule(
       'providers-are-strangers',
-      'A provider knows its port, the domain and the log, nothing else of ours.',
+      'A provider knows its port, what providers share, the domain and the log, nothing else of ours.',
       { path: '^shared/providers/([^/]+)/' },
       {
         path: '^shared/',
         pathNot: [
           '^shared/providers/$1/',
-          '^shared/providers/(provider|context|elsewhere|bounded-calls)\\.ts$',
+          '^shared/providers/(provider|context|elsewhere|calls)\\.ts$',
           '^shared/runner/program\\.ts$',
           '^shared/(domain|telemetry)/',
         ],

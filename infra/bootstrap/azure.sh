@@ -5,8 +5,8 @@
 #   infra/bootstrap/azure.sh --subscription ID --location westeurope --aws-account 123456789012 --stage production --image IMAGE
 #
 # Needs az, signed in as an owner of the subscription who may register applications, and aws, signed in to that account, for
-# its issuer (or --issuer URL). IMAGE holds the runner at /errand (docs/runner.md); --runner-image IMAGE brings it
-# to the images that commands name.
+# its issuer (or --issuer URL). Images are pulled by nobody in particular, so that anyone must be able to. IMAGE holds the
+# runner at /errand (docs/runner.md); or --runner-image brings it, from an image that does.
 set -euo pipefail
 
 die() { echo "$*" >&2; exit 1; }
@@ -108,6 +108,8 @@ say 'Done. Put this into the targets of targets.json, and deploy with -c targets
 brought=''
 [ -z "$runner_image" ] || brought="
     \"runnerImage\": \"$runner_image\","
+[ -z "$runner_image" ] || [ "$runner_image" = "$image" ] || brought="$brought
+    \"runner\": \"init\","
 cat <<JSON
 {
   "name": "azure-container-instances",

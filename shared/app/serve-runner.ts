@@ -1,6 +1,6 @@
 import { isSameSecret, noRight } from '../access/access.ts';
 import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
-import { type Attempt, currentAttempt, waitsFor } from '../domain/command.ts';
+import { type Attempt, type Command, currentAttempt, waitsFor } from '../domain/command.ts';
 import { AppError, isConflict } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { RunnerRight } from '../domain/runner-token.ts';
@@ -146,12 +146,12 @@ const fitOf = (chunk: OutputHead, stored: OutputSize): 'next' | 'stored' | 'part
 export const endOwnRun = async (deps: Deps, right: RunnerRight, head: EndHead, bytes: Uint8Array): Promise<void> => {
   const chunk = head.kind === 'rejected' ? undefined : head.chunk;
   if (chunk) assertChunk(chunk, bytes);
-  const { reference, stored, current } = await findOwnRun(deps, right);
+  const { reference, stored, attempt, current } = await findOwnRun(deps, right);
   if (!current) return;
   const store = async (): Promise<Moved | undefined> => {
     const before = await deps.output.size(reference, right.attempt);
     const rest = chunk && fitOf(chunk, before) === 'next' ? { ...chunk, bytes } : undefined;
-    const seen = toObservation(right.attempt, head, rest ? sizeAfter(rest) : before);
+    const seen = toObservation(stored.command, attempt, head, rest ? sizeAfter(rest) : before);
     return storeEnd(deps, reference, seen, { rest, from: stored });
   };
   // Another writer was faster: then its chunk stands, and the end all the same.
@@ -159,10 +159,15 @@ export const endOwnRun = async (deps: Deps, right: RunnerRight, head: EndHead, b
   await perform(deps, reference, moved);
 };
 
-const toObservation = (attempt: number, head: EndHead, size: OutputSize) => {
+const EVICTED = 'The machine that it ran on was told to end.';
+
+const toObservation = (command: Command, { number: attempt, stop }: Attempt, head: EndHead, size: OutputSize) => {
   if (head.kind === 'rejected') return { ...head, attempt };
   const output = { ...size, droppedBytes: head.output.droppedBytes };
   if (head.kind === 'lost') return { kind: 'gone', attempt, output, detail: head.detail } as const;
+  // A stop that was asked for ends the machine too; without one it was the provider, and nobody knows how it had ended.
+  const isLost = head.evicted === true && stop === undefined && command.cancelRequestedAt === undefined;
+  if (isLost) return { kind: 'gone', attempt, output, detail: head.exit.detail ?? EVICTED } as const;
   return { kind: 'ended', attempt, exit: head.exit, output } as const;
 };
 

@@ -73,6 +73,8 @@ export type EndHead =
   | {
       readonly kind: 'ended';
       readonly exit: Exit;
+      /** The machine was told to end, and the command with it. Unless it was asked to stop, this end is not its own. */
+      readonly evicted?: boolean | undefined;
       readonly output: OutputTotals;
       readonly chunk?: OutputHead | undefined;
     }
@@ -98,7 +100,13 @@ const exit = z.strictObject({
   detail: detail.optional(),
 });
 export const EndHeadSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('ended'), exit, output: totals, chunk: OutputHeadSchema.optional() }),
+  z.strictObject({
+    kind: z.literal('ended'),
+    exit,
+    evicted: z.boolean().optional(),
+    output: totals,
+    chunk: OutputHeadSchema.optional(),
+  }),
   z.strictObject({ kind: z.literal('lost'), detail, output: totals, chunk: OutputHeadSchema.optional() }),
   z.strictObject({ kind: z.literal('rejected'), detail, retryable: z.boolean() }),
 ]) as z.ZodType<EndHead>;

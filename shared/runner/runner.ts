@@ -69,14 +69,14 @@ const carryOut = async (options: RunnerOptions, order: StartOrder): Promise<void
   const finished = new AbortController();
   void clock.sleep(LAST_PATIENCE_MS, finished.signal).then(() => tooLate.abort());
   const { totals, rest } = await writer.finish().finally(() => finished.abort());
-  const { head, bytes } = toEnd(evicted.aborted ? explained(outcome) : outcome, totals, rest);
-  if (!(await control.end(head, bytes))) log.warn('The end of this attempt was refused');
+  const { head, bytes } = toEnd(outcome, totals, rest);
+  const told = evicted.aborted ? withEviction(head) : head;
+  if (!(await control.end(told, bytes))) log.warn('The end of this attempt was refused');
 };
 
-const explained = (outcome: LaunchOutcome): LaunchOutcome =>
-  outcome.kind === 'ended' && outcome.exit.signal !== null
-    ? { ...outcome, exit: { detail: 'The machine that it ran on was told to end.', ...outcome.exit } }
-    : outcome;
+/** A status is the command's own word even then. */
+const withEviction = (head: EndHead): EndHead =>
+  head.kind === 'ended' && head.exit.exitCode === null ? { ...head, evicted: true } : head;
 
 /** The run's `io`, without what becomes of its output. */
 type WatchedIo = Omit<RunIo, 'output'>;

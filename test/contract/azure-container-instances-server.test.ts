@@ -143,7 +143,7 @@ describe('the local Container Instances, by its real client', () => {
       (example('ContainerGroupsCreatePriority').parameters as { containerGroup: { properties: object } })
         .containerGroup,
     );
-    // It is of a later version, in which a group may be cheaper and less sure.
+    // Groups that are cheaper and less sure are not among what the local server has.
     expect([put.status, put.body.error.message]).toEqual([400, expect.stringContaining('priority')]);
     await client.containerGroups.beginDeleteAndWait(RESOURCE_GROUP, 'g', { updateIntervalInMs: 10 });
     expect(await raw('GET', `${GROUPS}/g?${VERSION}`)).toMatchObject({

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock, systemRandom } from '../../machine/system-clock.ts';
-import { makeCalls, makeClients } from '../../shared/providers/cloud-run/calls.ts';
+import { makeClients, makeCloudRunCalls } from '../../shared/providers/cloud-run/calls.ts';
 import { CloudRunConfig } from '../../shared/providers/cloud-run/config.ts';
 import { makeAuth } from '../../shared/providers/cloud-run/credentials.ts';
 import { toFault } from '../../shared/providers/cloud-run/faults.ts';
@@ -49,7 +49,7 @@ const signIn = async ({ serviceAccountEmail, context: over, faster = 1 }: SignIn
   onTestFinished(async () => {
     await Promise.all([jobs.close(), executions.close(), tasks.close()]);
   });
-  const calls = makeCalls(context);
+  const calls = makeCloudRunCalls(context);
   const list = () =>
     calls.once((options) => jobs.listJobs({ parent: PARENT, pageSize: 1 }, { ...options, autoPaginate: false }));
   return { exchange, cloud, list };

@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Run } from '../../shared/providers/provider.ts';
 import type { Operation } from '../support/clouds/cloud-run/discovery.ts';
-import type { CloudFault } from '../support/clouds/cloud-run/faults.ts';
 import { CONFIG, INSTALLATION, openCloudRun, PARENT } from '../support/clouds/cloud-run/open-cloud-run.ts';
 import {
   ANSWER_LOST,
@@ -20,6 +19,7 @@ import {
   status,
 } from '../support/clouds/cloud-run/runs.ts';
 import { sdkClients } from '../support/clouds/cloud-run/sdk-clients.ts';
+import type { HttpFault } from '../support/clouds/faults.ts';
 import { aRun, recordedIo } from '../support/run-io.ts';
 
 describe('a look at a run on cloud-run', () => {
@@ -107,9 +107,9 @@ describe('a look at a run on cloud-run', () => {
     expect(sources.join('\n')).not.toMatch(/@google-cloud\/logging|logging\.googleapis|logUri/);
   });
 
-  test.for<[string, readonly CloudFault[]]>([
+  test.for<[string, readonly HttpFault[]]>([
     ['500', [status(500)]],
-    ['503 three times', Array<CloudFault>(3).fill(status(503))],
+    ['503 three times', Array<HttpFault>(3).fill(status(503))],
     ['429', [status(429)]],
     ['a reset', [RESET]],
     ['no answer', [HANG]],
@@ -124,7 +124,7 @@ describe('a look at a run on cloud-run', () => {
   test('is given up after four times, and says nothing of the run', async () => {
     const { own, cloud } = await openCloudRun({ runner: sleeper, ...FASTER });
     const run = await started(own);
-    cloud.faults.next('GetExecution', ...Array<CloudFault>(9).fill(status(503)));
+    cloud.faults.next('GetExecution', ...Array<HttpFault>(9).fill(status(503)));
     await expect(own.observe(run)).rejects.toThrow(/does not answer, or fails/);
     expect(cloud.requests.get('GetExecution')).toBe(4);
   });
@@ -171,7 +171,7 @@ describe('a cancel on cloud-run', () => {
     expect(cloud.executions[0]?.tries()).toBe(0);
   });
 
-  test.for<[string, CloudFault]>([
+  test.for<[string, HttpFault]>([
     ['429', status(429)],
     ['500', status(500)],
     ['503', status(503)],
@@ -260,7 +260,7 @@ describe('what cloud-run holds', () => {
 });
 
 describe('the health of cloud-run', () => {
-  test.for<[string, CloudFault, RegExp]>([
+  test.for<[string, HttpFault, RegExp]>([
     ['may not', status(403), /role/],
     ['has no project', status(404), /`project` and `region`/],
     ['is throttled', status(429), /quota/],

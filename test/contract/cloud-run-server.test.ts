@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import type { protos } from '@google-cloud/run';
 import { describe, expect, test } from 'vitest';
 import type { CloudRunCloud } from '../support/clouds/cloud-run/cloud-run-cloud.ts';
-import type { CloudFault } from '../support/clouds/cloud-run/faults.ts';
 import { openCloud } from '../support/clouds/cloud-run/open-cloud-run.ts';
 import { rawRequest, sdkClients } from '../support/clouds/cloud-run/sdk-clients.ts';
+import type { HttpFault } from '../support/clouds/faults.ts';
 import { processesWith } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -249,7 +249,7 @@ describe('the local Cloud Run, by the real SDK', () => {
     await expect(jobs.runJob({ name })).rejects.toMatchObject({ code: 8 });
   });
 
-  test.for<[string, CloudFault, number]>([
+  test.for<[string, HttpFault, number]>([
     ['429', { kind: 'status', status: 429 }, 8],
     ['500', { kind: 'status', status: 500 }, 13],
     ['503', { kind: 'status', status: 503 }, 14],

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Run } from '../../shared/providers/provider.ts';
 import type { Operation } from '../support/clouds/cloud-run/discovery.ts';
-import type { CloudFault } from '../support/clouds/cloud-run/faults.ts';
 import { CONFIG, INSTALLATION, openCloudRun, PARENT } from '../support/clouds/cloud-run/open-cloud-run.ts';
 import {
   ANSWER_LOST,
@@ -20,6 +19,7 @@ import {
   status,
 } from '../support/clouds/cloud-run/runs.ts';
 import { sdkClients } from '../support/clouds/cloud-run/sdk-clients.ts';
+import type { HttpFault } from '../support/clouds/faults.ts';
 import { aRun, openInput, recordedIo } from '../support/run-io.ts';
 
 describe('a start on cloud-run', () => {
@@ -204,7 +204,7 @@ describe('a start on cloud-run', () => {
     expect(cloud.executions.length).toBe(1);
   });
 
-  test.for<[string, CloudFault, boolean, RegExp, number | undefined]>([
+  test.for<[string, HttpFault, boolean, RegExp, number | undefined]>([
     ['400', status(400), false, /refuses/, undefined],
     ['401', status(401), false, /workloadIdentity/, undefined],
     ['403', status(403), false, /role/, undefined],
@@ -220,7 +220,7 @@ describe('a start on cloud-run', () => {
     expect([cloud.requests.get('RunJob'), cloud.executions.length]).toEqual([1, 0]);
   });
 
-  test.for<[string, CloudFault]>([
+  test.for<[string, HttpFault]>([
     ['500', status(500)],
     ['503', status(503)],
     ['504', status(504)],
@@ -245,7 +245,7 @@ describe('a start on cloud-run', () => {
   test('pitfall 5: when the look fails too, the run is found later by its mark', async () => {
     const { own, cloud, another } = await openCloudRun({ runner: sleeper, ...FASTER });
     cloud.faults.next('RunJob', ANSWER_LOST);
-    cloud.faults.next('ListExecutions', ...Array<CloudFault>(4).fill(status(503)));
+    cloud.faults.next('ListExecutions', ...Array<HttpFault>(4).fill(status(503)));
     const run = aRun(['/bin/true']);
     expect(await start(own, run)).toEqual({ kind: 'accepted' });
     await isUp(cloud);
@@ -271,7 +271,7 @@ describe('a start on cloud-run', () => {
     expect([cloud.executions.length, io.text('stdout')]).toEqual([2, 'ran\n']);
   });
 
-  test.for<[string, Operation, readonly CloudFault[], object]>([
+  test.for<[string, Operation, readonly HttpFault[], object]>([
     [
       '429 of the making',
       'CreateJob',
@@ -287,7 +287,7 @@ describe('a start on cloud-run', () => {
     [
       'a making that goes on failing',
       'CreateJob',
-      Array<CloudFault>(4).fill(status(503)),
+      Array<HttpFault>(4).fill(status(503)),
       { kind: 'rejected', fault: { retryable: true } },
     ],
     ['a look that failed twice', 'GetJob', [status(503), RESET], { kind: 'accepted' }],
@@ -296,7 +296,7 @@ describe('a start on cloud-run', () => {
     [
       'a look that goes on failing',
       'GetJob',
-      Array<CloudFault>(4).fill(status(500)),
+      Array<HttpFault>(4).fill(status(500)),
       { kind: 'rejected', fault: { retryable: true } },
     ],
     ['a look that is refused', 'GetJob', [status(403)], { kind: 'rejected', fault: { retryable: false } }],

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeGateway } from '../../local/gateway.ts';
@@ -172,6 +173,30 @@ describe('a command with its runner elsewhere', () => {
       expect(await opened.end(command)).toMatchObject({ status: 'lost', result: { reason: 'lost', stdoutBytes: 6 } });
       expect((await opened.outputOf(command)).stdout.toString()).toBe('ready\n');
       while (processesWith(`ERRAND_ATTEMPT=${command.id}-1`).length > 0) await systemClock.sleep(20);
+    },
+  );
+
+  test.skipIf(process.platform !== 'linux')(
+    'whose machine is told to end by its provider is lost, and tried again when that is wanted',
+    async () => {
+      const opened = await open();
+      const script = 'echo ready; [ -e "$0" ] && exit 0; touch "$0"; sleep 1000';
+      const marker = join(tempDirectory(), 'ran');
+      const retry: SubmitCommand['retry'] = { maxAttempts: 2, on: ['lost'] };
+      const command = await opened.submit({ argv: ['/bin/sh', '-c', script, marker], retry });
+      while (!existsSync(marker)) await systemClock.sleep(20);
+      const [runner] = processesWith(`ERRAND_RUNNER_TOKEN=default.${command.id}.1.`);
+      process.kill(runner as number, 'SIGTERM');
+      expect(await opened.end(command)).toMatchObject({
+        status: 'succeeded',
+        attempts: [
+          {
+            status: 'lost',
+            result: { reason: 'lost', signal: null, stdoutBytes: 6, detail: expect.stringContaining('told to end') },
+          },
+          { status: 'succeeded' },
+        ],
+      });
     },
   );
 

@@ -90,7 +90,7 @@ const request = async (
   return told[0] as Told;
 };
 
-const SLEEPS = { programs: { '/errand/bin/runner': ['/bin/sleep', '1000'], '/bin/cp': ['/bin/true'] }, graceMs: 100 };
+const SLEEPS = { programs: { '/errand/bin/runner': ['/bin/sleep', '1000'] }, graceMs: 100 };
 
 const cloudRun = async ({ node = true } = {}) => {
   const cloud = await startCloudRunCloud({ folder: tempDirectory(), ...SLEEPS });
@@ -117,13 +117,13 @@ const cloudRun = async ({ node = true } = {}) => {
   return { cloud, stored, target: { name: 'cloud-run', provider: 'cloud-run', config } as const };
 };
 
-const containerInstances = async (tags: object | undefined = { 'errand-installation': INSTALLATION }) => {
-  const cloud = await startContainerInstances({ folder: tempDirectory(), ...SLEEPS });
+const containerInstances = async (
+  resourceGroupTags: Readonly<Record<string, string>> = { 'errand-installation': INSTALLATION },
+) => {
+  const options = { folder: tempDirectory(), resourceGroup: 'errand', resourceGroupTags, ...SLEEPS };
+  const cloud = await startContainerInstances(options);
   closing.push(cloud.close);
-  const groups: FrontHandler = ({ path }) =>
-    path.endsWith('/resourceGroups/errand') ? { status: 200, value: { name: 'errand', tags } } : undefined;
-  const { endpoint, close } = await standInFront(cloud.endpoint, groups);
-  closing.push(close);
+  const { endpoint } = cloud;
   const subscriptionId = '00000000-0000-0000-0000-000000000000';
   const config = { subscriptionId, resourceGroup: 'errand', location: 'westeurope', image: 'base', endpoint };
   return { cloud, target: { name: 'aci', provider: 'azure-container-instances', config } as const };
@@ -186,7 +186,7 @@ describe('a target on Container Instances', () => {
     expect(await request('Create', [target])).toMatchObject({ Status: 'SUCCESS' });
   });
 
-  test.for<[string, object, string]>([
+  test.for<[string, Readonly<Record<string, string>>, string]>([
     ['nobody', {}, 'it has no such tag'],
     ['somebody else', { 'errand-installation': 'other' }, 'it has errand-installation=other'],
   ])('whose resource group is given to %s is not', async ([, tags, words]) => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ContainerInstancesConfig } from '../../shared/providers/azure-container-instances/config.ts';
 import { parseTargets } from '../../shared/providers/targets.ts';
 
 const folders: string[] = [];
@@ -145,6 +146,16 @@ describe('the preparation of an Azure subscription', () => {
       },
     });
     expect(asked.filter((line) => /password|secret|credential reset/.test(line))).toEqual([]);
+  });
+
+  test.for<[string, string, object]>([
+    ['holds it', 'base', { image: 'base', runnerImage: 'base', runner: 'baked' }],
+    ['does not hold it', 'runner', { image: 'base', runnerImage: 'runner', runner: 'init' }],
+  ])('with an image of the runner, it is copied into an image that %s', async ([, runnerImage, expected]) => {
+    const { folder } = prepare();
+    const { out } = await run('azure.sh', folder, [...azure, '--runner-image', runnerImage]);
+    const [target] = parseTargets(`{"targets":[${out}]}`).targets;
+    expect(ContainerInstancesConfig.parse(target?.config)).toMatchObject(expected);
   });
 
   test('trusts the roles that need it, of one account, in one resource group', async () => {

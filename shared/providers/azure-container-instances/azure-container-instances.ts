@@ -1,8 +1,7 @@
 import type { ContainerGroup } from '@azure/arm-containerinstance';
-import { boundedCalls } from '../bounded-calls.ts';
 import type { ProviderContext } from '../context.ts';
 import type { HeldRun, Observed, Provider, Run, RunName, StartOutcome } from '../provider.ts';
-import { makeClient } from './client.ts';
+import { makeAzureCalls, makeClient } from './client.ts';
 import { type ContainerInstancesConfig, containerInstancesFeatures } from './config.ts';
 import { makeCreateMeter } from './create-meter.ts';
 import { codeOf, statusOf, toFault } from './faults.ts';
@@ -30,16 +29,12 @@ export const azureContainerInstances = async (
     { creates: config.createsPer5Minutes, seconds: 5 * 60 },
     { creates: config.createsPerHour, seconds: 3_600 },
   ]);
-  const { once, repeatable } = boundedCalls(context, {
-    toOptions: (abortSignal) => ({ abortSignal }),
-    // Below 500 it is Azure's refusal.
-    isAnswer: (error) => Number(statusOf(error)) < 500,
-  });
+  const { once, repeatable, accepted } = makeAzureCalls(context);
   let closed = false;
 
   const find = async (name: string): Promise<ContainerGroup | undefined> => {
     try {
-      return await repeatable((options) => containerGroups.get(resourceGroup, name, options));
+      return await repeatable(({ signal }) => containerGroups.get(resourceGroup, name, { abortSignal: signal }));
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -67,23 +62,17 @@ export const azureContainerInstances = async (
 
   const create = async (run: Run, shape: Shape): Promise<StartOutcome> => {
     const name = groupNameOf(installation, run);
-    let isAccepted = false;
     try {
-      // The answer, and one look at the operation. Its end would be that of the provisioning, and is not waited for.
-      await once((options) =>
-        containerGroups.beginCreateOrUpdate(resourceGroup, name, toGroup(config, context, run, shape), {
-          ...options,
-          onResponse: ({ request, status }) => (isAccepted ||= request.method === 'PUT' && status < 300),
-        }),
+      await accepted((options) =>
+        containerGroups.beginCreateOrUpdate(resourceGroup, name, toGroup(config, context, run, shape), options),
       );
+      return { kind: 'accepted' };
     } catch (error) {
       // One of its name is just being made: by another start of this attempt.
-      isAccepted ||= codeOf(error) === 'ContainerGroupTransitioning' && (await isThere(run));
-      const fault = isAccepted ? undefined : toFault(error, clock.now());
+      if (codeOf(error) === 'ContainerGroupTransitioning' && (await isThere(run))) return { kind: 'accepted' };
+      const fault = toFault(error, clock.now());
       if (fault) return { kind: 'rejected', fault };
-      if (!isAccepted) {
-        log.warn('Whether a container group was made is not clear', { attempt: run.key, code: codeOf(error) });
-      }
+      log.warn('Whether a container group was made is not clear', { attempt: run.key, code: codeOf(error) });
     }
     // It may exist even so, or come later: then its runner has the word, and `observe` tells what becomes of it. Should it
     // not be there, its ticket is never redeemed, and the engine makes another attempt when it sees so, with the ticket
@@ -103,8 +92,8 @@ export const azureContainerInstances = async (
 
   const readLog = async (name: string): Promise<string> => {
     try {
-      const { content } = await once((options) =>
-        containers.listLogs(resourceGroup, name, CONTAINER, { ...options, tail: LOG_LINES }),
+      const { content } = await once(({ signal }) =>
+        containers.listLogs(resourceGroup, name, CONTAINER, { tail: LOG_LINES, abortSignal: signal }),
       );
       return content ?? '';
     } catch {
@@ -113,20 +102,8 @@ export const azureContainerInstances = async (
     }
   };
 
-  /** Of the two steps of a deletion only the first has to be seen. */
-  const remove = async (name: string): Promise<void> => {
-    let isAccepted = false;
-    try {
-      await once((options) =>
-        containerGroups.beginDelete(resourceGroup, name, {
-          ...options,
-          onResponse: ({ request, status }) => (isAccepted ||= request.method === 'DELETE' && status < 300),
-        }),
-      );
-    } catch (error) {
-      if (!isAccepted && statusOf(error) !== 404) throw error;
-    }
-  };
+  const remove = (name: string): Promise<void> =>
+    accepted((options) => containerGroups.beginDelete(resourceGroup, name, options)).catch(unlessGone);
 
   return {
     name: 'azure-container-instances',
@@ -163,7 +140,9 @@ export const azureContainerInstances = async (
       let group = await findOwn(run);
       if (group && isRunning(group)) {
         // Deleted at once, the runner could not end its command in peace and say so.
-        await once((options) => containerGroups.stop(resourceGroup, name, options)).catch(unlessGone);
+        await once(({ signal }) => containerGroups.stop(resourceGroup, name, { abortSignal: signal })).catch(
+          unlessGone,
+        );
         group = await untilEnded(run);
       }
       // What does not end is still alive for `observe`, so that cancel is called again.
@@ -186,7 +165,8 @@ export const azureContainerInstances = async (
       if (closed) return { healthy: false, detail: 'Shutting down.' };
       try {
         // One that is not there: the cheapest answer that only those get who may ask.
-        await once((options) => containerGroups.get(resourceGroup, `${installation}-health`, options));
+        const name = `${installation}-health`;
+        await once(({ signal }) => containerGroups.get(resourceGroup, name, { abortSignal: signal }));
         return { healthy: true };
       } catch (error) {
         if (codeOf(error) === 'ResourceNotFound') return { healthy: true };
@@ -194,7 +174,7 @@ export const azureContainerInstances = async (
       }
     },
 
-    prepare: () => once((options) => requireResourceGroup(client, config, installation, options)),
+    prepare: () => once(({ signal }) => requireResourceGroup(client, config, installation, { abortSignal: signal })),
 
     async close() {
       closed = true;

@@ -2,8 +2,12 @@ import * as z from 'zod';
 import { loopbackEndpoint, RUNNER_FEATURES } from '../elsewhere.ts';
 import type { ProviderFeatures } from '../provider.ts';
 
-/** What a container group can be given (https://learn.microsoft.com/azure/container-instances/container-instances-resource-and-quota-limits). */
-export const MACHINE = { cpu: { min: 1, max: 4 }, memoryGiB: { min: 1, max: 16 } } as const;
+/**
+ * What a container group can be given anywhere
+ * (https://learn.microsoft.com/azure/container-instances/container-instances-resource-and-quota-limits). More than 4
+ * processors or 16 GB only some regions have: Azure says so.
+ */
+export const MACHINE = { cpu: { min: 1, max: 31 }, memoryGiB: { min: 1, max: 240 } } as const;
 
 const inTenths = (value: number): boolean => Math.abs(value * 10 - Math.round(value * 10)) < 1e-9;
 

@@ -24,10 +24,6 @@ const never = (detail: string): ProviderFault => ({ detail, retryable: false });
 
 /** By Azure's own codes: their statuses do not tell them apart. */
 const BY_CODE: Readonly<Record<string, (error: unknown) => ProviderFault>> = {
-  ContainerGroupQuotaReached: () =>
-    later(
-      'A quota of the subscription in this region is used up. It is tried again; if it stays so, ask Azure for more.',
-    ),
   ContainerGroupTransitioning: () => later('The container group is being changed. It is tried again.'),
   ServiceUnavailable: () =>
     later('The region has no room for such a machine now. It is tried again; if it stays so, ask for a smaller one.'),
@@ -35,6 +31,13 @@ const BY_CODE: Readonly<Record<string, (error: unknown) => ProviderFault>> = {
   InaccessibleImage: (error) =>
     never(`Azure cannot get the image. Look at its name, and whether it is public: ${plainMessage(error)}`),
 };
+
+/** ContainerGroupQuotaReached, QuotaExceeded and their like, which come with 400, 403 and 409. */
+const QUOTA = /quota/i;
+const quotaIsUsedUp = (): ProviderFault =>
+  later(
+    'A quota of the subscription in this region is used up. It is tried again; if it stays so, ask Azure for more.',
+  );
 
 const BY_STATUS: Readonly<Record<number, (error: unknown) => ProviderFault>> = {
   400: (error) => never(`Azure takes no such container group: ${plainMessage(error)}`),
@@ -53,7 +56,8 @@ export const toFault = (error: unknown, now: Instant): ProviderFault | undefined
     return later('Azure cannot be reached. Look at the network.');
   }
   if (typeof statusCode !== 'number' || statusCode >= 500 || statusCode === 408) return undefined;
-  const fault = (BY_CODE[String(code)] ?? BY_STATUS[statusCode])?.(error) ?? otherwise(error, statusCode);
+  const byCode = QUOTA.test(String(code)) ? quotaIsUsedUp : BY_CODE[String(code)];
+  const fault = (byCode ?? BY_STATUS[statusCode])?.(error) ?? otherwise(error, statusCode);
   const wait = fault.retryable ? retryAfterSeconds(error, now) : undefined;
   return wait === undefined ? fault : { ...fault, retryAfterSeconds: wait };
 };

@@ -12,15 +12,13 @@ const API_VERSION = '2021-04-01';
  */
 export const requireResourceGroup = async (
   client: ContainerInstanceManagementClient,
-  { subscriptionId, resourceGroup, endpoint }: ContainerInstancesConfig,
+  { subscriptionId, resourceGroup }: ContainerInstancesConfig,
   installation: string,
   { abortSignal }: { readonly abortSignal: AbortSignal },
 ): Promise<void> => {
-  // Shown to a trial's own server as to Azure: the client changes its scheme.
-  const host = endpoint?.replace(/^http:/, 'https:').replace(/\/$/, '') ?? 'https://management.azure.com';
   const path = `/subscriptions/${subscriptionId}/resourceGroups/${encodeURIComponent(resourceGroup)}`;
   const { status, bodyAsText } = await client.sendRequest(
-    createPipelineRequest({ url: `${host}${path}?api-version=${API_VERSION}`, abortSignal }),
+    createPipelineRequest({ url: `${client.$host}${path}?api-version=${API_VERSION}`, abortSignal }),
   );
   if (status !== 200) throw new Error(`Azure does not show the resource group ${resourceGroup} (${status}).`);
   const { tags = {} } = JSON.parse(bodyAsText ?? '{}') as { readonly tags?: Readonly<Record<string, string>> };

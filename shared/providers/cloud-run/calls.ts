@@ -1,6 +1,5 @@
 import { ExecutionsClient, JobsClient, TasksClient } from '@google-cloud/run';
-import type { Clock, Random } from '../../domain/clock.ts';
-import { type BoundedCalls, boundedCalls } from '../bounded-calls.ts';
+import { type Calls, makeCalls } from '../calls.ts';
 import type { ProviderContext } from '../context.ts';
 import type { CloudRunConfig } from './config.ts';
 import { type Auth, makeAuth } from './credentials.ts';
@@ -9,16 +8,8 @@ import { CODE, codeOf, toFault } from './faults.ts';
 
 const PAGE_SIZE = 100;
 
-/** What the SDK's clients take beside a request. */
-interface CallOptions {
-  readonly signal: AbortSignal;
-}
-
-export type Calls = BoundedCalls<CallOptions>;
-
-/** The SDK repeats nothing, not even reads, and waits a minute for each answer. */
-export const makeCalls = (context: { readonly clock: Clock; readonly random: Random }): Calls =>
-  boundedCalls(context, { toOptions: (signal) => ({ signal }), isAnswer });
+export const makeCloudRunCalls = (context: Pick<ProviderContext, 'clock' | 'random'>): Calls =>
+  makeCalls(context, isAnswer);
 
 /** Asked again, it would be answered the same. */
 const isAnswer = (error: unknown): boolean => {

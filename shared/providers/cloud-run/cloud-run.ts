@@ -1,7 +1,7 @@
 import type { AttemptKey } from '../../domain/ids.ts';
 import type { ProviderContext } from '../context.ts';
 import type { HeldRun, Observed, Provider, Run, RunName, StartOutcome } from '../provider.ts';
-import { executionPages, makeCalls, makeClients } from './calls.ts';
+import { executionPages, makeClients, makeCloudRunCalls } from './calls.ts';
 import { type CloudRunConfig, cloudRunFeatures } from './config.ts';
 import { heldRunOf, isRun, toOverrides } from './executions.ts';
 import { CODE, codeOf, toFault } from './faults.ts';
@@ -24,7 +24,7 @@ export const cloudRun = async (config: CloudRunConfig, context: ProviderContext)
   const { log, installation, clock } = context;
   const features = cloudRunFeatures(config);
   const clients = makeClients(config, context);
-  const calls = makeCalls(context);
+  const calls = makeCloudRunCalls(context);
   const parent = `projects/${config.project}/locations/${config.region}`;
   const readyJobs = makeReadyJobs(clients, calls, { clock, parent });
   const starting = new Map<AttemptKey, Promise<StartOutcome>>();

@@ -1,6 +1,7 @@
+import type { Calls } from '../calls.ts';
 import type { ProviderContext } from '../context.ts';
 import type { PreparationParts } from '../provider.ts';
-import { type Calls, type Clients, makeCalls } from './calls.ts';
+import { type Clients, makeCloudRunCalls } from './calls.ts';
 import type { CloudRunConfig } from './config.ts';
 import { makeAuth, SignInFault } from './credentials.ts';
 import { CODE, codeOf } from './faults.ts';
@@ -28,7 +29,7 @@ export const bringRunner = async (
   if (bucket === undefined) return;
   const itself = workloadIdentity ? { workloadIdentity: { audience: workloadIdentity.audience } } : {};
   const auth = makeAuth({ ...config, ...itself }, context);
-  const calls = makeCalls(context);
+  const calls = makeCloudRunCalls(context);
   const storage = endpoint?.replace(/\/$/, '') ?? STORAGE;
   const at = encodeURIComponent(bucket);
   const ask = async (path: string, missing: string, init: RequestInit = {}): Promise<void> => {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../domain/clock.ts';
+import type { Calls } from '../calls.ts';
 import type { ProviderFault } from '../provider.ts';
-import type { Calls, Clients } from './calls.ts';
+import type { Clients } from './calls.ts';
 import { CODE, codeOf, plainMessage, toFault } from './faults.ts';
 import type { NamedJob } from './jobs.ts';
 import { isNeverToStart } from './observed.ts';

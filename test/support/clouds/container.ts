@@ -52,10 +52,11 @@ export const startContainer = ({ command, env, folder, programs }: ContainerSpec
   let timer: NodeJS.Timeout | undefined;
   const { promise: ended, resolve } = Promise.withResolvers<ContainerEnd>();
   child.once('error', () => resolve({}));
-  child.once('exit', (code, signal) => {
+  // A container ends with its first process.
+  child.once('exit', killAll);
+  // By then its last words are here too.
+  child.once('close', (code, signal) => {
     clearTimeout(timer);
-    // A container ends with its first process.
-    killAll();
     resolve({
       ...(code === null ? {} : { exitCode: code }),
       ...(signal === null ? {} : { signal: constants.signals[signal] }),

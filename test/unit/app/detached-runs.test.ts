@@ -6,6 +6,7 @@ import { observeCommand } from '../../../shared/app/observe-command.ts';
 import { endOwnRun, redeemStart } from '../../../shared/app/serve-runner.ts';
 import { submitCommand } from '../../../shared/app/submit-command.ts';
 import { recover, recoverRuns, sweep } from '../../../shared/app/sweep.ts';
+import type { EndHead } from '../../../shared/contract/runner.ts';
 import type { SubmitCommand } from '../../../shared/contract/schemas.ts';
 import type { Command } from '../../../shared/domain/command.ts';
 import { parseRunnerToken, type RunnerRight } from '../../../shared/domain/runner-token.ts';
@@ -63,7 +64,7 @@ const open = async (features: Partial<ProviderFeatures> = {}) => {
     /** From now on the worker is out of touch with the store for good. */
     bury: () => (isAlive = false),
     redeem: (one = right()) => redeemStart(survivor, one, RUNNER),
-    end: (one = right()) => endOwnRun(survivor, one, END, new Uint8Array()),
+    end: (one = right(), head: EndHead = END) => endOwnRun(survivor, one, head, new Uint8Array()),
     /** Time passes, and the sweeper comes by. */
     later: async (seconds: number, sweeper: Deps = deps) => {
       await clock.advance(seconds * 1_000);
@@ -330,6 +331,40 @@ describe('a cancel of a running command', () => {
     provider.script.observe = async () => GONE;
     await later(stopSeconds);
     expect(await now(command)).toMatchObject({ status: 'canceled', result: { reason: 'canceled' } });
+  });
+});
+
+describe('a command whose machine was told to end', () => {
+  const TERM: EndHead = { ...END, exit: { exitCode: null, signal: 'SIGTERM' } };
+  const EVICTED: EndHead = { ...TERM, evicted: true };
+
+  test.for<[string, EndHead, boolean, object]>([
+    ['by its provider is lost', EVICTED, false, { status: 'lost', result: { reason: 'lost', signal: null } }],
+    [
+      'since that was asked for is canceled, by the signal',
+      EVICTED,
+      true,
+      { status: 'canceled', result: { reason: 'canceled', signal: 'SIGTERM' } },
+    ],
+    ['by nobody ended itself', TERM, false, { status: 'failed', result: { reason: 'signal', signal: 'SIGTERM' } }],
+  ])('%s', async ([, head, isCanceled, expected]) => {
+    const { deps, submit, redeem, end, right, now } = await open();
+    const command = await submit();
+    await redeem();
+    if (isCanceled) await cancelCommand(deps, owner, command.id);
+    await end(right(), head);
+    expect(await now(command)).toMatchObject(expected);
+  });
+
+  test('by its provider is tried again, when that is wanted', async () => {
+    const { submit, redeem, end, right, now } = await open();
+    const command = await submit({ retry: { maxAttempts: 2, on: ['lost'] } });
+    await redeem();
+    await end(right(), EVICTED);
+    expect(await now(command)).toMatchObject({
+      status: 'queued',
+      attempts: [{ status: 'lost', result: { detail: expect.stringContaining('told to end') } }],
+    });
   });
 });
 

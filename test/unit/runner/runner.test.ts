@@ -111,9 +111,18 @@ describe('the runner', () => {
     expect(clock.now()).toBe(before);
     plane.away = false;
     await until(hasLeft, 100);
-    expect(plane.ends).toMatchObject([
-      { head: { kind: 'ended', exit: { signal: 'SIGTERM', detail: expect.stringContaining('told to end') } } },
-    ]);
+    expect(plane.ends).toMatchObject([{ head: { kind: 'ended', evicted: true, exit: { signal: 'SIGTERM' } } }]);
+  });
+
+  test('told so, a command that ends with a status of its own has the last word', async () => {
+    const { plane, until, written, evicted, hasLeft } = await open(
+      "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done",
+    );
+    await until(() => written() === 'ready\n');
+    evicted.abort();
+    await until(hasLeft);
+    expect(plane.ends).toMatchObject([{ head: { kind: 'ended', exit: { exitCode: 5 } } }]);
+    expect(plane.ends[0]?.head).not.toHaveProperty('evicted');
   });
 
   test('told so before it executes executes nothing, and says so', async () => {
@@ -121,7 +130,7 @@ describe('the runner', () => {
     evicted.abort();
     await until(hasLeft);
     expect(plane.ends).toMatchObject([
-      { head: { kind: 'ended', exit: { exitCode: null, signal: null }, output: { stdoutBytes: 0 } } },
+      { head: { kind: 'ended', evicted: true, exit: { exitCode: null, signal: null }, output: { stdoutBytes: 0 } } },
     ]);
   });
 

@@ -15,6 +15,7 @@ export interface ContainerInstancesOptions extends GroupOptions {
   readonly createsPerHour?: number;
   /** The one that is there. @default any */
   readonly resourceGroup?: string;
+  readonly resourceGroupTags?: Readonly<Record<string, string>>;
   /** @default 50 */
   readonly pageSize?: number;
 }
@@ -183,6 +184,13 @@ export const makeApi = (options: ContainerInstancesOptions): Api => {
       const kept = keptOf(one.log(), one.state() === 'Running');
       const tail = Number(query.get('tail') ?? 0);
       return { status: 200, body: { content: tail > 0 ? lastLines(kept, tail) : kept } };
+    },
+    resourceGroup({ resourceGroup: name }) {
+      const id = `/subscriptions/${SUBSCRIPTION}/resourceGroups/${name}`;
+      const { resourceGroupTags: tags } = options;
+      const type = 'Microsoft.Resources/resourceGroups';
+      const properties = { provisioningState: 'Succeeded' };
+      return { status: 200, body: { id, name, type, location: 'westeurope', ...(tags ? { tags } : {}), properties } };
     },
     operation({ name }) {
       const state = operations.get(name)?.();

@@ -21,7 +21,16 @@ export const notFound = (name: string, resourceGroup: string): ArmError =>
     `The Resource 'Microsoft.ContainerInstance/containerGroups/${name}' under resource group '${resourceGroup}' was not found.`,
   );
 
-export type Operation = 'createOrUpdate' | 'get' | 'delete' | 'list' | 'start' | 'stop' | 'logs' | 'operation';
+export type Operation =
+  | 'createOrUpdate'
+  | 'get'
+  | 'delete'
+  | 'list'
+  | 'start'
+  | 'stop'
+  | 'logs'
+  | 'operation'
+  | 'resourceGroup';
 
 export interface Route {
   readonly operation: Operation;
@@ -32,9 +41,11 @@ export interface Route {
 }
 
 const PROVIDER = '/providers/Microsoft\\.ContainerInstance';
-const GROUPS = `^/subscriptions/(?<subscription>[^/]+)/resourceGroups/(?<resourceGroup>[^/]+)${PROVIDER}/containerGroups`;
+const RESOURCE_GROUP = '^/subscriptions/(?<subscription>[^/]+)/resourceGroups/(?<resourceGroup>[^/]+)';
+const GROUPS = `${RESOURCE_GROUP}${PROVIDER}/containerGroups`;
 const GROUP = `${GROUPS}/(?<name>[^/]+)`;
 const ROUTES: readonly (readonly [string, RegExp, Operation])[] = [
+  ['GET', new RegExp(`${RESOURCE_GROUP}$`, 'i'), 'resourceGroup'],
   ['PUT', new RegExp(`${GROUP}$`, 'i'), 'createOrUpdate'],
   ['GET', new RegExp(`${GROUP}$`, 'i'), 'get'],
   ['DELETE', new RegExp(`${GROUP}$`, 'i'), 'delete'],
@@ -60,7 +71,10 @@ export const routeOf = (method: string | undefined, pathname: string): Route | u
   return undefined;
 };
 
-const API_VERSIONS: Readonly<Partial<Record<Operation, string>>> = { operation: '2018-06-01' };
+const API_VERSIONS: Readonly<Partial<Record<Operation, string>>> = {
+  operation: '2018-06-01',
+  resourceGroup: '2021-04-01',
+};
 
 /** What every request must have: a token, a version, and a place that is there. */
 export const refuseUnless = (

@@ -1,18 +1,17 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { listenLocally } from '../../listen-locally.ts';
-import { type Faults, makeFaults } from '../faults.ts';
+import { type Faults, type HttpFault, makeFaults } from '../faults.ts';
 import { type Answer, type ContainerInstancesOptions, makeApi, SUBSCRIPTION } from './api.ts';
-import { ArmError, refuseUnless, routeOf } from './arm.ts';
+import { ArmError, type Operation, refuseUnless, routeOf } from './arm.ts';
 import type { ContainerGroup } from './container-group.ts';
-import type { CloudFault } from './faults.ts';
 
 /** A local Azure Resource Manager with Container Instances: their REST API, and processes where the cloud has containers. */
 export interface ContainerInstancesCloud {
   readonly endpoint: string;
-  readonly faults: Faults<string, CloudFault>;
+  readonly faults: Faults<Operation, HttpFault>;
   /** Requests so far, by operation. */
-  readonly requests: ReadonlyMap<string, number>;
+  readonly requests: ReadonlyMap<Operation | 'unknown', number>;
   /** All that was said in requests so far. */
   readonly bodies: readonly string[];
   /** What is there now, by name. */
@@ -22,8 +21,8 @@ export interface ContainerInstancesCloud {
 
 export const startContainerInstances = async (options: ContainerInstancesOptions): Promise<ContainerInstancesCloud> => {
   const { does, groups, kill } = makeApi(options);
-  const faults = makeFaults<string, CloudFault>();
-  const requests = new Map<string, number>();
+  const faults = makeFaults<Operation, HttpFault>();
+  const requests = new Map<Operation | 'unknown', number>();
   const bodies: string[] = [];
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -31,15 +30,16 @@ export const startContainerInstances = async (options: ContainerInstancesOptions
     const route = routeOf(request.method, url.pathname);
     const body = await text(request);
     bodies.push(body);
-    const operationName = route?.operation ?? '';
-    requests.set(operationName, (requests.get(operationName) ?? 0) + 1);
-    const fault = faults.take(operationName);
+    const operation = route?.operation ?? 'unknown';
+    requests.set(operation, (requests.get(operation) ?? 0) + 1);
+    const fault = route && faults.take(route.operation);
     if (fault?.kind === 'hang') return;
     if (fault?.kind === 'reset') return void request.socket.resetAndDestroy();
     const answer = (): Answer => {
       try {
-        if (fault?.kind === 'error')
-          throw new ArmError(fault.status, fault.code, 'as the test wants it', fault.retryAfterSeconds);
+        if (fault?.kind === 'status') {
+          throw new ArmError(fault.status, fault.code ?? 'Unknown', 'as the test wants it', fault.retryAfterSeconds);
+        }
         refuseUnless(request, url, route, { subscription: SUBSCRIPTION, resourceGroup: options.resourceGroup });
         if (!route) throw new ArmError(404, 'NotFound', 'There is nothing at this address.');
         const { host = '' } = request.headers;
@@ -64,9 +64,9 @@ export const startContainerInstances = async (options: ContainerInstancesOptions
   const server = createServer((request, response) => {
     serve(request, response).catch((error: Error) => response.writeHead(500).end(error.message));
   });
-  const { url, close } = await listenLocally(server);
+  const { url: endpoint, close } = await listenLocally(server);
   return {
-    endpoint: url,
+    endpoint,
     faults,
     requests,
     bodies,

@@ -32,7 +32,7 @@ export interface GroupContainer {
 
 type State = Readonly<Record<string, string | number>> & { readonly state: 'Waiting' | 'Running' | 'Terminated' };
 
-/** As a shell says it, and container runtimes too. */
+/** As shells have it. */
 const NO_PROGRAM = 127;
 
 /** Second precision, as in the examples. */

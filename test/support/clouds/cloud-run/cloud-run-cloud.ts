@@ -2,10 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { type Faults, makeFaults } from '../faults.ts';
+import { type Faults, type HttpFault, makeFaults } from '../faults.ts';
 import { BodyFault, type Operation, queryFault, type Route, readBody, routeOf, writeBody } from './discovery.ts';
 import type { Execution } from './execution.ts';
-import type { CloudFault } from './faults.ts';
 import { executionSubject, type Jobs, type JobsOptions, makeJobs, type Subject } from './jobs.ts';
 import { ApiError, invalid, type JobBody, notFound, type RunOverrides } from './resources.ts';
 
@@ -20,7 +19,7 @@ export interface SeenRequest {
 /** A local Cloud Run: jobs and their executions over REST v2, and real processes where the cloud has containers. */
 export interface CloudRunCloud {
   readonly endpoint: string;
-  readonly faults: Faults<Operation, CloudFault>;
+  readonly faults: Faults<Operation, HttpFault>;
   /** Requests so far, by operation. */
   readonly requests: ReadonlyMap<Operation, number>;
   readonly seen: readonly SeenRequest[];
@@ -41,7 +40,7 @@ export interface CloudRunCloudOptions extends JobsOptions {
 interface Parts {
   readonly options: CloudRunCloudOptions;
   readonly jobs: Jobs;
-  readonly faults: Faults<Operation, CloudFault>;
+  readonly faults: Faults<Operation, HttpFault>;
   readonly operations: Map<string, Subject>;
   readonly requests: Map<Operation, number>;
   readonly seen: SeenRequest[];
@@ -52,7 +51,7 @@ export const startCloudRunCloud = async (options: CloudRunCloudOptions): Promise
   const parts: Parts = {
     options,
     jobs: makeJobs(options),
-    faults: makeFaults<Operation, CloudFault>(),
+    faults: makeFaults<Operation, HttpFault>(),
     operations: new Map(),
     requests: new Map(),
     seen: [],

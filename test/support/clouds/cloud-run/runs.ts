@@ -1,20 +1,20 @@
 import { expect } from 'vitest';
 import type { HeldRun, Observed, Provider, Run, StartOutcome } from '../../../../shared/providers/provider.ts';
 import { aRun, recordedIo } from '../../run-io.ts';
+import type { HttpFault } from '../faults.ts';
 import type { CloudRunCloud } from './cloud-run-cloud.ts';
-import type { CloudFault } from './faults.ts';
 
 /** In the runner's place: a program that ends when it is told to, or of which nothing is asked. */
 export const sleeper = ['/bin/sh', '-c', 'echo up; exec sleep 1000'] as const;
 export const shell = (script: string) => ['/bin/sh', '-c', script] as const;
-export const status = (code: number, retryAfterSeconds?: number): CloudFault => ({
+export const status = (code: number, retryAfterSeconds?: number): HttpFault => ({
   kind: 'status',
   status: code,
   ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
 });
-export const HANG: CloudFault = { kind: 'hang' };
-export const RESET: CloudFault = { kind: 'reset' };
-export const ANSWER_LOST: CloudFault = { kind: 'answer-lost' };
+export const HANG: HttpFault = { kind: 'hang' };
+export const RESET: HttpFault = { kind: 'reset' };
+export const ANSWER_LOST: HttpFault = { kind: 'answer-lost' };
 /** Time for waits that are long by intent, such as for an answer that never comes. */
 export const FASTER = { faster: 15 };
 
