@@ -15,7 +15,7 @@ export default {
           '^[^/]+\\.(ts|mjs)$',
           '^clients/cli/errand\\.js$',
           '^infra/app\\.ts$',
-          '^runner/main\\.ts$',
+          '^runner/(microvm/)?main\\.ts$',
           '^test/support/programs/',
           '\\.test\\.ts$',
         ],
@@ -166,8 +166,8 @@ export default {
     ),
     rule(
       'processes-behind-the-provider',
-      'Only local execution starts processes.',
-      { pathNot: ['^shared/providers/local/', '^test/', '^bench/'] },
+      'Only local execution starts processes, and the keeper of a MicroVM its runner.',
+      { pathNot: ['^shared/providers/local/', '^runner/microvm/main\\.ts$', '^test/', '^bench/'] },
       {
         path: '^(node:)?child_process$',
       },

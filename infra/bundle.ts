@@ -72,3 +72,7 @@ export const bundleFunction = (name: string, outputDirectory: string): Bundle =>
 /** Bundles the runner for images: `runner.mjs` and the launcher's helper beside it. */
 export const bundleRunner = (directory: string): Bundle =>
   bundleInto(directory, { runner: 'runner/main.ts', ...LAUNCHER });
+
+/** Bundles what a MicroVM's image holds: the keeper, and beside it the runner that it starts. */
+export const bundleMicrovm = (directory: string): Bundle =>
+  bundleInto(directory, { keeper: 'runner/microvm/main.ts', runner: 'runner/main.ts', ...LAUNCHER });

@@ -1,4 +1,6 @@
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { LambdaMicrovmConfig } from '../shared/providers/lambda-microvm/config.ts';
+import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { IndexName } from '../shared/store/store.ts';
 import type { DataStack } from './data-stack.ts';
 import type { QueueStack } from './queue-stack.ts';
@@ -98,6 +100,43 @@ export const mayExecute = (functionArns: readonly string[]): Permission => ({
   actions: ['lambda:InvokeFunction'],
   resources: functionArns,
 });
+
+/**
+ * What starting, looking at and ending MicroVMs takes, none of it without a target there. A machine is told of by its image
+ * or by its own name, whichever Lambda goes by; its name is made up by Lambda.
+ */
+export const mayRunMicrovms = (targets: readonly TargetConfig[]): readonly Permission[] => {
+  const configs = targets
+    .filter(({ provider }) => provider === 'lambda-microvm')
+    .map(({ config }) => LambdaMicrovmConfig.parse(config));
+  if (configs.length === 0) return [];
+  const images = distinct(configs.flatMap(({ image, images = {} }) => [image, ...Object.values(images).map(imageOf)]));
+  const versions = images.map((image) => `${image}:*`);
+  const machines = distinct(images.map((image) => image.replace(/:microvm-image:.*$/, ':microvm:*')));
+  const roles = distinct(configs.flatMap(({ executionRole }) => executionRole ?? []));
+  return [
+    {
+      actions: ['lambda:RunMicrovm'],
+      resources: [...images, ...versions],
+      wildcards: versions.map(wildcard('A version is part of its image.')),
+    },
+    {
+      actions: ['lambda:GetMicrovm', 'lambda:TerminateMicrovm'],
+      resources: [...images, ...versions, ...machines],
+      wildcards: machines.map(wildcard('The names of MicroVMs are made up by Lambda when they are run.')),
+    },
+    {
+      actions: ['lambda:ListMicrovms', 'lambda:PassNetworkConnector'],
+      resources: ['*'],
+      wildcards: [wildcard('IAM knows no resources for these actions.')('*')],
+    },
+    ...(roles.length > 0 ? [{ actions: ['iam:PassRole'], resources: roles }] : []),
+  ];
+};
+
+const distinct = (values: readonly string[]): readonly string[] => [...new Set(values)];
+const imageOf = ({ image }: { readonly image: string }): string => image;
+const wildcard = (reason: string) => (resource: string) => ({ finding: `Resource::${resource}`, reason });
 
 /**
  * A token that tells Entra which role this is, and nobody else: what limits it is whom it is for. Google takes a signed

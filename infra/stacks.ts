@@ -5,7 +5,7 @@ import { DataStack } from './data-stack.ts';
 import { readOptions } from './options.ts';
 import { QueueStack } from './queue-stack.ts';
 import { readStage } from './stage.ts';
-import { readTargets } from './targets.ts';
+import { isElsewhere, readTargets } from './targets.ts';
 import { TargetsStack } from './targets-stack.ts';
 import { WorkersStack } from './workers-stack.ts';
 
@@ -24,7 +24,7 @@ export const makeStacks = (app: App, { bundles }: { readonly bundles: string }) 
   const api = new ApiStack(app, `errand-${stage}-api`, shared);
   const reached = { ...shared, runnerUrl: runnerUrl ?? api.runnerUrl };
   const workers = new WorkersStack(app, `errand-${stage}-workers`, { ...reached, executor });
-  const elsewhere = targets.filter(({ provider }) => provider !== 'lambda');
+  const elsewhere = targets.filter(isElsewhere);
   const targetStacks =
     elsewhere.length > 0
       ? [new TargetsStack(app, `errand-${stage}-targets`, { ...kept, stage, bundles, targets: elsewhere })]

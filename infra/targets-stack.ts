@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { CustomResource, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { RemoteProviderName } from '../shared/providers/catalogue.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import { installationOf } from './environment.ts';
 import { ErrandFunction } from './errand-function.ts';
 import { maySignInToAzure } from './permissions.ts';
+import type { ProviderElsewhere } from './targets.ts';
 
 export interface TargetsStackProps extends StackProps {
   readonly stage: string;
@@ -15,7 +15,7 @@ export interface TargetsStackProps extends StackProps {
 }
 
 /** Which settings of a target say where it is: what was made there is removed once no target is there any more. */
-const PLACE: Readonly<Record<Exclude<RemoteProviderName, 'lambda'>, readonly string[]>> = {
+const PLACE: Readonly<Record<ProviderElsewhere, readonly string[]>> = {
   'cloud-run': ['project', 'region'],
   'azure-container-instances': ['subscriptionId', 'resourceGroup'],
 };

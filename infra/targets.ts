@@ -1,10 +1,16 @@
 import { readFileSync } from 'node:fs';
 import type { App } from 'aws-cdk-lib';
+import type { RemoteProviderName } from '../shared/providers/catalogue.ts';
 import { parseTargets, type TargetConfig } from '../shared/providers/targets.ts';
 import { functionNameOf } from './environment.ts';
 
 /** The executor's name, known to both stacks that have to agree on it. */
 export const executorNameOf = (stage: string): string => functionNameOf(stage, 'execute');
+
+/** Those of AWS need nothing that another cloud would have to be asked for: what they need is in this account. */
+export type ProviderElsewhere = Exclude<RemoteProviderName, 'lambda' | 'lambda-microvm'>;
+export const isElsewhere = ({ provider }: TargetConfig): boolean =>
+  provider !== 'lambda' && provider !== 'lambda-microvm';
 
 /** The JSON of all targets has to fit into the 4 KB of a function's environment, with the rest of it. */
 const MOST_CHARACTERS = 2_800;

@@ -17,6 +17,7 @@ import {
   mayExecute,
   mayRead,
   mayRemoveInput,
+  mayRunMicrovms,
   maySearch,
   maySignInToAzure,
   mayStoreOutput,
@@ -59,6 +60,7 @@ export class WorkersStack extends Stack {
     const running = [
       ...changing,
       mayExecute([executor.function.functionArn, ...this.executorsBeside(targets, stage)]),
+      ...mayRunMicrovms(targets),
       ...(targets.some(({ provider }) => provider === 'azure-container-instances') ? [maySignInToAzure] : []),
     ];
     const worker = new ErrandFunction(this, 'run-commands', {

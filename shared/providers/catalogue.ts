@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import { ContainerInstancesConfig, containerInstancesFeatures } from './azure-container-instances/config.ts';
 import { CloudRunConfig, cloudRunFeatures } from './cloud-run/config.ts';
 import { LambdaConfig, lambdaFeatures } from './lambda/config.ts';
+import { LambdaMicrovmConfig, lambdaMicrovmFeatures } from './lambda-microvm/config.ts';
 import type { ProviderFeatures } from './provider.ts';
 
 /** What is known of a provider elsewhere without its SDK. */
@@ -20,6 +21,7 @@ const entry = <C>(config: z.ZodType<C>, features: (config: C) => ProviderFeature
 /** Every provider elsewhere, a line each; registry.ts has the line that loads it. */
 export const catalogue = {
   lambda: entry(LambdaConfig, lambdaFeatures),
+  'lambda-microvm': entry(LambdaMicrovmConfig, lambdaMicrovmFeatures),
   'cloud-run': entry(CloudRunConfig, cloudRunFeatures),
   'azure-container-instances': entry(ContainerInstancesConfig, containerInstancesFeatures),
 } satisfies Record<string, CatalogueEntry>;

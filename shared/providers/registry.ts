@@ -13,6 +13,10 @@ export type ProviderLoader = (name: RemoteProviderName, config: unknown, context
 const loaders = {
   lambda: async (config: import('./lambda/config.ts').LambdaConfig, context: ProviderContext) =>
     (await import('./lambda/lambda.ts')).lambda(config, context),
+  'lambda-microvm': async (
+    config: import('./lambda-microvm/config.ts').LambdaMicrovmConfig,
+    context: ProviderContext,
+  ) => (await import('./lambda-microvm/lambda-microvm.ts')).lambdaMicrovm(config, context),
   'cloud-run': async (config: import('./cloud-run/config.ts').CloudRunConfig, context: ProviderContext) =>
     (await import('./cloud-run/cloud-run.ts')).cloudRun(config, context),
   'azure-container-instances': async (

@@ -11,3 +11,6 @@ export const runnerEnvironment = ({ url, token }: { url: string; token: string }
   [RUNNER_ENVIRONMENT.url]: url,
   [RUNNER_ENVIRONMENT.token]: token,
 });
+
+/** Where the keeper of a MicroVM listens to Lambda's lifecycle hooks; see runner/microvm/keeper.ts. */
+export const KEEPER_ENVIRONMENT = { host: 'ERRAND_KEEPER_HOST', port: 'ERRAND_KEEPER_PORT' } as const;

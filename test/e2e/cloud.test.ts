@@ -3,12 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Client, makeClient } from '../../clients/sdk/client.ts';
-import { bundleRunner } from '../../infra/bundle.ts';
+import { bundleMicrovm } from '../../infra/bundle.ts';
 import { RUNNER_COMMAND } from '../../shared/runner/program.ts';
 import { cli, startCli } from '../support/cli.ts';
 import { type Installation, KEY, openInstallation } from '../support/clouds/aws/installation.ts';
 import { startContainerInstances } from '../support/clouds/azure-container-instances/container-instances-cloud.ts';
 import { startCloudRunCloud } from '../support/clouds/cloud-run/cloud-run-cloud.ts';
+import {
+  imageArnOf,
+  type LambdaMicrovmsCloud,
+  REGION,
+  startLambdaMicrovms,
+} from '../support/clouds/lambda-microvms/lambda-microvms-cloud.ts';
 import { missingForDynamodb } from '../support/dynamodb-local.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -17,21 +23,29 @@ const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join
 describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs}`, () => {
   let cloud: Installation;
   let client: Client;
+  let microvms: LambdaMicrovmsCloud;
   const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
   let others: readonly { close(): Promise<void> }[] = [];
   beforeAll(async () => {
     // The runner as it is packed into images, and Node in the place of the one that it brings.
-    const { directory } = bundleRunner(join(folder, 'runner'));
+    const { directory } = bundleMicrovm(join(folder, 'runner'));
     const containers = { folder, programs: { [RUNNER_COMMAND[0]]: [process.execPath, join(directory, 'runner.mjs')] } };
+    const keeper = { command: [process.execPath, join(directory, 'keeper.mjs')] };
+    microvms = await startLambdaMicrovms({ folder, images: { errand: keeper } });
     const [cloudRun, containerInstances] = [
       await startCloudRunCloud(containers),
       await startContainerInstances(containers),
     ];
-    others = [cloudRun, containerInstances];
+    others = [microvms, cloudRun, containerInstances];
     const image = 'errand-base';
     cloud = await openInstallation({
       folder,
       targets: [
+        {
+          name: 'lambda-microvm',
+          provider: 'lambda-microvm',
+          config: { region: REGION, image: imageArnOf('errand'), endpoint: microvms.endpoint },
+        },
         {
           name: 'cloud-run',
           provider: 'cloud-run',
@@ -90,11 +104,18 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(dynamodb.readUnits).toBeLessThanOrEqual(4);
   });
 
-  const TARGETS = ['lambda', 'cloud-run', 'azure-container-instances'] as const;
+  const TARGETS = ['lambda', 'lambda-microvm', 'cloud-run', 'azure-container-instances'] as const;
 
   test.for(TARGETS)('runs a command on %s and brings back what it said', async (target) => {
     const ended = await client.run({ argv: ['sh', '-c', 'echo out; echo err >&2; exit 7'], target });
     expect(ended).toMatchObject({ status: 'failed', stdout: 'out\n', stderr: 'err\n', result: { exitCode: 7 } });
+  });
+
+  test('a MicroVM does not outlive its command: nobody but the control plane would end it', async () => {
+    await client.run({ argv: ['true'], target: 'lambda-microvm' });
+    const live = () => microvms.microvms.filter((one) => one.state() !== 'TERMINATED').length;
+    await expect.poll(live, { timeout: 60_000 }).toBe(0);
+    expect(microvms.microvms.length).toBeGreaterThan(0);
   });
 
   test.for([

@@ -6,7 +6,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { afterAll, describe, expect, test } from 'vitest';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 import { makeStacks } from '../../infra/stacks.ts';
-import { CLOUD_RUN, CONTAINER_INSTANCES, targetsFile } from './targets-file.ts';
+import { CLOUD_RUN, CONTAINER_INSTANCES, LAMBDA_MICROVM, targetsFile } from './targets-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -136,6 +136,28 @@ describe('a role may do what the code of its function calls, on what it calls it
       sweep: lines(ROLES['sweep'] ?? [], AZURE),
       'prepare-target': lines(LOG, AZURE),
     });
+  });
+
+  test('with MicroVMs, who starts and ends commands may do so with their images alone, and no other stack is needed', () => {
+    const named = 'arn:aws:lambda:eu-west-1:123456789012:microvm';
+    const images = ['errand', 'errand-large'].flatMap((name) => [`${named}-image:${name}`, `${named}-image:${name}:*`]);
+    const microvms = [
+      ...images.map((image) => `lambda:RunMicrovm ${image}`),
+      ...['GetMicrovm', 'TerminateMicrovm'].flatMap((action) =>
+        [...images, `${named}:*`].map((resource) => `lambda:${action} ${resource}`),
+      ),
+      'lambda:ListMicrovms *',
+      'lambda:PassNetworkConnector *',
+    ];
+    const passed = 'iam:PassRole arn:aws:iam::123456789012:role/commands';
+    expect(rolesOf([LAMBDA_MICROVM])).toEqual({
+      ...ROLES,
+      'run-commands': lines(ROLES['run-commands'] ?? [], microvms, [passed]),
+      sweep: lines(ROLES['sweep'] ?? [], microvms, [passed]),
+    });
+    const { executionRole: _, images: __, ...config } = LAMBDA_MICROVM.config;
+    const { sweep = [] } = rolesOf([{ ...LAMBDA_MICROVM, config }]);
+    expect(sweep.filter((line) => line.startsWith('iam:') || line.includes('errand-large'))).toEqual([]);
   });
 
   test('with another executor, that function may be invoked too', () => {

@@ -31,6 +31,17 @@ export const CONTAINER_INSTANCES = {
   },
 };
 
+export const LAMBDA_MICROVM = {
+  name: 'microvm',
+  provider: 'lambda-microvm',
+  config: {
+    region: 'eu-west-1',
+    image: 'arn:aws:lambda:eu-west-1:123456789012:microvm-image:errand',
+    images: { large: { image: 'arn:aws:lambda:eu-west-1:123456789012:microvm-image:errand-large' } },
+    executionRole: 'arn:aws:iam::123456789012:role/commands',
+  },
+};
+
 /** Writes a file for `-c targets=FILE`. */
 export const targetsFile = (
   folder: string,

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 import { makeStacks } from '../../infra/stacks.ts';
 import { parseTargets } from '../../shared/providers/targets.ts';
-import { CLOUD_RUN, CONTAINER_INSTANCES, targetsFile } from './targets-file.ts';
+import { CLOUD_RUN, CONTAINER_INSTANCES, LAMBDA_MICROVM, targetsFile } from './targets-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -95,6 +95,14 @@ describe('targets of an installation', () => {
       { installation: 'errand-development', seconds: 360, targets: ['abroad'] },
     ]);
     expect(new Set(made.map(({ Properties }) => Properties.Place)).size).toBe(3);
+  });
+
+  test('MicroVMs are of this account: no custom resource, and no finding of the checks', () => {
+    const { app, stacks } = make({ targets: [LAMBDA_MICROVM] });
+    Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+    expect(() => app.synth()).not.toThrow();
+    expect(stacks.targets).toBeUndefined();
+    expect(told(Template.fromStack(stacks.workers), 'errand-development-sweep').targets).toEqual([OWN, LAMBDA_MICROVM]);
   });
 
   const trial = { ...CLOUD_RUN, config: { ...CLOUD_RUN.config, endpoint: 'http://127.0.0.1:1' } };

@@ -11,6 +11,12 @@ export const processesWith = (text: string): number[] =>
 export const helpersOf = (parent: number): number[] =>
   processesWith('shared/providers/local/helper.ts').filter((pid) => parentOf(pid) === parent);
 
+/** The processes, zombies aside, that this one started. */
+export const childrenOf = (parent: number): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && !isZombie(name) && parentOf(Number(name)) === parent)
+    .map(Number);
+
 const parentOf = (pid: number): number => Number(/PPid:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1]);
 
 const isZombie = (pid: string): boolean => {

@@ -78,8 +78,12 @@ export const openRemote = async (): Promise<Remote> => {
     }
     if (outcome.ref !== undefined) refs.set(key, outcome.ref);
     let over = false;
-    void promise.then(() => (over = true));
     const named = { ...run, ...(outcome.ref === undefined ? {} : { ref: outcome.ref }) };
+    void promise.then(async () => {
+      over = true;
+      // As the engine does, once the end is stored.
+      if (provider.features.leavesBehind) await provider.cancel(named).catch(() => {});
+    });
     void (async () => {
       while (!over) {
         await new Promise((wake) => setTimeout(wake, POLL_MS));

@@ -7,6 +7,7 @@ import type { Provider, ProviderFeatures } from '../../shared/providers/provider
 import { runnerEnvironment } from '../../shared/runner/program.ts';
 
 export const RUNNER_MAIN = fileURLToPath(new URL('../../runner/main.ts', import.meta.url));
+export const KEEPER_MAIN = fileURLToPath(new URL('../../runner/microvm/main.ts', import.meta.url));
 
 export const spawnedRunnerFeatures: ProviderFeatures = {
   ...RUNNER_FEATURES,

@@ -25,7 +25,8 @@ export interface Container {
   log(): string;
   /** TERM to its first process, and after so many milliseconds KILL to all of it. */
   stop(graceMs: number): void;
-  /** KILL to all of it. */
+  /** To all of it that has not left its process group. */
+  signal(signal: NodeJS.Signals): void;
   kill(): void;
 }
 
@@ -40,13 +41,14 @@ export const startContainer = ({ command, env, folder, programs }: ContainerSpec
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  const killAll = (): void => {
+  const signalAll = (signal: NodeJS.Signals): void => {
     try {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      if (child.pid !== undefined) process.kill(-child.pid, signal);
     } catch {
       // Gone.
     }
   };
+  const killAll = () => signalAll('SIGKILL');
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (piece: Buffer) => (log += piece.toString()));
   let timer: NodeJS.Timeout | undefined;
@@ -69,6 +71,7 @@ export const startContainer = ({ command, env, folder, programs }: ContainerSpec
       child.kill('SIGTERM');
       timer ??= setTimeout(killAll, graceMs);
     },
+    signal: signalAll,
     kill: killAll,
   };
 };

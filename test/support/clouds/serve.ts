@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { RUNNER_COMMAND } from '../../../shared/runner/program.ts';
-import { RUNNER_MAIN } from '../spawned-runner.ts';
+import { KEEPER_MAIN, RUNNER_MAIN } from '../spawned-runner.ts';
 import { startContainerInstances } from './azure-container-instances/container-instances-cloud.ts';
 import { startCloudRunCloud } from './cloud-run/cloud-run-cloud.ts';
 import { executorFunction } from './lambda/executor-function.ts';
 import { REGION, startLambdaCloud } from './lambda/lambda-cloud.ts';
+import { imageArnOf, startLambdaMicrovms } from './lambda-microvms/lambda-microvms-cloud.ts';
 
 /*
  * The clouds on this machine, for trying them out: `npm run clouds`, and in another terminal
@@ -23,6 +24,10 @@ if (existsSync(file)) {
 
 const folder = mkdtempSync(join(tmpdir(), 'errand-clouds-'));
 const lambda = await startLambdaCloud({ folder, functions: { executor: executorFunction() } });
+const microvms = await startLambdaMicrovms({
+  folder,
+  images: { errand: { command: [process.execPath, KEEPER_MAIN] } },
+});
 const containers = { folder, programs: { [RUNNER_COMMAND[0]]: [process.execPath, RUNNER_MAIN] } };
 const cloudRun = await startCloudRunCloud(containers);
 const containerInstances = await startContainerInstances(containers);
@@ -31,6 +36,11 @@ const targets = [
     name: 'lambda',
     provider: 'lambda',
     config: { functionName: 'executor', region: REGION, endpoint: lambda.endpoint },
+  },
+  {
+    name: 'lambda-microvm',
+    provider: 'lambda-microvm',
+    config: { region: REGION, image: imageArnOf('errand'), endpoint: microvms.endpoint },
   },
   {
     name: 'cloud-run',
@@ -64,7 +74,7 @@ process.stdout.write(
 
 const end = async (): Promise<void> => {
   rmSync(file, { force: true });
-  await Promise.all([lambda.close(), cloudRun.close(), containerInstances.close()]);
+  await Promise.all([lambda.close(), microvms.close(), cloudRun.close(), containerInstances.close()]);
   rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 };
