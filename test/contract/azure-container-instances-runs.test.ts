@@ -87,7 +87,7 @@ describe('what azure-container-instances says of a run', () => {
     const run = sh('exit 9');
     expect(await provider.start(run, recordedIo())).toMatchObject({ kind: 'ended', exit: { exitCode: 9 } });
     await until(() => groupOf(run).isOver());
-    expect([groupOf(run).state(), groupOf(run).main.runs()]).toEqual(['Succeeded', 1]);
+    expect([groupOf(run).main.exitCode(), groupOf(run).main.runs()]).toEqual([0, 1]);
   });
 
   test('an image that cannot be pulled fails the command, while Azure goes on trying', async () => {
