@@ -132,7 +132,7 @@ export default {
       'sdk-in-its-provider',
       'A cloud SDK is loaded only when its provider is used.',
       { pathNot: '^(shared/providers/[^/]+/|test/|bench/|node_modules/)' },
-      { path: '^(node_modules/)?(@google-cloud/|@azure/|@aws-sdk/client-lambda)' },
+      { path: '^(node_modules/)?(@google-cloud/|@azure/|@aws-sdk/client-lambda|dockerode)' },
     ),
     rule(
       'clients-see-the-contract',

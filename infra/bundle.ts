@@ -27,6 +27,8 @@ const OPTIONS = {
   legalComments: 'none',
   metafile: true,
   logLevel: 'error',
+  // Only the embedded server has targets of it.
+  external: ['dockerode'],
   alias: { '@aws-sdk/credential-provider-node': './functions/role-credentials.ts' },
   // What packages of the older kind of module expect to find.
   banner: {

@@ -8,7 +8,7 @@ import { functionNameOf } from './environment.ts';
 export const executorNameOf = (stage: string): string => functionNameOf(stage, 'execute');
 
 /** Those of AWS need nothing that another cloud would have to be asked for: what they need is in this account. */
-export type ProviderElsewhere = Exclude<RemoteProviderName, 'lambda' | 'lambda-microvm'>;
+export type ProviderElsewhere = Exclude<RemoteProviderName, 'lambda' | 'lambda-microvm' | 'docker'>;
 export const isElsewhere = ({ provider }: TargetConfig): boolean =>
   provider !== 'lambda' && provider !== 'lambda-microvm';
 
@@ -36,6 +36,11 @@ export const readTargets = (app: App, stage: string, region: string): Chosen => 
     const { targets, runnerUrl, installation } = parseTargets(readFileSync(file, 'utf8'));
     if (installation !== undefined) throw new Error('/installation: the stage gives it; remove it');
     for (const [index, target] of targets.entries()) {
+      if (target.provider === 'docker') {
+        throw new Error(
+          `/targets/${index}/provider: docker is for the embedded server, whose process reads each output`,
+        );
+      }
       if ((target.config as { endpoint?: unknown }).endpoint === undefined) continue;
       throw new Error(`/targets/${index}/config/endpoint: is for local trials; remove it`);
     }

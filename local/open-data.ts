@@ -1,4 +1,7 @@
+import { createHash } from 'node:crypto';
+import { realpathSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ownerAccess } from '../shared/access/access.ts';
 import { advanceCommand } from '../shared/app/advance-command.ts';
@@ -71,6 +74,9 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       log,
       installation,
       runnerUrl: runnerUrl ?? options.runnerUrl(),
+      storeId: storeIdOf(dataDirectory),
+      isWorkerAlive: async (name) => isLocked(lockOf(name)),
+      ...dockerSocket(process.env['DOCKER_HOST']),
     })),
   );
   const deps = makeDeps({
@@ -90,7 +96,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   if (work) queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
   return {
     deps,
-    expectsRunners: elsewhere.length > 0 && runnerUrl === undefined,
+    expectsRunners: runnerUrl === undefined && elsewhere.some(({ features }) => features.runner === 'remote'),
     async close() {
       closing.abort();
       const drained = queue.close();
@@ -100,6 +106,19 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       lock.release();
     },
   };
+};
+
+/** Another folder's, or another machine's with a folder of that name, is another store. */
+const storeIdOf = (dataDirectory: string): string =>
+  createHash('sha256')
+    .update(`${hostname()}\0${realpathSync(dataDirectory)}`)
+    .digest('hex')
+    .slice(0, 16);
+
+/** As Docker's own client has it, as far as it names a socket of this machine. */
+const dockerSocket = (dockerHost: string | undefined): { readonly dockerSocketPath?: string } => {
+  const [, dockerSocketPath] = /^unix:\/\/(\/.+)$/.exec(dockerHost ?? '') ?? [];
+  return dockerSocketPath === undefined ? {} : { dockerSocketPath };
 };
 
 export const makeDataFolder = async (path: string): Promise<void> => {

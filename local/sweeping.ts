@@ -14,7 +14,10 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
     what().catch((error: unknown) => {
       if (!closing.aborted) log.error('A sweep failed; the next one will try again', { error });
     });
+  // What a killed server left on this machine does not go on for ten minutes more.
+  const targets = deps.targets.filter(({ features }) => features.mode === 'inline' && features.leavesBehind);
   await attempt(() => recover(deps));
+  await attempt(() => endOrphans({ ...deps, targets }));
   let orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
   while (!closing.aborted) {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);

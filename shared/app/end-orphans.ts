@@ -7,14 +7,16 @@ import type { Deps, Target } from './deps.ts';
 /** A run younger than this may not have been stored as started yet. */
 const GRACE_MS = 10 * 60_000;
 
+type SearchDeps = Pick<Deps, 'commands' | 'clock' | 'log'>;
+
 /**
  * Ends runs that providers hold and nobody waits for: made by a start whose answer was lost, or left by a release that
  * failed for good. Only what carries this installation's mark is ever touched.
  */
-export const endOrphans = async (deps: Deps): Promise<void> => {
+export const endOrphans = async (deps: SearchDeps & { readonly targets: readonly Target[] }): Promise<void> => {
   await Promise.all(
     deps.targets
-      .filter(({ features }) => features.mode === 'detached')
+      .filter(({ features }) => features.mode === 'detached' || features.leavesBehind)
       .map((target) =>
         endOrphansOf(deps, target).catch((error: unknown) =>
           deps.log.error('A target could not be searched for orphans', { target: target.name, error }),
@@ -23,7 +25,7 @@ export const endOrphans = async (deps: Deps): Promise<void> => {
   );
 };
 
-const endOrphansOf = async (deps: Deps, target: Target): Promise<void> => {
+const endOrphansOf = async (deps: SearchDeps, target: Target): Promise<void> => {
   const provider = await target.load();
   for await (const run of provider.held?.() ?? []) {
     if (!(await isOrphan(deps, run))) continue;
@@ -34,7 +36,7 @@ const endOrphansOf = async (deps: Deps, target: Target): Promise<void> => {
   }
 };
 
-const isOrphan = async (deps: Deps, run: HeldRun): Promise<boolean> => {
+const isOrphan = async (deps: SearchDeps, run: HeldRun): Promise<boolean> => {
   if (run.createdAt === undefined || deps.clock.now() - run.createdAt < GRACE_MS) return false;
   const { id, attempt } = splitAttemptKey(run.key);
   const stored = await deps.commands.find(referenceOf(run.tenant, id));

@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import { ContainerInstancesConfig, containerInstancesFeatures } from './azure-container-instances/config.ts';
 import { CloudRunConfig, cloudRunFeatures } from './cloud-run/config.ts';
+import { DockerConfig, dockerFeatures } from './docker/config.ts';
 import { LambdaConfig, lambdaFeatures } from './lambda/config.ts';
 import { LambdaMicrovmConfig, lambdaMicrovmFeatures } from './lambda-microvm/config.ts';
 import type { ProviderFeatures } from './provider.ts';
@@ -24,6 +25,7 @@ export const catalogue = {
   'lambda-microvm': entry(LambdaMicrovmConfig, lambdaMicrovmFeatures),
   'cloud-run': entry(CloudRunConfig, cloudRunFeatures),
   'azure-container-instances': entry(ContainerInstancesConfig, containerInstancesFeatures),
+  docker: entry(DockerConfig, dockerFeatures),
 } satisfies Record<string, CatalogueEntry>;
 
 export type RemoteProviderName = keyof typeof catalogue;

@@ -10,6 +10,15 @@ export interface ProviderContext {
   readonly installation: string;
   /** Where runners reach the control plane. */
   readonly runnerUrl: string;
+  /**
+   * Tells the runs of this store from those of another with the same installation name, such as that of another folder on
+   * the same machine. Absent where a store has its installation's name to itself.
+   */
+  readonly storeId?: string;
+  /** Whether a worker, by the name that is in its attempts, is alive. Absent where nobody can know. */
+  readonly isWorkerAlive?: (worker: string) => Promise<boolean>;
+  /** Where this machine's Docker daemon listens, when it is told. */
+  readonly dockerSocketPath?: string;
   /** Who this process is in AWS, when it runs there: what it signs in elsewhere with. Asked for anew before each use. */
   readonly awsCredentials?: () => Promise<AwsCredentials>;
   readonly awsRegion?: string;

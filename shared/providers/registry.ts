@@ -24,6 +24,8 @@ const loaders = {
     context: ProviderContext,
   ) =>
     (await import('./azure-container-instances/azure-container-instances.ts')).azureContainerInstances(config, context),
+  docker: async (config: import('./docker/config.ts').DockerConfig, context: ProviderContext) =>
+    (await import('./docker/docker.ts')).docker(config, context),
 } satisfies Record<RemoteProviderName, (config: never, context: ProviderContext) => Promise<Provider>>;
 
 export const loadProvider: ProviderLoader = async (name, config, context) => {

@@ -7,8 +7,20 @@ import { aRun, openInput, recordedIo } from '../support/run-io.ts';
 const sh = (script: string, over: Partial<Run> = {}): Run => aRun(['/bin/sh', '-c', script], over);
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
+interface ContractOptions {
+  /** How many commands are run at once. A runner elsewhere is two processes more for each. */
+  readonly atOnce?: number;
+  /** Variables that the place itself gives every command. @default none */
+  readonly ownEnvironment?: readonly string[];
+}
+
 /** What every provider promises; each adapter runs it. What a provider cannot do is skipped, by name. */
-export const providerContract = (name: string, features: ProviderFeatures, open: () => Promise<Provider>): void => {
+export const providerContract = (
+  name: string,
+  features: ProviderFeatures,
+  open: () => Promise<Provider>,
+  { atOnce = features.runner === 'in-process' ? 100 : 8, ownEnvironment = [] }: ContractOptions = {},
+): void => {
   const isHere = features.runner === 'in-process';
   const isInline = features.mode === 'inline';
   describe(`provider contract: ${name}`, () => {
@@ -116,7 +128,16 @@ export const providerContract = (name: string, features: ProviderFeatures, open:
       await (await open()).start(run, io);
       const lines = io.text('stdout').split('\0').filter(Boolean);
       expect(lines.map((line) => line.split('=')[0]).toSorted()).toEqual(
-        ['EMPTY', 'ERRAND_ATTEMPT', 'ERRAND_COMMAND_ID', 'GREETING', 'HOME', 'LANG', 'PATH'].toSorted(),
+        [
+          'EMPTY',
+          'ERRAND_ATTEMPT',
+          'ERRAND_COMMAND_ID',
+          'GREETING',
+          'HOME',
+          'LANG',
+          'PATH',
+          ...ownEnvironment,
+        ].toSorted(),
       );
       expect(lines).toContain('GREETING=hello = there\nand there');
       expect(lines).toContain(`ERRAND_ATTEMPT=${run.key}`);
@@ -220,8 +241,6 @@ export const providerContract = (name: string, features: ProviderFeatures, open:
       expect(await running).toMatchObject({ kind: 'ended', exit: { signal: 'SIGTERM' } });
     });
 
-    // A runner elsewhere is two processes more for each.
-    const atOnce = isHere ? 100 : 8;
     test(`${atOnce} at once each get their own output and exit code`, async () => {
       const provider = await open();
       await Promise.all(

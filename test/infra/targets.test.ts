@@ -105,12 +105,14 @@ describe('targets of an installation', () => {
     expect(told(Template.fromStack(stacks.workers), 'errand-development-sweep').targets).toEqual([OWN, LAMBDA_MICROVM]);
   });
 
+  const docker = { name: 'docker', provider: 'docker', config: { image: 'alpine:3' } };
   const trial = { ...CLOUD_RUN, config: { ...CLOUD_RUN.config, endpoint: 'http://127.0.0.1:1' } };
   const many = Array.from({ length: 12 }, (_, index) => ({ ...CLOUD_RUN, name: `t${index}` }));
   test.for<[string, object | undefined, Record<string, unknown>, string]>([
     ['a file that is not there', undefined, { targets: '/no/such/file.json' }, '/no/such/file.json'],
     ['an unknown provider', { targets: [{ ...OWN, provider: 'moon' }] }, {}, '/targets/0/provider'],
     ['an installation of its own', { installation: 'mine', targets: [] }, {}, '/installation'],
+    ['a daemon of a machine', { targets: [docker] }, {}, '/targets/0/provider'],
     ['a target for local trials', { targets: [trial] }, {}, '/targets/0/config/endpoint'],
     ['more than a function can be told', { targets: many }, {}, 'do not fit'],
     ['a stage that is no name', undefined, { stage: 'Not A Name' }, 'short lower-case name'],

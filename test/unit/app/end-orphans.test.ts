@@ -3,7 +3,7 @@ import type { Target } from '../../../shared/app/deps.ts';
 import { endOrphans } from '../../../shared/app/end-orphans.ts';
 import type { Command } from '../../../shared/domain/command.ts';
 import { attemptKeyOf } from '../../../shared/domain/ids.ts';
-import type { HeldRun, Provider } from '../../../shared/providers/provider.ts';
+import type { HeldRun, Provider, ProviderFeatures } from '../../../shared/providers/provider.ts';
 import { aCommand, anAttempt, T0 } from '../../support/commands.ts';
 import { owner, testWorker } from '../../support/deps.ts';
 import { spawnedRunnerFeatures } from '../../support/spawned-runner.ts';
@@ -11,11 +11,11 @@ import { spawnedRunnerFeatures } from '../../support/spawned-runner.ts';
 const MINUTE = 60_000;
 
 /** A provider that holds these runs, and what it was asked to end. */
-const holding = (runs: readonly HeldRun[], cancel = async () => {}) => {
+const holding = (runs: readonly HeldRun[], cancel = async () => {}, features: Partial<ProviderFeatures> = {}) => {
   const canceled: string[] = [];
   const provider: Provider = {
     name: 'holding',
-    features: spawnedRunnerFeatures,
+    features: { ...spawnedRunnerFeatures, ...features },
     start: async () => ({ kind: 'refused' }),
     observe: async () => ({ kind: 'gone' }),
     async cancel({ key }) {
@@ -71,6 +71,17 @@ describe('the search for runs that nobody waits for', () => {
   ])('a run %s', async ([, command, over, isEnded]) => {
     const run = held(command ?? aCommand(), over);
     expect(await searchWith(command, run)).toEqual(isEnded ? [run.key] : []);
+  });
+
+  test.for<[string, Partial<ProviderFeatures>, boolean]>([
+    ['whose runs go on without this process', { mode: 'detached', leavesBehind: false }, true],
+    ['that may be left with what has ended', { mode: 'inline', leavesBehind: true }, true],
+    ['that holds nothing beyond this process', { mode: 'inline', leavesBehind: false }, false],
+  ])('a provider %s is searched or not', async ([, features, isSearched]) => {
+    const worker = await testWorker({ work: false });
+    const { target, canceled } = holding([held(aCommand())], undefined, features);
+    await endOrphans({ ...worker, targets: [target] });
+    expect(canceled).toHaveLength(isSearched ? 1 : 0);
   });
 
   test('goes on when one of them cannot be ended, or a target cannot be asked', async () => {

@@ -1,0 +1,3 @@
+import { dockerContract } from './docker-contract.ts';
+
+dockerContract('podman');
