@@ -33,10 +33,25 @@ const sleepOnce = (milliseconds: number, signal: AbortSignal | undefined): Promi
     signal?.addEventListener('abort', wake, { once: true });
   });
 
+const POOL_BYTES = 4_096;
+let pool = randomBytes(0);
+let used = 0;
+
+/** Random bytes, made many at once: it is the call that takes long. None is handed out twice. */
+const nextBytes = (length: number): Buffer => {
+  if (length > POOL_BYTES) return randomBytes(length);
+  if (used + length > pool.length) {
+    pool = randomBytes(POOL_BYTES);
+    used = 0;
+  }
+  used += length;
+  return pool.subarray(used - length, used);
+};
+
 /** The machine's randomness (node:crypto). */
 export const systemRandom: Random = {
   // As many bits as a number can hold, in two parts, since randomInt makes 48 at most; it is 20 times as fast as
   // randomBytes, and an id takes 16 fractions.
   fraction: () => (randomInt(2 ** 26) * 2 ** 27 + randomInt(2 ** 27)) / 2 ** 53,
-  hex: (length) => randomBytes(length).toString('hex'),
+  hex: (length) => nextBytes(length).toString('hex'),
 };

@@ -206,7 +206,7 @@ const makeCarriedRun = (
     },
     stored: () => stored,
     async end() {
-      over.abort();
+      over.abort('over');
       await watching;
     },
   };

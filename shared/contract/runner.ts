@@ -98,6 +98,7 @@ const exit = z.strictObject({
     .nullable(),
   outOfMemory: z.boolean().optional(),
   detail: detail.optional(),
+  usage: z.strictObject({ cpuMs: z.number().min(0), peakMemoryMiB: z.number().min(0) }).optional(),
 });
 export const EndHeadSchema = z.discriminatedUnion('kind', [
   z.strictObject({

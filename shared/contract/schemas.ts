@@ -1,5 +1,13 @@
 import * as z from 'zod';
-import { ISOLATION_LEVELS, PRIORITIES, REASONS, RETRY_CAUSES, SIGNALS, STATUSES } from '../domain/command.ts';
+import {
+  ISOLATION_LEVELS,
+  LAUNCHERS,
+  PRIORITIES,
+  REASONS,
+  RETRY_CAUSES,
+  SIGNALS,
+  STATUSES,
+} from '../domain/command.ts';
 import { COMMAND_ID, type CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 
@@ -131,6 +139,13 @@ const ResultView = z
     stderrBytes: Bytes,
     droppedBytes: Bytes.describe('Output beyond the limit, counted and not kept.'),
     isolation: z.enum(ISOLATION_LEVELS).describe('The level that was used.'),
+    usage: z
+      .object({
+        cpuMs: z.number().min(0).describe('Processor time of the command and of what it waited for.'),
+        peakMemoryMiB: z.number().min(0).describe('The most that one of its processes had in memory.'),
+      })
+      .optional()
+      .describe('Absent where nobody counts it.'),
   })
   .meta({ id: 'Result' });
 export type ResultView = z.infer<typeof ResultView>;
@@ -215,6 +230,8 @@ const TargetView = z
       resourceLimits: z.boolean(),
       isolation: z.array(z.enum(ISOLATION_LEVELS)),
       longestTimeoutSeconds: z.int(),
+      ownUser: z.boolean().optional().describe('Whether each command of isolation `process` has a user of its own.'),
+      launcher: z.enum(LAUNCHERS).optional().describe('What starts the commands of a target on this machine.'),
     }),
   })
   .meta({ id: 'Target' });

@@ -38,6 +38,10 @@ export type Reason = (typeof REASONS)[number];
 export const ISOLATION_LEVELS = ['none', 'process', 'container', 'sandbox', 'microvm'] as const;
 export type Isolation = (typeof ISOLATION_LEVELS)[number];
 
+/** What may start commands on this machine, the fastest first. */
+export const LAUNCHERS = ['native', 'node'] as const;
+export type LauncherKind = (typeof LAUNCHERS)[number];
+
 export const PRIORITIES = ['high', 'normal', 'low'] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
@@ -89,6 +93,14 @@ export interface CommandSpec {
   readonly retry: { readonly maxAttempts: number; readonly on: readonly RetryCause[] };
 }
 
+/** What a run took of its machine, as far as that was counted. */
+export interface Usage {
+  /** Processor time of all that it waited for. */
+  readonly cpuMs: number;
+  /** The most that one of its processes had in memory. */
+  readonly peakMemoryMiB: number;
+}
+
 /** How a run ended, as the one who watched it saw it. */
 export interface Exit {
   /** The exit status, or null when a signal ended the command or it could not be run at all. */
@@ -97,6 +109,7 @@ export interface Exit {
   readonly outOfMemory?: boolean;
   /** One sentence for a person, such as why the program could not be executed. */
   readonly detail?: string;
+  readonly usage?: Usage;
 }
 
 export interface Result extends OutputTotals {
@@ -107,6 +120,7 @@ export interface Result extends OutputTotals {
   readonly durationMs: number | null;
   /** The level that was really used. */
   readonly isolation: Isolation;
+  readonly usage?: Usage;
 }
 
 /** One try to run a command on a provider. */

@@ -146,5 +146,6 @@ const resultOf = (
     durationMs: attempt?.startedAt === undefined ? null : now - attempt.startedAt,
     ...('output' in ending ? ending.output : NO_OUTPUT),
     isolation: command.spec.isolation,
+    ...(ending.kind === 'exit' && ending.exit.usage ? { usage: ending.exit.usage } : {}),
   };
 };

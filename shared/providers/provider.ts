@@ -1,5 +1,5 @@
 import type { Instant } from '../domain/clock.ts';
-import type { Exit, Isolation, SignalName } from '../domain/command.ts';
+import type { Exit, Isolation, LauncherKind, SignalName } from '../domain/command.ts';
 import type { AttemptKey, TenantId } from '../domain/ids.ts';
 import type { StreamName } from '../domain/output.ts';
 
@@ -29,6 +29,10 @@ export interface ProviderFeatures {
   readonly resourceLimits: boolean;
   readonly isolation: readonly Isolation[];
   readonly longestTimeoutSeconds: number;
+  /** Whether each command of isolation `process` has a user of its own. */
+  readonly ownUser?: boolean;
+  /** What starts the commands, where that is this machine. */
+  readonly launcher?: LauncherKind;
 }
 
 /** What names an attempt at its provider. */

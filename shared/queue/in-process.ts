@@ -89,7 +89,7 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
     const earliest = delayed.peek();
     // A timer that is too early finds nothing to do and sets the next.
     if (earliest && timer && timer.at <= earliest.at) return;
-    timer?.stop.abort();
+    timer?.stop.abort('another time');
     timer = undefined;
     if (!earliest) return;
     const mine = { at: earliest.at, stop: new AbortController() };

@@ -110,13 +110,13 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
       // Whoever waits for it hears of it, now or at the end.
       draining.catch(() => {});
       if (!isFull()) return;
-      coalescing?.abort();
+      coalescing?.abort('enough');
       await draining;
     },
 
     async finish() {
       finished = true;
-      coalescing?.abort();
+      coalescing?.abort('enough');
       await draining;
       const totals = { stdoutBytes: written.stdout, stderrBytes: written.stderr, droppedBytes: dropped };
       return { totals, rest: pendingBytes === 0 ? undefined : take() };

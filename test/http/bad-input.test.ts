@@ -1,9 +1,21 @@
 import { describe, expect, test } from 'vitest';
+import type { TargetList } from '../../shared/contract/schemas.ts';
 import { openErrand, problemOf } from '../support/errand.ts';
 
 const ID = 'cmd_00000000000000000000000001';
 const json = { 'content-type': 'application/json' };
 const deep = (depth: number) => `{"argv":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+
+test.for(['memoryMiB', 'cpu'])('%s is taken where it can be limited, and refused by name elsewhere', async (limit) => {
+  const errand = await openErrand();
+  const { items } = (await (await errand.request('GET', '/v1/providers')).json()) as TargetList;
+  const body = JSON.stringify({ argv: ['true'], [limit]: 64 });
+  const response = await errand.request('POST', '/v1/commands', body, json);
+  const told = (await response.json()) as { code?: string; errors?: { pointer: string }[] };
+  expect([response.status, told.code, told.errors?.[0]?.pointer]).toEqual(
+    items[0]?.features.resourceLimits ? [202, undefined, undefined] : [422, 'unsupported-by-target', `/${limit}`],
+  );
+});
 
 describe('a submission that is not valid is a problem with a pointer to its fault, and nothing is stored', () => {
   test.for<[string, string, number, string, string]>([
@@ -82,7 +94,6 @@ describe('a submission that is not valid is a problem with a pointer to its faul
     ['deep JSON', deep(100_000), 400, 'invalid-request', '/argv/0'],
     ['an unknown target', '{"argv":["a"],"target":"mars"}', 400, 'invalid-request', '/target'],
     ['an image where none runs', '{"argv":["a"],"image":"alpine"}', 422, 'unsupported-by-target', '/image'],
-    ['memory where none is limited', '{"argv":["a"],"memoryMiB":64}', 422, 'unsupported-by-target', '/memoryMiB'],
     ['walls that are not there', '{"argv":["a"],"isolation":"sandbox"}', 422, 'isolation-unavailable', '/isolation'],
   ])('%s', async ([name, text, status, code, pointer]) => {
     const errand = await openErrand();

@@ -291,7 +291,14 @@ describe('the system endpoints', () => {
     expect(await (await errand.request('GET', '/healthz')).json()).toEqual({ status: 'ok' });
     expect(await (await errand.request('GET', '/readyz')).json()).toEqual({ status: 'ok' });
     expect(await (await errand.request('GET', '/v1/providers')).json()).toMatchObject({
-      items: [{ target: 'local', provider: 'local', healthy: true, features: { isolation: ['none'] } }],
+      items: [
+        {
+          target: 'local',
+          provider: 'local',
+          healthy: true,
+          features: { isolation: expect.arrayContaining(['none']), launcher: expect.stringMatching(/^(native|node)$/) },
+        },
+      ],
     });
     expect(await (await errand.request('GET', '/openapi.json')).json()).toMatchObject({ openapi: '3.1.1' });
   });

@@ -9,7 +9,9 @@ export const processesWith = (text: string): number[] =>
 
 /** The helper processes of one server or test, and of no other that runs on this machine. */
 export const helpersOf = (parent: number): number[] =>
-  processesWith('shared/providers/local/helper.ts').filter((pid) => parentOf(pid) === parent);
+  ['shared/providers/local/helper.ts', 'launcher/build/errand-launcher']
+    .flatMap(processesWith)
+    .filter((pid) => parentOf(pid) === parent);
 
 /** The processes, zombies aside, that this one started. */
 export const childrenOf = (parent: number): number[] =>

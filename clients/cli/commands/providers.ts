@@ -22,8 +22,10 @@ export const listProviders = async (options: ProvidersOptions, terminal: Termina
       features.isolation.join(' '),
       features.cancel,
       `${features.longestTimeoutSeconds} s`,
+      features.launcher ?? '-',
     ]);
-    await write(terminal.stdout, table(['TARGET', 'PROVIDER', 'HEALTHY', 'ISOLATION', 'CANCELS', 'LONGEST'], rows));
+    const head = ['TARGET', 'PROVIDER', 'HEALTHY', 'ISOLATION', 'CANCELS', 'LONGEST', 'LAUNCHER'];
+    await write(terminal.stdout, table(head, rows));
     return 0;
   } finally {
     await close();

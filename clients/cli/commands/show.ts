@@ -41,6 +41,11 @@ const describe = (command: CommandView, terminal: Terminal): string => {
     ],
     ['detail', result?.detail && plain(result.detail)],
     ['took', result?.durationMs == null ? undefined : `${result.durationMs} ms`],
+    [
+      'used',
+      result?.usage &&
+        `${result.usage.cpuMs} ms of processor time, ${result.usage.peakMemoryMiB} MiB of memory at most`,
+    ],
     ['output', result ? `${result.stdoutBytes} bytes of stdout, ${result.stderrBytes} of stderr` : undefined],
     ['replay of', command.replayOf ?? undefined],
     ...command.attempts

@@ -79,6 +79,7 @@ const ExitSchema = z.strictObject({
     .regex(/^SIG[A-Z0-9+-]{1,12}$/)
     .nullable(),
   outOfMemory: z.boolean().exactOptional(),
+  usage: z.strictObject({ cpuMs: z.number().min(0), peakMemoryMiB: z.number().min(0) }).exactOptional(),
   detail: detail.exactOptional(),
 });
 const Rejected = z.strictObject({ detail, retryable: z.boolean() });

@@ -1,11 +1,13 @@
+import type { Usage } from '../../domain/command.ts';
+
 /**
- * What the launcher and its helpers say to each other over a pipe each way, so that another helper (a native one)
- * can take the place of the one in helper.ts.
+ * What the launcher and its helpers say to each other over a pipe each way: the native helper (launcher/ at the top of
+ * this project) and the one in helper.ts, which takes its place where there is no compiler.
  *
  *   frame := length (u32, big-endian: of what follows) · kind (u8) · run (u32) · payload
  *
  * To the helper:
- *   prepare    JSON LaunchSpec. Makes the work folder; nothing is executed.
+ *   prepare    LaunchSpec, as launch-coding.ts has it. Makes the work folder; nothing is executed.
  *   execute    The right to execute was won: now.
  *   stdin      bytes of input, within the input window
  *   stdinEnd   no more input
@@ -13,12 +15,13 @@
  *   signal     name of a signal for the process group
  *   stop       TERM, grace, KILL for the whole tree; what was only prepared is dropped
  * From the helper:
- *   ready      u32 PROTOCOL, of run 0, before all else. A helper that dies before it has executed nothing.
+ *   ready      u32 PROTOCOL · u32 abilities (bits: ABILITIES), of run 0, before all else. A helper that dies before it has
+ *              executed nothing.
  *   started    u32: process id of the command, also that of its session and process group
  *   stdout     bytes, within the output window
  *   stderr     bytes, within the output window
  *   stdinTaken u32: so many bytes of input were taken
- *   end        JSON LaunchEnd. All of the run is gone; nothing follows.
+ *   end        LaunchEnd, as launch-coding.ts has it. All of the run is gone; nothing follows.
  *
  * Numbers of runs are given by the launcher and not used twice. A helper whose input ends has lost its server: it kills
  * all that it started, removes the work folders, and leaves.
@@ -44,7 +47,17 @@ const KINDS = {
 export type FrameKind = keyof typeof KINDS;
 
 /** Grows when the frames change. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
+
+/** What a helper can give on this machine: the bits of `ready`. */
+export const ABILITIES = {
+  /** Isolation `process`. */
+  process: 1,
+  /** Each command of it gets a user of its own. */
+  ownUser: 2,
+  /** Memory and processor of a command can be limited. */
+  limits: 4,
+} as const;
 
 export const WINDOW_BYTES = 1024 * 1024;
 
@@ -61,6 +74,11 @@ export interface LaunchSpec {
   /** Whether input follows; otherwise it is empty. */
   readonly stdin: boolean;
   readonly graceSeconds: number;
+  /** `process`: no new privileges, limits, a user of its own where that is possible. */
+  readonly isolation: 'none' | 'process';
+  readonly memoryMiB?: number;
+  /** Cores. */
+  readonly cpu?: number;
 }
 
 export type LaunchEnd =
@@ -68,7 +86,9 @@ export type LaunchEnd =
       readonly kind: 'ended';
       readonly exitCode: number | null;
       readonly signal: string | null;
+      readonly outOfMemory?: boolean;
       readonly detail?: string;
+      readonly usage?: Usage;
     }
   /** Stopped before it was executed. */
   | { readonly kind: 'dropped' }
@@ -87,13 +107,17 @@ export const frame = (kind: FrameKind, run: number, payload: Uint8Array = new Ui
   return payload.length > 0 ? [header, payload] : [header];
 };
 
-export const jsonFrame = (kind: FrameKind, run: number, value: LaunchSpec | LaunchEnd): Uint8Array[] =>
-  frame(kind, run, Buffer.from(JSON.stringify(value)));
-
 export const numberFrame = (kind: FrameKind, run: number, value: number): Uint8Array[] => {
   const payload = Buffer.allocUnsafe(4);
   payload.writeUInt32BE(value);
   return frame(kind, run, payload);
+};
+
+export const readyFrame = (abilities: number): Uint8Array[] => {
+  const payload = Buffer.allocUnsafe(8);
+  payload.writeUInt32BE(PROTOCOL, 0);
+  payload.writeUInt32BE(abilities, 4);
+  return frame('ready', 0, payload);
 };
 
 export type OnFrame = (kind: FrameKind, run: number, payload: Buffer) => void;
@@ -116,7 +140,7 @@ export const makeFrameReader = (onFrame: OnFrame): ((piece: Buffer) => void) => 
     let buffer = rest.length === 1 ? piece : Buffer.concat(rest, have);
     for (;;) {
       need = buffer.length < 4 ? HEADER_BYTES : 4 + buffer.readUInt32BE(0);
-      if (need > MOST_FRAME_BYTES) throw new Error(`A frame of ${need} bytes`);
+      if (need < HEADER_BYTES || need > MOST_FRAME_BYTES) throw new Error(`A frame of ${need} bytes`);
       if (buffer.length < need) break;
       const kind = nameByKind.get(buffer.readUInt8(4));
       if (kind === undefined) throw new Error(`Unknown frame ${buffer.readUInt8(4)}`);

@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process';
-import { getCompileCacheDir } from 'node:module';
 import type { Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import type { Log } from '../../telemetry/log.ts';
 import type { Send } from './feed-stdin.ts';
 import { type LaunchSpec, makeFrameReader, PROTOCOL } from './frames.ts';
+import type { HelperProgram } from './helper-programs.ts';
 import { type LaunchedRun, type LaunchIo, launchRun, type RunEars } from './launched-run.ts';
 import { idle } from './machine-time.ts';
 
 /** A helper process, as the server sees it. */
 export interface Helper {
+  /** The bits of what it is able to (ABILITIES), once it is ready; undefined when it went before it was. */
+  readonly ready: Promise<number | undefined>;
   /** Runs under way. */
   load(): number;
   launch(spec: LaunchSpec, io: LaunchIo): LaunchedRun;
@@ -17,17 +18,18 @@ export interface Helper {
   close(): Promise<void>;
 }
 
-/** Beside this file; in a bundle, beside that. */
-const HELPER = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? './helper.ts' : './helper.mjs', import.meta.url),
-);
-
 /** Longer than a helper waits for what it cannot kill. */
 const CLOSE_PATIENCE_MS = 15_000;
 
-export const startHelper = ({ onGone, log }: { onGone: (wasReady: boolean) => void; log: Log }): Helper => {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', HELPER], {
-    env: environment(),
+interface HelperOptions {
+  readonly program: HelperProgram;
+  readonly onGone: (wasReady: boolean) => void;
+  readonly log: Log;
+}
+
+export const startHelper = ({ program, onGone, log }: HelperOptions): Helper => {
+  const child = spawn(program.file, program.args, {
+    env: program.env,
     stdio: ['pipe', 'pipe', 'inherit'],
     // Out of reach of the terminal's Ctrl-C, which is for the server alone.
     detached: true,
@@ -37,9 +39,11 @@ export const startHelper = ({ onGone, log }: { onGone: (wasReady: boolean) => vo
   let isReady = false;
   let isClosing = false;
   const { promise: gone, resolve } = Promise.withResolvers<void>();
+  const { promise: ready, resolve: tellReady } = Promise.withResolvers<number | undefined>();
   const leave = (why: Record<string, unknown>): void => {
     if (!isClosing) log.error('A helper process died', { ...why, pid: child.pid, isReady, runs: earsByRun.size });
     onGone(isReady);
+    tellReady(undefined);
     for (const ears of earsByRun.values()) ears.helperDied(isReady);
     resolve();
   };
@@ -52,6 +56,7 @@ export const startHelper = ({ onGone, log }: { onGone: (wasReady: boolean) => vo
     const protocol = payload.readUInt32BE(0);
     if (protocol !== PROTOCOL) throw new Error(`The helper speaks protocol ${protocol}, not ${PROTOCOL}`);
     isReady = true;
+    tellReady(payload.readUInt32BE(4));
   });
   child.stdout.on('data', (piece: Buffer) => {
     try {
@@ -65,6 +70,7 @@ export const startHelper = ({ onGone, log }: { onGone: (wasReady: boolean) => vo
   const send = batched(child.stdin);
 
   return {
+    ready,
     load: () => earsByRun.size,
     launch(spec, io) {
       const id = ++lastRun;
@@ -79,13 +85,6 @@ export const startHelper = ({ onGone, log }: { onGone: (wasReady: boolean) => vo
       await gone;
     },
   };
-};
-
-/** Nothing of the server's environment may reach a command, not even by way of the helper's. */
-const environment = (): Record<string, string> => {
-  const compiled = getCompileCacheDir();
-  // Starts in half the time.
-  return compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled };
 };
 
 /** What is said within one turn of the event loop leaves in one write. */

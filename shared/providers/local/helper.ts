@@ -1,14 +1,15 @@
 /**
- * The helper: a small process that spawns commands for the server, as spawning from a process that has grown is
- * slow. Speaks the frames of frames.ts over its standard input and output. When its input ends, the server is gone,
+ * The helper for machines without a compiler: a small process that spawns commands for the server, as spawning from a
+ * process that has grown is slow. Speaks the frames of frames.ts over its standard input and output. When its input ends, the server is gone,
  * and so must be all that it started.
  */
 import { closeSync, readdirSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { frame, jsonFrame, type LaunchSpec, makeFrameReader, numberFrame, PROTOCOL } from './frames.ts';
+import { frame, type LaunchSpec, makeFrameReader, numberFrame, readyFrame } from './frames.ts';
 import type { CommandParts } from './helper-command.ts';
 import { makePipes } from './helper-pipes.ts';
 import { type HelperRun, prepareRun } from './helper-run.ts';
+import { decodeSpec, encodeEnd } from './launch-coding.ts';
 import { makeLeftovers } from './leftovers.ts';
 import { idle } from './machine-time.ts';
 
@@ -61,14 +62,14 @@ const prepare = (id: number, spec: LaunchSpec): void => {
     stdinTaken: (bytes) => write(numberFrame('stdinTaken', id, bytes)),
     ended(end) {
       runs.delete(id);
-      write(jsonFrame('end', id, end));
+      write(frame('end', id, encodeEnd(end)));
     },
   });
   runs.set(id, run);
 };
 
 const reader = makeFrameReader((kind, id, payload) => {
-  if (kind === 'prepare') return prepare(id, JSON.parse(payload.toString('utf8')) as LaunchSpec);
+  if (kind === 'prepare') return prepare(id, decodeSpec(payload));
   // Undefined for a run that has ended meanwhile.
   const run = runs.get(id);
   if (kind === 'execute') run?.execute();
@@ -99,4 +100,4 @@ output.on('error', leave);
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 process.on('SIGHUP', () => {});
-write(numberFrame('ready', 0, PROTOCOL));
+write(readyFrame(0));

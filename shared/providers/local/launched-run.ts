@@ -1,7 +1,8 @@
 import type { SignalName } from '../../domain/command.ts';
 import type { StreamName } from '../../domain/output.ts';
 import { feedStdin, type Send, type StdinFeed } from './feed-stdin.ts';
-import { type FrameKind, frame, jsonFrame, type LaunchEnd, type LaunchSpec, numberFrame } from './frames.ts';
+import { type FrameKind, frame, type LaunchEnd, type LaunchSpec, numberFrame } from './frames.ts';
+import { decodeEnd, encodeSpec } from './launch-coding.ts';
 import { killTree, makeTree } from './process-tree.ts';
 import { removeWorkDirectory } from './work-directory.ts';
 
@@ -54,7 +55,7 @@ export const launchRun = (
     feed?.stop();
     void output.allTaken().then((failed) => resolve(failed && how.kind === 'ended' ? { ...how, ...UNTAKEN } : how));
   };
-  send(jsonFrame('prepare', id, spec));
+  send(frame('prepare', id, encodeSpec(spec)));
 
   const run: LaunchedRun = {
     end,
@@ -77,7 +78,7 @@ export const launchRun = (
       if (kind === 'stdout' || kind === 'stderr') output.take(kind, payload);
       else if (kind === 'stdinTaken') feed?.taken(payload.readUInt32BE(0));
       else if (kind === 'started') leader = payload.readUInt32BE(0);
-      else if (kind === 'end') finish(JSON.parse(payload.toString('utf8')) as LaunchEnd);
+      else if (kind === 'end') finish(decodeEnd(payload));
     },
     helperDied(wasReady) {
       const cleanUp = async (): Promise<void> => {

@@ -1,12 +1,17 @@
+import type { LauncherKind } from '../../domain/command.ts';
 import type { Log } from '../../telemetry/log.ts';
-import type { LaunchSpec } from './frames.ts';
+import { ABILITIES, type LaunchSpec } from './frames.ts';
 import { type Helper, startHelper } from './helper-process.ts';
+import { type HelperProgram, nativeProgram, nodeProgram } from './helper-programs.ts';
 import type { LaunchedRun, LaunchIo } from './launched-run.ts';
 
 export type { Launched, LaunchedRun, LaunchIo } from './launched-run.ts';
 
 /** Has commands executed by helper processes, so that the server itself never forks. */
 export interface Launcher {
+  readonly kind: LauncherKind;
+  /** Whether its helpers can do this on this machine. */
+  can(ability: keyof typeof ABILITIES): boolean;
   launch(spec: LaunchSpec, io: LaunchIo): LaunchedRun;
   /** Whether the last helper that was started came up. */
   canStartHelpers(): boolean;
@@ -14,11 +19,39 @@ export interface Launcher {
   close(): Promise<void>;
 }
 
+interface LauncherOptions {
+  readonly most: number;
+  /** @default the native one where it was built and works, else Node's */
+  readonly kind?: LauncherKind | undefined;
+  /** @default the one that was built, if any */
+  readonly native?: HelperProgram | undefined;
+  readonly log: Log;
+}
+
 /**
  * Starts the first helper at once, so that it is ready when the first command comes, and others up to `most` when all
  * are busy. One that dies is replaced by the next launch.
+ * @throws Error when `kind` is asked for and not there
  */
-export const makeLauncher = ({ most, log }: { most: number; log: Log }): Launcher => {
+export const openLauncher = async (options: LauncherOptions): Promise<Launcher> => {
+  const { most, kind, log, native = nativeProgram() } = options;
+  if (native && kind !== 'node') {
+    const pool = makePool({ most, log, program: native });
+    // It takes a few milliseconds, after which it is known what this machine can give.
+    const abilities = await pool.first.ready;
+    if (abilities !== undefined) return { ...pool.launcher, can: (ability) => (abilities & ABILITIES[ability]) !== 0 };
+    log.warn('The native launcher does not work here; its commands are started by Node, which is slower', {
+      file: native.file,
+    });
+    await pool.launcher.close();
+  }
+  if (kind === 'native')
+    throw new Error('The native launcher was not built, or does not work here: npm run build:launcher');
+  // Able to nothing beyond isolation `none`, and slow to come up: it is not waited for.
+  return { ...makePool({ most, log, program: nodeProgram() }).launcher, can: () => false };
+};
+
+const makePool = ({ most, log, program }: { most: number; log: Log; program: HelperProgram }) => {
   const helpers = new Set<Helper>();
   let canStart = true;
   const add = (): Helper => {
@@ -26,7 +59,7 @@ export const makeLauncher = ({ most, log }: { most: number; log: Log }): Launche
       helpers.delete(helper);
       canStart = wasReady;
     };
-    const helper = startHelper({ onGone, log });
+    const helper = startHelper({ program, onGone, log });
     helpers.add(helper);
     return helper;
   };
@@ -36,12 +69,14 @@ export const makeLauncher = ({ most, log }: { most: number; log: Log }): Launche
     const best = others.reduce((a, b) => (b.load() < a.load() ? b : a), first);
     return best.load() > 0 && helpers.size < most ? add() : best;
   };
-  add();
-  return {
+  const first = add();
+  const launcher: Omit<Launcher, 'can'> = {
+    kind: program.kind,
     launch: (spec, io) => leastBusy().launch(spec, io),
     canStartHelpers: () => canStart,
     async close() {
       await Promise.all([...helpers].map((helper) => helper.close()));
     },
   };
+  return { first, launcher };
 };

@@ -1,14 +1,15 @@
 import { constants } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { LauncherKind } from '../../domain/command.ts';
 import { type AttemptKey, splitAttemptKey } from '../../domain/ids.ts';
 import { type Log, silentLog } from '../../telemetry/log.ts';
 import type { Health, Provider, ProviderFeatures, Run, RunIo, StartOutcome } from '../provider.ts';
 import type { LaunchSpec } from './frames.ts';
-import { type Launched, type LaunchedRun, makeLauncher } from './launcher.ts';
+import { type Launched, type LaunchedRun, type Launcher, openLauncher } from './launcher.ts';
 import { hasProcessTable, MARKER } from './process-table.ts';
 import { endTree, killTree, makeTree } from './process-tree.ts';
 import { removeWorkDirectory } from './work-directory.ts';
+import { makeWorkPlaces } from './work-places.ts';
 
 export interface LocalOptions {
   /** Each command gets a folder of its own in here, named by its attempt; several processes may use it at once. */
@@ -19,11 +20,13 @@ export interface LocalOptions {
   readonly helpers?: number;
   /** Between TERM and KILL. @default 5 */
   readonly graceSeconds?: number;
+  /** What starts commands. @default the fastest there is */
+  readonly launcher?: LauncherKind;
   /** @default none is kept */
   readonly log?: Log;
 }
 
-const features: ProviderFeatures = {
+const featuresOf = (launcher: Launcher): ProviderFeatures => ({
   mode: 'inline',
   runner: 'in-process',
   startTicket: true,
@@ -35,10 +38,12 @@ const features: ProviderFeatures = {
   signals: true,
   cancel: hasProcessTable ? 'tree' : 'process-group',
   customImage: false,
-  resourceLimits: false,
-  isolation: ['none'],
+  resourceLimits: launcher.can('limits'),
+  isolation: launcher.can('process') ? ['none', 'process'] : ['none'],
   longestTimeoutSeconds: 7 * 24 * 3_600,
-};
+  ownUser: launcher.can('ownUser'),
+  launcher: launcher.kind,
+});
 
 /** What a command finds in its environment beside what was asked for. */
 const BASE_ENVIRONMENT = {
@@ -50,7 +55,7 @@ const BASE_ENVIRONMENT = {
 const OBSERVE_PATIENCE_MS = 5_000;
 
 /**
- * Runs commands on this machine, as the user of this process, without walls.
+ * Runs commands on this machine: as the user of this process and without walls, or behind those of isolation `process`.
  * @throws Error on a platform without POSIX processes
  */
 export const local = async (options: LocalOptions): Promise<Provider> => {
@@ -58,9 +63,10 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
     throw new Error('Commands cannot be run on Windows itself. Run Errand in WSL, or use a target elsewhere.');
   }
   const { workDirectory, isOwnerAlive, helpers = 2, graceSeconds = 5, log = silentLog } = options;
-  const launcher = makeLauncher({ most: helpers, log });
+  const launcher = await openLauncher({ most: helpers, kind: options.launcher, log });
+  const features = featuresOf(launcher);
   const runs = new Map<AttemptKey, LaunchedRun>();
-  const folderOf = (key: AttemptKey): string => join(workDirectory, key);
+  const places = makeWorkPlaces(workDirectory, { ownUser: launcher.can('ownUser') });
   let closed = false;
 
   /** The folder is made while the ticket is redeemed; the command executes after both. */
@@ -86,7 +92,15 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
       if (closed) return rejected('The server is shutting down.');
       // A second start with the same key is the same run.
       if (io.stop.aborted || runs.has(run.key)) return { kind: 'refused' };
-      const launched = launcher.launch(toSpec(run, io, { folder: folderOf(run.key), graceSeconds }), io);
+      const missing = missingFor(run, features);
+      if (missing) return { kind: 'rejected', fault: { detail: missing, retryable: false } };
+      let folder: string;
+      try {
+        folder = places.folderOf(run.key, run.isolation);
+      } catch (error) {
+        return rejected(`The work folder could not be made: ${(error as Error).message}`);
+      }
+      const launched = launcher.launch(toSpec(run, io, { folder, graceSeconds }), io);
       runs.set(run.key, launched);
       const stop = () => launched.stop();
       io.stop.addEventListener('abort', stop, { once: true });
@@ -102,7 +116,7 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
       if (runs.has(key) || (await isOwnerAlive(worker))) return { kind: 'alive' };
       const left = await killTree(makeTree(key), OBSERVE_PATIENCE_MS);
       if (left.length > 0) return { kind: 'alive' };
-      await removeWorkDirectory(folderOf(key));
+      await Promise.all(places.foldersOf(key).map(removeWorkDirectory));
       return { kind: 'gone' };
     },
 
@@ -127,6 +141,13 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
   };
 };
 
+/** What was promised at submission may be gone since, such as the native launcher: never less in silence. */
+const missingFor = (run: Run, { isolation, resourceLimits }: ProviderFeatures): string | undefined => {
+  if (!isolation.includes(run.isolation)) return `Isolation ${run.isolation} cannot be given here any more.`;
+  const isLimited = run.memoryMiB !== undefined || run.cpu !== undefined;
+  return isLimited && !resourceLimits ? 'Memory and processor cannot be limited here any more.' : undefined;
+};
+
 const toSpec = (
   run: Run,
   io: RunIo,
@@ -141,6 +162,9 @@ const toSpec = (
     ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
     stdin: io.stdin !== undefined,
     graceSeconds,
+    isolation: run.isolation === 'process' ? 'process' : 'none',
+    ...(run.memoryMiB === undefined ? {} : { memoryMiB: run.memoryMiB }),
+    ...(run.cpu === undefined ? {} : { cpu: run.cpu }),
   };
 };
 

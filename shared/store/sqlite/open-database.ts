@@ -11,10 +11,13 @@ const BUSY_MS = 10;
 /** Marks a SQLite file as ours, in its header: `ERND`. */
 const APPLICATION_ID = 0x45524e44;
 
-/** `synchronous = FULL`: every commit is synced. `fullfsync`: also past the disk's own cache on macOS. */
+/**
+ * `synchronous = NORMAL`: the order of what reaches the disk is kept, so that a power failure harms nothing; that a commit lasts
+ * through one is up to synced-log.ts. `fullfsync`: also past the disk's own cache on macOS.
+ */
 const SETTINGS = `
   PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = FULL;
+  PRAGMA synchronous = NORMAL;
   PRAGMA fullfsync = ON;
   PRAGMA checkpoint_fullfsync = ON;
   PRAGMA trusted_schema = OFF;

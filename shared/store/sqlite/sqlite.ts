@@ -4,6 +4,7 @@ import { assertWrites, type Store, type Written } from '../store.ts';
 import { isBusy, toUnavailable } from './failures.ts';
 import { openDatabase, touch } from './open-database.ts';
 import { type PreparedWrite, prepareStatements, prepareWrite } from './statements.ts';
+import { openSyncedLog } from './synced-log.ts';
 
 export interface SqliteOptions {
   /** A path, or `:memory:`. */
@@ -33,6 +34,8 @@ const MOST_PER_REMOVAL = 500;
 export const sqliteStore = ({ file, busyMs = 5_000 }: SqliteOptions): Store => {
   const database = openDatabase(file);
   const statements = prepareStatements(database);
+  const log = openSyncedLog(file);
+  const syncing = new Set<Promise<void>>();
   const pending: Pending[] = [];
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
@@ -74,10 +77,24 @@ export const sqliteStore = ({ file, busyMs = 5_000 }: SqliteOptions): Store => {
     }
   };
 
+  /** The next group is committed meanwhile. */
+  const tellOnceSynced = (group: readonly Pending[], outcomes: readonly Written[]): void => {
+    const told = log.synced().then(
+      () => {
+        for (const [i, { resolve }] of group.entries()) resolve(outcomes[i] as Written);
+      },
+      (error: unknown) => {
+        for (const { reject } of group) reject(toUnavailable(file, error));
+      },
+    );
+    syncing.add(told);
+    void told.then(() => syncing.delete(told));
+  };
+
   const commit = async (group: readonly Pending[]): Promise<void> => {
     try {
       const outcomes = await whenFree(() => transaction(() => group.map(({ writes }) => statements.apply(writes))));
-      for (const [i, { resolve }] of group.entries()) resolve(outcomes[i] as Written);
+      tellOnceSynced(group, outcomes);
     } catch (error) {
       // What one of them cannot have, such as much room on a full disk, must not keep the others from theirs.
       if (group.length > 1 && !isBusy((error as AppError).cause)) for (const one of group) await commit([one]);
@@ -120,11 +137,16 @@ export const sqliteStore = ({ file, busyMs = 5_000 }: SqliteOptions): Store => {
       }
     },
 
-    check: () => call(() => transaction(() => touch(database))),
+    async check() {
+      await call(() => transaction(() => touch(database)));
+      await log.synced().catch((error: unknown) => Promise.reject(toUnavailable(file, error)));
+    },
 
     close() {
       closing ??= (async () => {
         await committing;
+        await Promise.all(syncing);
+        log.close();
         // The last one to close moves the whole log into the file.
         database.close();
       })();
