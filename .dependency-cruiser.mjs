@@ -166,8 +166,8 @@ export default {
     ),
     rule(
       'processes-behind-the-provider',
-      'Only local execution starts processes, and the keeper of a MicroVM its runner.',
-      { pathNot: ['^shared/providers/local/', '^runner/microvm/main\\.ts$', '^test/', '^bench/'] },
+      'Only local execution starts processes, the battery that attacks it, and the keeper of a MicroVM its runner.',
+      { pathNot: ['^shared/providers/local/', '^local/isolation/', '^runner/microvm/main\\.ts$', '^test/', '^bench/'] },
       {
         path: '^(node:)?child_process$',
       },

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
-import { RETRY_CAUSES, type RetryCause } from '../../shared/domain/command.ts';
+import { ISOLATION_LEVELS, type Isolation, RETRY_CAUSES, type RetryCause } from '../../shared/domain/command.ts';
 import { LIMITS } from '../../shared/domain/limits.ts';
 import type { Submission } from '../sdk/client.ts';
 import type { Terminal } from './terminal.ts';
@@ -67,6 +67,13 @@ export const collectCause = (text: string, before: readonly RetryCause[] = []): 
   const cause = RETRY_CAUSES.find((known) => known === text);
   if (!cause) throw new InvalidArgumentError(`Give one of ${RETRY_CAUSES.join(', ')}.`);
   return [...before, cause];
+};
+
+/** @throws InvalidArgumentError */
+export const collectLevel = (text: string, before: readonly Isolation[] = []): Isolation[] => {
+  const level = ISOLATION_LEVELS.find((known) => known === text);
+  if (!level) throw new InvalidArgumentError(`Give one of ${ISOLATION_LEVELS.join(', ')}.`);
+  return [...before, level];
 };
 
 /** `HUP` and `SIGHUP` mean the same. */

@@ -1,6 +1,20 @@
+import type { Check } from '../../shared/isolation/checks.ts';
+
+export type { Check } from '../../shared/isolation/checks.ts';
+export type { BatteryReport, Finding, LevelReport, Outcome } from '../../shared/isolation/judge.ts';
+export type { Place } from '../../shared/isolation/place.ts';
+
 /** The one door from the CLI to the server's code, for what runs in this process. */
 export const openEmbedded: typeof import('../../local/embedded.ts').openEmbedded = async (options) =>
   (await import('../../local/embedded.ts')).openEmbedded(options);
 
 export const serve: typeof import('../../local/serve.ts').serve = async (options) =>
   (await import('../../local/serve.ts')).serve(options);
+
+export const checkThisMachine = async (env: NodeJS.ProcessEnv): Promise<Check[]> => {
+  const { checkMachine } = await import('../../shared/isolation/checks.ts');
+  return checkMachine((await import('../../local/isolation/machine-facts.ts')).readMachineFacts(env));
+};
+
+export const attackIsolation: typeof import('../../local/isolation/attack.ts').attackIsolation = async (options) =>
+  (await import('../../local/isolation/attack.ts')).attackIsolation(options);

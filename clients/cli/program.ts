@@ -3,6 +3,7 @@ import { ISOLATION_LEVELS, PRIORITIES, STATUSES } from '../../shared/domain/comm
 import {
   collectCause,
   collectEnv,
+  collectLevel,
   collectPair,
   parseAmount,
   parseDuration,
@@ -183,6 +184,16 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .action(async (_, command) =>
       onExit(await (await import('./commands/serve.ts')).serve(optionsOf(command), terminal)),
     );
+  examples(
+    withJson(program.command('doctor'))
+      .description('Say what this machine has for running commands behind walls, and what to install.')
+      .option('--isolation', 'attack the walls instead: every probe must succeed without them and fail within')
+      .option('--level <level>', 'attack only this level; repeatable', collectLevel)
+      .action(async (_, command) =>
+        onExit(await (await import('./commands/doctor.ts')).doctor(optionsOf(command), terminal)),
+      ),
+    ['errand doctor', 'errand doctor --isolation', 'errand doctor --level none'],
+  );
   examples(
     program
       .command('completion')
