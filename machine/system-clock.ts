@@ -18,6 +18,16 @@ export const systemClock: Clock = {
       left -= LONGEST_TIMER_MS;
     } while (left > 0 && !signal?.aborted);
   },
+  after(milliseconds, wake) {
+    const next = () => {
+      left -= LONGEST_TIMER_MS;
+      if (left > 0) timer = setTimeout(next, Math.min(left, LONGEST_TIMER_MS));
+      else wake();
+    };
+    let left = milliseconds;
+    let timer = setTimeout(next, Math.min(left, LONGEST_TIMER_MS));
+    return () => clearTimeout(timer);
+  },
 };
 
 /** Not node:timers/promises, which makes an error with its stack of each sleep that is cut short: 20 µs for 8 µs. */

@@ -16,16 +16,15 @@ export const commands = (deps: Deps) =>
     submitCommand: async (_, { actor, body, headers, remainingSeconds }) => {
       const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds);
       const idempotencyKey = parseIdempotencyKey(headers['idempotency-key']);
-      return submittedReply(deps, await submitCommand(deps, actor, { body, idempotencyKey }), waitSeconds);
+      const watched = waitSeconds !== undefined;
+      return submittedReply(deps, await submitCommand(deps, actor, { body, idempotencyKey, watched }), waitSeconds);
     },
     replayCommand: async (_, { actor, params, body, headers, remainingSeconds }) => {
       const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds);
       const idempotencyKey = parseIdempotencyKey(headers['idempotency-key']);
-      return submittedReply(
-        deps,
-        await replayCommand(deps, actor, params.id, { changes: body, idempotencyKey }),
-        waitSeconds,
-      );
+      const watched = waitSeconds !== undefined;
+      const submitted = await replayCommand(deps, actor, params.id, { changes: body, idempotencyKey, watched });
+      return submittedReply(deps, submitted, waitSeconds);
     },
     listCommands: async (_, { actor, query }) => json(200, await listCommands(deps, actor, query)),
     getCommand: async (_, { actor, params, headers, remainingSeconds }) => {

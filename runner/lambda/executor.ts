@@ -150,6 +150,7 @@ const makeOwnControl = (
     // Afterwards no patience is left for anything.
     now: () => (over.aborted ? Number.POSITIVE_INFINITY : clock.now()),
     sleep: (milliseconds, signal) => clock.sleep(milliseconds, signal ? AbortSignal.any([signal, over]) : over),
+    after: clock.after,
   };
   const control = makeControl({
     url,

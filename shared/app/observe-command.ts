@@ -9,6 +9,7 @@ import type { Deps, Target } from './deps.ts';
 
 /** What came of telling the engine about an observation. */
 export interface Moved {
+  /** Its version is the store's; of a claim that is stored with its start, the command is not there yet. */
   readonly stored: Stored;
   readonly effects: readonly Effect[];
   /** Whether this observation changed the command. */
@@ -36,9 +37,12 @@ export const observeCommand = async (
       target: targetOf(deps, stored.command.spec.target)?.features ?? UNKNOWN_TARGET,
     });
     if (next === stored.command) return { stored, effects, changed: false };
+    if (isStoredWithItsStart(deps, stored.command, next)) {
+      return { stored: { ...stored, command: next }, effects, changed: true };
+    }
     const saved = await deps.commands.save(stored, next, alongside);
     if (saved.ok) {
-      deps.changes.announce(reference, 'record');
+      deps.changes.announce(reference, 'record', saved.stored);
       if (isFinal(next.status)) await cleanUp(deps, reference, next);
       return { stored: saved.stored, effects, changed: true };
     }
@@ -47,6 +51,16 @@ export const observeCommand = async (
     stored = saved.stored;
   }
   return undefined;
+};
+
+/**
+ * Whoever claims a command and executes it itself stores both in one write, when it redeems the ticket: nothing is executed before
+ * that, and of two who claim it one finds the other's write in its way. A start that fails before is stored likewise.
+ */
+const isStoredWithItsStart = (deps: Deps, before: Command, next: Command): boolean => {
+  if (before.status !== 'queued' || next.status !== 'starting') return false;
+  const features = targetOf(deps, next.spec.target)?.features;
+  return features?.mode === 'inline' && features.runner === 'in-process' && features.startTicket;
 };
 
 /** A target that is no longer configured: what it held is left alone until it is again. */

@@ -4,7 +4,7 @@ import type { CommandSpec } from '../domain/command.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { Deps } from './deps.ts';
 import { requireCommand } from './require-command.ts';
-import { type Submitted, submitCommand } from './submit-command.ts';
+import { type Submission, type Submitted, submitCommand } from './submit-command.ts';
 
 /**
  * Submits the same again as a new command, with `changes` on top. It is checked anew, as any submission is.
@@ -14,11 +14,11 @@ export const replayCommand = async (
   deps: Deps,
   actor: Actor,
   id: CommandId,
-  { changes, idempotencyKey }: { readonly changes: ReplayCommand; readonly idempotencyKey?: string | undefined },
+  { changes, ...submission }: Omit<Submission, 'body' | 'replayOf'> & { readonly changes: ReplayCommand },
 ): Promise<Submitted> => {
   const { command } = await requireCommand(deps, actor, id);
   const body = { ...toBody(command.spec, changes), ...changes };
-  return submitCommand(deps, actor, { body, idempotencyKey, replayOf: id });
+  return submitCommand(deps, actor, { ...submission, body, replayOf: id });
 };
 
 /** What was submitted, less what the changes replace as a whole. */

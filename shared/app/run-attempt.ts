@@ -170,8 +170,7 @@ const makeCarriedRun = (
 
   const watch = async (): Promise<void> => {
     using changes = deps.changes.watch(reference, ['record']);
-    const wake = () => deps.changes.announce(reference, 'record');
-    over.signal.addEventListener('abort', wake, { once: true });
+    over.signal.addEventListener('abort', () => changes[Symbol.dispose](), { once: true });
     while (!over.signal.aborted) {
       const deadlineAt = currentAttempt(stored.command)?.deadlineAt ?? Number.POSITIVE_INFINITY;
       const untilDeadline = stop.signal.aborted ? Number.POSITIVE_INFINITY : deadlineAt - deps.clock.now();

@@ -5,6 +5,7 @@ import { type Command, type CommandSpec, ISOLATION_LEVELS, type Isolation, type 
 import { AppError, type Fault } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
+import type { Watch } from '../events/changes.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import type { Deps, Target } from './deps.ts';
 
@@ -16,12 +17,16 @@ export interface Submission {
   /** The caller's own key, to make a repeated request the same one. */
   readonly idempotencyKey?: string | undefined;
   readonly replayOf?: CommandId;
+  /** Whether the caller will wait for the end. */
+  readonly watched?: boolean;
 }
 
 /** What the caller is told: the command, and whether this request was a repeated one. */
 export interface Submitted {
   readonly command: Command;
   readonly repeated: boolean;
+  /** Of its record, begun before anything could happen to it; the caller disposes of it. Only with `watched`. */
+  readonly watch?: Watch | undefined;
 }
 
 /**
@@ -30,7 +35,7 @@ export interface Submitted {
  * what the target cannot do; 'idempotency-mismatch' for a key that was used with another body
  */
 export const submitCommand = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { body, idempotencyKey, replayOf } = submission;
+  const { body, idempotencyKey, replayOf, watched = false } = submission;
   const spec = toSpec(deps.targets, body);
   const now = deps.clock.now();
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
@@ -58,8 +63,9 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
   const added = await deps.commands.add(command, idempotency, now);
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
   const { stored } = added;
+  const watch = watched ? deps.changes.watch(referenceOf(actor.tenant, stored.command.id), ['record']) : undefined;
   await wake(deps, stored.command);
-  return { command: stored.command, repeated: false };
+  return { command: stored.command, repeated: false, watch };
 };
 
 const repeatedCommand = async (

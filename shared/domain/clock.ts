@@ -9,6 +9,8 @@ export interface Clock {
   now(): Instant;
   /** Resolves after `milliseconds`, or at once when `signal` aborts (it never rejects). */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `wake` once, after `milliseconds`, unless what it returns was called before. A tenth of what an aborted sleep costs. */
+  after(milliseconds: number, wake: () => void): () => void;
 }
 
 /** Randomness, passed in. Must be cryptographically strong outside of tests. */

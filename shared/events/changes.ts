@@ -1,4 +1,5 @@
 import type { Clock } from '../domain/clock.ts';
+import type { Stored } from '../store/commands.ts';
 
 /** What changed about a command: its record, or its output or input. */
 export type Topic = 'record' | 'output' | 'input';
@@ -7,9 +8,10 @@ export type Topic = 'record' | 'output' | 'input';
 export interface Watch extends Disposable {
   /**
    * Resolves when something was announced since this was last called (or since the watch began), or after
-   * `timeoutMs`, whichever is first. A hint only: look at the store either way.
+   * `timeoutMs`, whichever is first, with the newest record that was announced meanwhile, to save a read. Undefined says
+   * nothing: look at the store.
    */
-  next(timeoutMs: number): Promise<void>;
+  next(timeoutMs: number): Promise<Stored | undefined>;
 }
 
 /**
@@ -17,47 +19,55 @@ export interface Watch extends Disposable {
  * looks from time to time, since a change made by another process may not be announced here.
  */
 export interface Changes {
-  announce(reference: string, topic: Topic): void;
+  /** @param record the command's, as it was just stored */
+  announce(reference: string, topic: Topic, record?: Stored): void;
   watch(reference: string, topics: readonly Topic[]): Watch;
 }
 
 interface Watcher {
   readonly topics: readonly Topic[];
   dirty: boolean;
-  wake: AbortController | undefined;
+  record: Stored | undefined;
+  wake: (() => void) | undefined;
 }
-
-/** A reason of its own: without one each abort makes an error with its stack, a tenth of what a short command costs. */
-const AWAKE = 'awake';
 
 /** Changes announced and watched within one process. */
 export const inProcessChanges = (clock: Clock): Changes => {
   const watchersByReference = new Map<string, Set<Watcher>>();
 
   return {
-    announce(reference, topic) {
+    announce(reference, topic, record) {
       for (const watcher of watchersByReference.get(reference) ?? []) {
         if (!watcher.topics.includes(topic)) continue;
         watcher.dirty = true;
-        watcher.wake?.abort(AWAKE);
+        if (record && record.version > (watcher.record?.version ?? 0)) watcher.record = record;
+        watcher.wake?.();
       }
     },
 
     watch(reference, topics) {
-      const watcher: Watcher = { topics, dirty: false, wake: undefined };
+      const watcher: Watcher = { topics, dirty: false, record: undefined, wake: undefined };
       const watchers = watchersByReference.get(reference) ?? new Set();
       watchersByReference.set(reference, watchers.add(watcher));
       return {
         async next(timeoutMs) {
           if (!watcher.dirty && timeoutMs > 0) {
-            watcher.wake = new AbortController();
-            await clock.sleep(timeoutMs, watcher.wake.signal);
+            await new Promise<void>((resolve) => {
+              const callOff = clock.after(timeoutMs, resolve);
+              watcher.wake = () => {
+                callOff();
+                resolve();
+              };
+            });
             watcher.wake = undefined;
           }
+          const { record } = watcher;
           watcher.dirty = false;
+          watcher.record = undefined;
+          return record;
         },
         [Symbol.dispose]() {
-          watcher.wake?.abort(AWAKE);
+          watcher.wake?.();
           watchers.delete(watcher);
           if (watchers.size === 0) watchersByReference.delete(reference);
         },

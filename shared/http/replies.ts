@@ -30,10 +30,10 @@ export const noContent = (): Reply => ({ statusCode: 204, headers: {}, body: '' 
 /** 202 and the command; with a wait, 200 once it has ended in time. */
 export const submittedReply = async (
   deps: Deps,
-  { command, repeated }: Submitted,
+  { command, repeated, watch }: Submitted,
   waitSeconds: number | undefined,
 ): Promise<Reply> => {
-  const latest = waitSeconds === undefined ? command : await waitForCommand(deps, command, waitSeconds);
+  const latest = waitSeconds === undefined ? command : await waitForCommand(deps, command, waitSeconds, watch);
   return json(waitSeconds !== undefined && isFinal(latest.status) ? 200 : 202, await toView(deps, latest), {
     location: `/v1/commands/${command.id}`,
     ...(waitSeconds === undefined ? {} : { 'preference-applied': `wait=${waitSeconds}` }),

@@ -34,6 +34,7 @@ const hasty = (): Clock => {
       passed += milliseconds;
       await systemClock.sleep(20);
     },
+    after: systemClock.after,
   };
 };
 

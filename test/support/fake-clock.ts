@@ -32,6 +32,17 @@ export const fakeClock = (start = '2030-01-01T00:00:00Z'): FakeClock => {
         sleeping.add(sleeper);
         signal?.addEventListener('abort', sleeper.wake, { once: true });
       }),
+    after(milliseconds, wake) {
+      const sleeper: Sleeper = {
+        at: now + Math.max(0, milliseconds),
+        wake() {
+          sleeping.delete(sleeper);
+          wake();
+        },
+      };
+      sleeping.add(sleeper);
+      return () => sleeping.delete(sleeper);
+    },
     async advance(milliseconds) {
       const until = now + milliseconds;
       await settle();

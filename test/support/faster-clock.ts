@@ -7,5 +7,6 @@ export const fasterClock = (times: number): Clock => {
   return {
     now: () => start + (Date.now() - start) * times,
     sleep: (milliseconds, signal) => systemClock.sleep(milliseconds / times, signal),
+    after: (milliseconds, wake) => systemClock.after(milliseconds / times, wake),
   };
 };

@@ -125,29 +125,63 @@ export type OnFrame = (kind: FrameKind, run: number, payload: Buffer) => void;
 /** The largest that is sent is a LaunchSpec, of 16 MiB of variables at most. */
 const MOST_FRAME_BYTES = 256 * 1024 * 1024;
 
+/** Bytes of a stream: a frame of theirs may be handed on in parts. */
+const STREAMED: ReadonlySet<FrameKind> = new Set(['stdin', 'stdout', 'stderr']);
+
 /**
- * Cuts what comes over a pipe, in whatever pieces, into frames.
+ * Cuts what comes over a pipe, in whatever pieces, into frames. Those of a stream are handed on as their bytes come, so that
+ * none of them is copied; the others as a whole.
  * @throws Error when what comes cannot be frames
  */
 export const makeFrameReader = (onFrame: OnFrame): ((piece: Buffer) => void) => {
+  /** What came of a frame that is not whole yet. */
   let rest: Buffer[] = [];
   let have = 0;
   let need = HEADER_BYTES;
+  /** The frame of a stream of which more is to come. */
+  let open: { readonly kind: FrameKind; readonly run: number } | undefined;
+  let openBytes = 0;
+
+  const handOn = (bytes: Buffer): Buffer => {
+    if (!open) return bytes;
+    const part = bytes.subarray(0, openBytes);
+    openBytes -= part.length;
+    const { kind, run } = open;
+    if (openBytes === 0) open = undefined;
+    if (part.length > 0) onFrame(kind, run, part);
+    return bytes.subarray(part.length);
+  };
+
+  /** What is left once all whole frames were taken. */
+  const takeFrames = (bytes: Buffer): Buffer => {
+    let left = handOn(bytes);
+    for (;;) {
+      need = open ? 1 : HEADER_BYTES;
+      if (left.length < need) return left;
+      const length = 4 + left.readUInt32BE(0);
+      if (length < HEADER_BYTES || length > MOST_FRAME_BYTES) throw new Error(`A frame of ${length} bytes`);
+      const kind = nameByKind.get(left.readUInt8(4));
+      if (kind === undefined) throw new Error(`Unknown frame ${left.readUInt8(4)}`);
+      const run = left.readUInt32BE(5);
+      if (STREAMED.has(kind)) {
+        open = { kind, run };
+        openBytes = length - HEADER_BYTES;
+        left = handOn(left.subarray(HEADER_BYTES));
+        continue;
+      }
+      need = length;
+      if (left.length < need) return left;
+      onFrame(kind, run, left.subarray(HEADER_BYTES, need));
+      left = left.subarray(need);
+    }
+  };
+
   return (piece) => {
     rest.push(piece);
     have += piece.length;
     if (have < need) return;
-    let buffer = rest.length === 1 ? piece : Buffer.concat(rest, have);
-    for (;;) {
-      need = buffer.length < 4 ? HEADER_BYTES : 4 + buffer.readUInt32BE(0);
-      if (need < HEADER_BYTES || need > MOST_FRAME_BYTES) throw new Error(`A frame of ${need} bytes`);
-      if (buffer.length < need) break;
-      const kind = nameByKind.get(buffer.readUInt8(4));
-      if (kind === undefined) throw new Error(`Unknown frame ${buffer.readUInt8(4)}`);
-      onFrame(kind, buffer.readUInt32BE(5), buffer.subarray(HEADER_BYTES, need));
-      buffer = buffer.subarray(need);
-    }
-    rest = buffer.length > 0 ? [buffer] : [];
-    have = buffer.length;
+    const left = takeFrames(rest.length === 1 ? piece : Buffer.concat(rest, have));
+    rest = left.length > 0 ? [left] : [];
+    have = left.length;
   };
 };

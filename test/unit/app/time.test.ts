@@ -168,8 +168,9 @@ describe('a worker that dies', () => {
     const command = await submit(deps, { argv: ['true'] });
     const reference = referenceOf(command.tenant, command.id);
     const claimed = { kind: 'looked', worker: 'dead', ticket: 'its ticket', holding: false } as const;
-    await observeCommand(deps, reference, claimed);
-    expect((await now(deps, command)).status).toBe('starting');
+    const claim = await observeCommand(deps, reference, claimed);
+    // It is stored with the redemption, which never came.
+    expect((await now(deps, command)).status).toBe('queued');
     const second = await testWorker({
       store: deps.store,
       name: 'worker-2',
@@ -180,10 +181,11 @@ describe('a worker that dies', () => {
     await second.clock.advance(MINUTE);
     expect(await untilEnd(second, command)).toMatchObject({
       status: 'succeeded',
-      attempts: [{ status: 'expired' }, { status: 'succeeded' }],
+      attempts: [{ status: 'succeeded', worker: 'worker-2' }],
     });
     // Should it come back to life, its ticket is void.
-    const late = await observeCommand(deps, reference, { kind: 'redeemed', attempt: 1, ticket: 'its ticket' });
+    const redeemed = { kind: 'redeemed', attempt: 1, ticket: 'its ticket' } as const;
+    const late = await observeCommand(deps, reference, redeemed, { from: claim?.stored });
     expect(late?.changed).toBe(false);
   });
 

@@ -137,6 +137,7 @@ describe('the output log', () => {
     away = false;
     while (!taken) await clock.advance(1_000);
     await appending;
+    await finish(log, writer);
     expect((await joined(piecesOf({ output: log }, reference, 1, {}))).toString()).toBe(
       'a'.repeat(100) + 'b'.repeat(100),
     );

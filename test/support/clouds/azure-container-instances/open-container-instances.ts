@@ -79,6 +79,7 @@ export const heldBy = async (provider: Provider): Promise<HeldRun[]> => {
 export const hurried: Clock = {
   now: systemClock.now,
   sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 50), signal),
+  after: (ms, wake) => systemClock.after(Math.min(ms, 50), wake),
 };
 
 const PROPERTIES = {

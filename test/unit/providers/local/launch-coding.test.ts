@@ -76,19 +76,19 @@ describe('the coding of launches', () => {
     }
   });
 
-  test('frames come out as they went in, however they are cut', () => {
+  test.for(['stdout', 'credit'] as const)('frames of %s come out as they went in, however they are cut', (kind) => {
     const payloads = fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(payloads, fc.array(fc.integer({ min: 1, max: 64 }), { minLength: 1 }), (sent, cuts) => {
-        const bytes = Buffer.concat(sent.flatMap((payload, run) => frame('stdout', run, payload)));
-        const heard: [number, number[]][] = [];
-        const read = makeFrameReader((_, run, payload) => heard.push([run, [...payload]]));
+        const bytes = Buffer.concat(sent.flatMap((payload, run) => frame(kind, run, payload)));
+        const heard = new Map<number, number[]>();
+        const read = makeFrameReader((_, run, part) => heard.set(run, [...(heard.get(run) ?? []), ...part]));
         for (let at = 0, cut = 0; at < bytes.length; cut++) {
           const length = cuts[cut % cuts.length] as number;
           read(bytes.subarray(at, at + length));
           at += length;
         }
-        expect(heard).toEqual(sent.map((payload, run) => [run, [...payload]]));
+        expect(sent.map((_, run) => heard.get(run) ?? [])).toEqual(sent.map((payload) => [...payload]));
       }),
     );
   });
