@@ -68,6 +68,10 @@ const firstText = async (
   };
   const pieces: Record<StreamName, Uint8Array[]> = { stdout: [], stderr: [] };
   const have = { stdout: 0, stderr: 0 };
+  if (size.stdoutBytes + size.stderrBytes <= LIMITS.recordTextBytes) {
+    for await (const { stream, bytes } of piecesOf(deps, reference, attempt, {})) pieces[stream].push(bytes);
+    return { stdout: toText(pieces.stdout, wanted.stdout), stderr: toText(pieces.stderr, wanted.stderr) };
+  }
   // One stream may be buried under gigabytes of the other: read on only while the start of either is missing,
   // and find the start of the second by seeking.
   for (const stream of ['stdout', 'stderr'] as const) {

@@ -94,7 +94,8 @@ export const makeOutputLog = (store: Store, objects: Objects, options: OutputLog
 
     async *read(reference, attempt, offset) {
       const { pk, sk: end } = keys.output(reference, attempt, LAST_OFFSET);
-      let from = (await chunkAt(reference, attempt, offset))?.sk ?? keys.output(reference, attempt, offset).sk;
+      const found = offset > 0 ? await chunkAt(reference, attempt, offset) : undefined;
+      let from = found?.sk ?? keys.output(reference, attempt, offset).sk;
       for (let exclusive = false; ; exclusive = true) {
         const items = await store.query(pk, { from, to: end, limit: CHUNKS_PER_READ });
         for (const item of items) {

@@ -51,8 +51,8 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
   let pendingBytes = 0;
   let finished = false;
   let draining: Promise<void> | undefined;
-  /** Aborted, it ends the wait for more bytes. */
-  let coalescing: AbortController | undefined;
+  /** Ends the wait for more bytes. */
+  let hurry = () => {};
   /** Resolves when what is pending is taken, to be stored: the next chunk fills up meanwhile. */
   let room = Promise.withResolvers<void>();
 
@@ -84,14 +84,22 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
     }
   };
 
+  const waitForMore = (): Promise<void> =>
+    new Promise((resolve) => {
+      const callOff = clock.after(coalesceMs, resolve);
+      hurry = () => {
+        callOff();
+        resolve();
+      };
+    });
+
   const isFull = (): boolean => pendingBytes >= chunkBytes || segments.length >= LIMITS.outputSegments;
 
   /** Stores what is pending, a chunk at a time; the last small one is left for the end. */
   const drain = async (): Promise<void> => {
     while (pendingBytes > 0) {
       if (!isFull() && !finished) {
-        coalescing = new AbortController();
-        await clock.sleep(coalesceMs, coalescing.signal);
+        await waitForMore();
       }
       if (finished && pendingBytes <= restBytes) break;
       const chunk = take();
@@ -116,13 +124,13 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
       // Whoever waits for it hears of it, now or at the end.
       draining.catch(() => {});
       if (!isFull()) return;
-      coalescing?.abort('enough');
+      hurry();
       await Promise.race([room.promise, draining]);
     },
 
     async finish() {
       finished = true;
-      coalescing?.abort('enough');
+      hurry();
       await draining;
       const totals = { stdoutBytes: written.stdout, stderrBytes: written.stderr, droppedBytes: dropped };
       return { totals, rest: pendingBytes === 0 ? undefined : take() };

@@ -1,7 +1,7 @@
 import type { SignalName } from '../../domain/command.ts';
 import type { StreamName } from '../../domain/output.ts';
 import { feedStdin, type Send, type StdinFeed } from './feed-stdin.ts';
-import { type FrameKind, frame, type LaunchEnd, type LaunchSpec, numberFrame } from './frames.ts';
+import { type FrameKind, frame, type LaunchEnd, type LaunchSpec, numberFrame, WINDOW_BYTES } from './frames.ts';
 import { decodeEnd, encodeSpec } from './launch-coding.ts';
 import { killTree, makeTree } from './process-tree.ts';
 import { removeWorkDirectory } from './work-directory.ts';
@@ -99,10 +99,14 @@ const HELPER_FAULT = {
   retryable: true,
 } as const;
 
+/** Of most commands the helper never hears how much was taken. */
+const CREDIT_BYTES = WINDOW_BYTES / 8;
+
 /** Passes output on piece by piece. What comes after its taker has failed is thrown away. */
 const takeInOrder = ({ output }: LaunchIo, events: { credit(bytes: number): void; failed(): void }) => {
   let last = Promise.resolve();
   let hasFailed = false;
+  let notCredited = 0;
   const takeNext = async (stream: StreamName, bytes: Buffer): Promise<void> => {
     try {
       if (!hasFailed) await output(stream, bytes);
@@ -110,7 +114,10 @@ const takeInOrder = ({ output }: LaunchIo, events: { credit(bytes: number): void
       hasFailed = true;
       events.failed();
     }
-    events.credit(bytes.length);
+    notCredited += bytes.length;
+    if (notCredited < CREDIT_BYTES) return;
+    events.credit(notCredited);
+    notCredited = 0;
   };
   return {
     take(stream: StreamName, bytes: Buffer): void {

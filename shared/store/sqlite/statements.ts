@@ -7,7 +7,7 @@ export interface PreparedWrite {
   readonly pk: string;
   readonly sk: string;
   /** Absent: the item is removed. */
-  readonly put?: { readonly ifVersion: number; readonly values: readonly SQLInputValue[] };
+  readonly put?: { readonly ifVersion: number; readonly values: readonly SQLInputValue[] } | undefined;
 }
 
 /** The database's statements, each compiled once. */
@@ -41,11 +41,11 @@ export const prepareStatements = (database: DatabaseSync): Statements => {
   const version = database.prepare('SELECT version FROM items WHERE pk = ? AND sk = ?');
   const insert = database.prepare(
     `INSERT INTO items (version, data, bytes, due_pk, due_sk, list_pk, list_sk, expires_at, pk, sk)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (pk, sk) DO NOTHING`,
   );
   const update = database.prepare(
     `UPDATE items SET version = ?, data = ?, bytes = ?, due_pk = ?, due_sk = ?, list_pk = ?, list_sk = ?, expires_at = ?
-     WHERE pk = ? AND sk = ?`,
+     WHERE pk = ? AND sk = ? AND version = ?`,
   );
   const remove = database.prepare('DELETE FROM items WHERE pk = ? AND sk = ?');
   const removeExpired = database.prepare(
@@ -69,18 +69,29 @@ export const prepareStatements = (database: DatabaseSync): Statements => {
     return prepared;
   };
 
+  const holds = ({ pk, sk, put }: PreparedWrite): boolean =>
+    !put || Number(version.get(pk, sk)?.['version'] ?? 0) === put.ifVersion;
+
+  /** Whether its condition held; otherwise it touched nothing. */
+  const write = ({ pk, sk, put }: PreparedWrite): boolean => {
+    if (!put) remove.run(pk, sk);
+    else if (put.ifVersion === 0) return insert.run(...put.values).changes !== 0;
+    else return update.run(...put.values, put.ifVersion).changes !== 0;
+    return true;
+  };
+
   return {
     get: getItem,
     apply(writes) {
-      for (const [index, { pk, sk, put }] of writes.entries()) {
-        if (!put || Number(version.get(pk, sk)?.['version'] ?? 0) === put.ifVersion) continue;
-        return { ok: false, index, actual: getItem(pk, sk) };
+      const [first, ...others] = writes;
+      // The first one's condition is part of its statement; it is written once all the others hold.
+      if (first && others.every(holds) && write(first)) {
+        for (const other of others) write(other);
+        return { ok: true };
       }
-      for (const { pk, sk, put } of writes) {
-        if (!put) remove.run(pk, sk);
-        else (put.ifVersion === 0 ? insert : update).run(...put.values);
-      }
-      return { ok: true };
+      const index = writes.findIndex((one) => !holds(one));
+      const { pk, sk } = writes[index] as PreparedWrite;
+      return { ok: false, index, actual: getItem(pk, sk) };
     },
     query: (pk, { from = '', to = LAST, limit, reverse = false }) =>
       query('key', reverse).all(pk, from, to, limit).map(toItem),
