@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildProbes } from './probes/build.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const options = process.argv.slice(2);
@@ -45,20 +46,31 @@ const build = () => {
   if (process.platform !== 'linux') return 'it is for Linux only';
   const compiler = findCompiler();
   if (!compiler) return 'no C compiler was found (install gcc or clang, and the C library’s headers)';
-  const sources = readdirSync(here).filter((name) => name.endsWith('.c'));
+  const sourcesIn = (folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.c'))
+      .map((name) => join(folder, name));
+  const own = sourcesIn(here);
+  // Its driver is a program of its own.
+  const boxes = sourcesIn(join(here, 'box')).filter((path) => !path.endsWith('box-main.c'));
   mkdirSync(output, { recursive: true });
   // Under a name of its own until it is whole: several may build at once, and one may be running.
   const unfinished = join(output, `.errand-launcher-${process.pid}`);
   const flags = [...FLAGS, ...(sanitize ? SANITIZE : FORTIFY), ...(isStrict ? ['-Werror'] : [])];
-  const made = spawnSync(compiler, [...flags, '-o', unfinished, ...sources.map((name) => join(here, name))], {
-    encoding: 'utf8',
-  });
+  const compile = (...more) => spawnSync(compiler, [...flags, '-o', unfinished, ...more, ...own], { encoding: 'utf8' });
+  let made = compile(...boxes);
+  // An old system's headers, or another processor's numbers of system calls: all but the sandboxes works there.
+  const hasBoxes = made.status === 0;
+  if (!hasBoxes && !isStrict) made = compile('-DWITHOUT_BOXES');
   if (made.status !== 0) {
     rmSync(unfinished, { force: true });
     return `${compiler} failed:\n${made.stderr || made.error?.message}`;
   }
   renameSync(unfinished, join(output, 'errand-launcher'));
-  say(`built with ${compiler}`);
+  say(`built with ${compiler}${hasBoxes ? '' : ', without isolation sandbox: what that needs did not compile'}`);
+  // For errand doctor; nothing else is missing without them.
+  const probesFault = sanitize ? undefined : buildProbes({ compiler, output, strict: isStrict });
+  if (probesFault !== undefined) say(`the probes of errand doctor were not built: ${probesFault}`);
   return undefined;
 };
 

@@ -192,8 +192,26 @@ static int visit_numbers(int file, visit_pid *visit, void *context) {
   return got == 0;
 }
 
+/* The one of now, and those that are still ending. */
+static pid_t apart[8];
+
+void family_set_apart(pid_t pid) {
+  for (size_t n = 0; n < sizeof apart / sizeof *apart; n++) {
+    if (apart[n]) continue;
+    apart[n] = pid;
+    return;
+  }
+}
+
+static int is_apart(pid_t pid) {
+  for (size_t n = 0; n < sizeof apart / sizeof *apart; n++) {
+    if (apart[n] == pid) return 1;
+  }
+  return 0;
+}
+
 static void see_child(pid_t pid, void *context) {
-  if (run_of_child(pid)) return;
+  if (run_of_child(pid) || is_apart(pid)) return;
   struct orphan *orphan = orphan_of(pid);
   if (!orphan) {
     orphan = add_orphan(pid, *(uint64_t *)context);
@@ -241,6 +259,9 @@ void family_look(void) {
 }
 
 void family_child_ended(pid_t pid, const struct rusage *usage) {
+  for (size_t n = 0; n < sizeof apart / sizeof *apart; n++) {
+    if (apart[n] == pid) apart[n] = 0;
+  }
   struct orphan *orphan = orphan_of(pid);
   if (!orphan) return;
   struct run *run = orphan->run;

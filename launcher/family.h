@@ -28,6 +28,9 @@ void family_child_ended(pid_t pid, const struct rusage *usage);
 /** A run is over: nothing is its any more. */
 void family_forget(struct run *run);
 
+/** A child of ours that is no run's, such as who makes sandboxes; until it has ended. */
+void family_set_apart(pid_t pid);
+
 /** Kills all that this process ever started and that is still there. */
 void family_kill_all(void);
 

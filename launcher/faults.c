@@ -91,33 +91,9 @@ static int is_shortage(int error) {
   return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOSPC;
 }
 
-static int is_file(const char *folder, size_t folder_length, const char *program, const char *base) {
-  char *path = folder_length > 0 && folder[0] == '/' ? words("%.*s/%s", (int)folder_length, folder, program)
-               : program[0] == '/'                   ? words("%s", program)
-                                                     : words("%s/%.*s/%s", base, (int)folder_length, folder, program);
-  struct stat found;
-  int is = path && stat(path, &found) == 0 && S_ISREG(found.st_mode);
-  free(path);
-  return is;
-}
-
-/* The file may be there: what is not is then the one that its first line names. */
-static int is_program_there(const struct spec *spec) {
+static char *not_found_words(const struct spec *spec, int is_there) {
   const char *program = spec->argv[0];
-  if (*program == 0) return 0;
-  if (strchr(program, '/')) return is_file("", 0, program, spec_folder(spec));
-  const char *path = spec_variable(spec, "PATH");
-  for (const char *folder = path ? path : "";; folder++) {
-    const char *end = strchrnul(folder, ':');
-    if (is_file(folder, (size_t)(end - folder), program, spec_folder(spec))) return 1;
-    if (*end == 0) return 0;
-    folder = end;
-  }
-}
-
-static char *not_found_words(const struct spec *spec) {
-  const char *program = spec->argv[0];
-  if (is_program_there(spec)) {
+  if (is_there) {
     return words("The interpreter that the first line of %s names was not found. "
                  "Correct that line, or run the interpreter itself.",
                  program);
@@ -128,6 +104,29 @@ static char *not_found_words(const struct spec *spec) {
   const char *path = spec_variable(spec, "PATH");
   return words("The program %s was not found on the PATH %s. Give its full path, or set PATH in env.", program,
                path ? path : "");
+}
+
+static int is_file(const char *folder, size_t folder_length, const char *program, const char *base) {
+  char *path = folder_length > 0 && folder[0] == '/' ? words("%.*s/%s", (int)folder_length, folder, program)
+               : program[0] == '/'                   ? words("%s", program)
+                                                     : words("%s/%.*s/%s", base, (int)folder_length, folder, program);
+  struct stat found;
+  int is = path && stat(path, &found) == 0 && S_ISREG(found.st_mode);
+  free(path);
+  return is;
+}
+
+int program_is_there(const struct spec *spec) {
+  const char *program = spec->argv[0];
+  if (*program == 0) return 0;
+  if (strchr(program, '/')) return is_file("", 0, program, spec_folder(spec));
+  const char *path = spec_variable(spec, "PATH");
+  for (const char *folder = path ? path : "";; folder++) {
+    const char *end = strchrnul(folder, ':');
+    if (is_file(folder, (size_t)(end - folder), program, spec_folder(spec))) return 1;
+    if (*end == 0) return 0;
+    folder = end;
+  }
 }
 
 void start_fault_words(const struct spec *spec, const struct start_fault *start, struct fault *fault) {
@@ -146,7 +145,7 @@ void start_fault_words(const struct spec *spec, const struct start_fault *start,
     return;
   }
   if (start->is_folder) return folder_error(spec_folder(spec), error, fault);
-  if (error == ENOENT) return not_executed(fault, 127, not_found_words(spec));
+  if (error == ENOENT) return not_executed(fault, 127, not_found_words(spec, start->is_interpreter));
   if (error == E2BIG) {
     return not_executed(fault, 126,
                         words("The program %s could not be executed: its arguments and variables are too large "

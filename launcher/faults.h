@@ -15,6 +15,8 @@ struct fault {
 int folder_fault(const char *path, struct fault *fault);
 void work_folder_fault(const char *path, int error, struct fault *fault);
 void cage_fault(int error, struct fault *fault);
+/** Whether there is such a file, as a command without walls would see it. */
+int program_is_there(const struct spec *spec);
 void start_fault_words(const struct spec *spec, const struct start_fault *start, struct fault *fault);
 
 /** "SIGTERM" for 15; other names are made up in `made`. */

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTOCOL 2
+#define PROTOCOL 3
 #define WINDOW_BYTES (1024 * 1024)
 #define MOST_FRAME_BYTES (256u * 1024 * 1024)
 

@@ -9,6 +9,7 @@
 #include "inheritance.h"
 #include "poller.h"
 #include "run.h"
+#include "sandbox.h"
 #include "walls.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ void poller_remove(int fd) {
   epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static const char *open_all(void) {
+static const char *open_all(int is_served) {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) return "this kernel has no subreapers";
   if (!family_open()) return "/proc does not tell a process its children";
   sigset_t ended;
@@ -49,6 +50,7 @@ static const char *open_all(void) {
   poller = epoll_create1(EPOLL_CLOEXEC);
   if (child_signals < 0 || poller < 0) return strerror(errno);
   poller_add(child_signals, &child_signals, 0);
+  if (!is_served) return NULL;
   struct epoll_event input = {.events = EPOLLIN, .data.ptr = &poller};
   if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &input)) return "its input is not a pipe";
   return NULL;
@@ -113,6 +115,7 @@ static void serve(void) {
       void *source = events[n].data.ptr;
       if (source == &poller) has_input = 1;
       else if (source == &child_signals) has_ended = 1;
+      else if (source == sandbox_source()) sandbox_ready();
       else stream_ready(source);
     }
     if (has_ended) {
@@ -134,17 +137,39 @@ static void serve(void) {
   }
 }
 
-int main(void) {
+/* ready: what we speak, what can be given, and why there is no sandbox where one was asked for. */
+static void tell_ready(void) {
+  uint8_t ready[1024];
+  const char *why = "";
+  uint32_t abilities = walls_open();
+  if (sandbox_is_asked_for()) abilities |= sandbox_try(&why);
+  size_t length = strlen(why);
+  if (length > sizeof ready - 12) length = sizeof ready - 12;
+  write_u32(ready, PROTOCOL);
+  write_u32(ready + 4, abilities);
+  write_u32(ready + 8, (uint32_t)length);
+  memcpy(ready + 12, why, length);
+  send_frame(FRAME_READY, 0, ready, 12 + length);
+}
+
+int main(int argc, char **argv) {
+  sandbox_maker_main(argc, argv);
+  int is_report = argc > 1 && strcmp(argv[1], "report") == 0;
+  if (!sandbox_configure(argc - is_report, argv + is_report)) {
+    fprintf(stderr, "errand-launcher: unknown arguments\n");
+    return 2;
+  }
   clean_up_inheritance();
-  const char *fault = open_all();
+  const char *fault = open_all(!is_report);
   if (fault) {
     fprintf(stderr, "errand-launcher: %s\n", fault);
     return 3;
   }
-  uint8_t ready[8];
-  write_u32(ready, PROTOCOL);
-  write_u32(ready + 4, walls_open());
-  send_frame(FRAME_READY, 0, ready, sizeof ready);
+  if (is_report) {
+    walls_open();
+    return sandbox_report();
+  }
+  tell_ready();
   if (!output_flush()) return 0;
   serve();
 }

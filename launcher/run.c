@@ -5,6 +5,7 @@
 #include "folder.h"
 #include "inheritance.h"
 #include "poller.h"
+#include "sandbox.h"
 #include "start.h"
 #include "walls.h"
 
@@ -102,7 +103,7 @@ static void send_end(const struct run *run) {
   const char *signal = run->exit_signal ? signal_name(run->exit_signal, made) : "";
   uint8_t *payload = malloc(22 + 8 + strlen(signal) + strlen(detail));
   if (!payload) abort();
-  int was_executed = run->leader != 0;
+  int was_executed = run->is_executed;
   int is_ended = was_executed || (run->fault.detail && !run->fault.is_rejected);
   int has_exit_code = is_ended && run->exit_signal == 0;
   uint8_t flags = (uint8_t)((has_exit_code ? END_HAS_EXIT_CODE : 0) | (run->is_out_of_memory ? END_OUT_OF_MEMORY : 0) |
@@ -144,6 +145,8 @@ void runs_free_over(void) {
 }
 
 static void remove_folder(struct run *run) {
+  /* Its folder was gone with the sandbox. */
+  if (run->spec.is_sandbox_level) return finish(run);
   run->state = RUN_REMOVING;
   run->look_at = 0;
   const char *folder = run->spec.work_directory;
@@ -208,7 +211,8 @@ static void write_input(struct run *run) {
 
 void run_stdin(struct run *run, const uint8_t *bytes, size_t length) {
   if (run->state == RUN_PREPARED || length == 0) return;
-  if (run->in.fd < 0 || run->is_input_ended) return taken(run, length);
+  int is_waiting = run->state == RUN_WAITING && run->spec.has_stdin;
+  if ((run->in.fd < 0 && !is_waiting) || run->is_input_ended) return taken(run, length);
   struct piece *piece = malloc(sizeof *piece + length);
   if (!piece) abort();
   *piece = (struct piece){.length = (uint32_t)length};
@@ -216,7 +220,7 @@ void run_stdin(struct run *run, const uint8_t *bytes, size_t length) {
   if (run->last_piece) run->last_piece->next = piece;
   else run->first_piece = piece;
   run->last_piece = piece;
-  if (!run->in.is_watched) write_input(run);
+  if (!is_waiting && !run->in.is_watched) write_input(run);
 }
 
 void run_stdin_end(struct run *run) {
@@ -257,9 +261,9 @@ static void go_on_draining(struct run *run) {
   remove_folder(run);
 }
 
-static void drain(struct run *run) {
+void run_has_ended(struct run *run) {
   run->state = RUN_DRAINING;
-  run->is_out_of_memory = cage_ran_out_of_memory(&run->cage);
+  if (cage_ran_out_of_memory(&run->cage)) run->is_out_of_memory = 1;
   cage_remove(&run->cage);
   drop_input(run);
   run->moved_at = now_ms();
@@ -292,6 +296,7 @@ void run_prepare(uint32_t id, const uint8_t *payload, size_t length) {
   struct run *run = calloc(1, sizeof *run);
   if (!run) abort();
   run->id = id;
+  run->box = -1;
   run->in = (struct stream){.run = run, .fd = -1, .kind = FRAME_STDIN};
   run->out = (struct stream){.run = run, .fd = -1, .kind = FRAME_STDOUT};
   run->err = (struct stream){.run = run, .fd = -1, .kind = FRAME_STDERR};
@@ -308,6 +313,10 @@ void run_prepare(uint32_t id, const uint8_t *payload, size_t length) {
   run->next_by_id = by_id[id % TABLE];
   by_id[id % TABLE] = run;
   const struct spec *spec = &run->spec;
+  if (spec->is_sandbox_level) {
+    if (!sandbox_prepare(&run->fault)) finish(run);
+    return;
+  }
   if (spec->is_process_level) run->uid = walls_take_user();
   int error = folder_make(spec->work_directory, run->uid);
   if (error) {
@@ -333,20 +342,44 @@ static int make_pipe(int *ours, int *theirs, int is_input) {
 
 static int null_device = -1;
 
-static int open_streams(struct run *run, int streams[3]) {
+int run_open_streams(struct run *run, uid_t owner, int streams[3]) {
   if (null_device < 0) null_device = open("/dev/null", O_RDWR | O_CLOEXEC);
   streams[0] = null_device;
   int are_open = null_device >= 0 && make_pipe(&run->out.fd, &streams[1], 0) &&
                  make_pipe(&run->err.fd, &streams[2], 0) &&
                  (!run->spec.has_stdin || make_pipe(&run->in.fd, &streams[0], 1));
   /* By /dev/stderr a command opens its own pipe, which must then be its own. */
-  for (int n = 0; are_open && run->uid != 0 && n < 3; n++) {
-    if (streams[n] != null_device && fchown(streams[n], run->uid, run->uid)) are_open = 0;
+  for (int n = 0; are_open && owner != 0 && n < 3; n++) {
+    if (streams[n] != null_device && fchown(streams[n], owner, owner)) are_open = 0;
   }
   return are_open;
 }
 
-/* Where other isolation levels come in: each gives a leader, or a fault. */
+void run_close_streams(const int streams[3]) {
+  for (int n = 0; n < 3; n++) {
+    if (streams[n] >= 0 && streams[n] != null_device) close(streams[n]);
+  }
+}
+
+void run_has_begun(struct run *run, pid_t leader) {
+  run->state = RUN_EXECUTING;
+  run->is_executed = 1;
+  send_number(FRAME_STARTED, run->id, (uint32_t)leader);
+  watch(&run->out, 1);
+  watch(&run->err, 1);
+  if (run->first_piece) write_input(run);
+  else if (run->is_input_ended) close_stream(&run->in);
+}
+
+void run_is_off(struct run *run) {
+  drop_input(run);
+  close_stream(&run->out);
+  close_stream(&run->err);
+  cage_remove(&run->cage);
+  remove_folder(run);
+}
+
+/* A sandbox has no leader that we could see: sandbox.c. */
 static pid_t start_leader(struct run *run, const int streams[3], struct start_fault *fault) {
   struct start start = {
       .spec = &run->spec,
@@ -360,46 +393,40 @@ static pid_t start_leader(struct run *run, const int streams[3], struct start_fa
 
 void run_execute(struct run *run) {
   if (run->state != RUN_PREPARED) return;
+  if (run->spec.is_sandbox_level) return sandbox_execute(run);
   int streams[3] = {-1, -1, -1};
   struct start_fault fault = {0};
   pid_t leader = -1;
   if (run->spec.has_nul) fault.error = EINVAL;
-  else if (!open_streams(run, streams)) fault.error = errno;
+  else if (!run_open_streams(run, run->uid, streams)) fault.error = errno;
   else leader = start_leader(run, streams, &fault);
-  for (int n = 0; n < 3; n++) {
-    if (streams[n] >= 0 && streams[n] != null_device) close(streams[n]);
-  }
+  run_close_streams(streams);
   if (leader < 0) {
+    fault.is_interpreter = fault.error == ENOENT && !fault.is_folder && program_is_there(&run->spec);
     start_fault_words(&run->spec, &fault, &run->fault);
-    close_stream(&run->in);
-    close_stream(&run->out);
-    close_stream(&run->err);
-    cage_remove(&run->cage);
-    return remove_folder(run);
+    return run_is_off(run);
   }
-  run->state = RUN_EXECUTING;
   run->leader = leader;
   run->order = ++starts;
   set_child(run, leader);
-  send_number(FRAME_STARTED, run->id, (uint32_t)leader);
-  watch(&run->out, 1);
-  watch(&run->err, 1);
+  run_has_begun(run, leader);
 }
 
 /* --- signals and the end --- */
 
 void run_signal(struct run *run, int signal) {
-  if (run->state == RUN_EXECUTING && signal > 0) kill(-run->leader, signal);
+  if (run->state != RUN_EXECUTING || signal <= 0) return;
+  if (run->spec.is_sandbox_level) sandbox_signal(run, signal);
+  else kill(-run->leader, signal);
 }
 
 void run_stop(struct run *run) {
-  if (run->state == RUN_PREPARED) {
-    cage_remove(&run->cage);
-    return remove_folder(run);
-  }
+  if (run->state == RUN_WAITING) sandbox_stop_waiting(run);
+  if (run->state == RUN_PREPARED || run->state == RUN_WAITING) return run_is_off(run);
   if (run->state != RUN_EXECUTING || run->is_stopping) return;
   run->is_stopping = 1;
   run->kill_at = run->look_at = now_ms() + run->spec.grace_ms;
+  if (run->spec.is_sandbox_level) return sandbox_stop(run);
   family_look();
   family_signal(run, SIGTERM);
   /* Those that were stopped hear TERM only once they go on. */
@@ -435,7 +462,7 @@ static void kill_left(struct run *run, uint64_t now) {
   if (run->state == RUN_CLEARING && not_ours > 0 && not_ours >= run->left) {
     tell_not_ours(run);
     family_forget(run);
-    return drain(run);
+    return run_has_ended(run);
   }
   run->pause_ms = run->pause_ms == 0 ? 1 : run->pause_ms >= LONGEST_PAUSE_MS / 2 ? LONGEST_PAUSE_MS : 2 * run->pause_ms;
   run->look_at = now + run->pause_ms;
@@ -445,7 +472,7 @@ static void clear(struct run *run, uint64_t now) {
   if (run->left == 0) {
     if (!family_is_blurred()) {
       family_forget(run);
-      return drain(run);
+      return run_has_ended(run);
     }
     run->look_at = now + 1;
     return;
@@ -463,16 +490,20 @@ int runs_tend(int has_news) {
     int is_due = run->look_at != 0 && run->look_at <= now;
     int is_clearing = run->state == RUN_CLEARING;
     if (is_due || (has_news && is_clearing)) {
-      if (!has_looked && run->state <= RUN_CLEARING) {
+      if (!has_looked && run->state <= RUN_CLEARING && !run->spec.is_sandbox_level) {
         family_look();
         has_looked = 1;
       }
-      if (is_clearing) clear(run, now);
+      if (run->spec.is_sandbox_level && run->state <= RUN_CLEARING) {
+        if (is_due) sandbox_kill(run, now);
+      } else if (is_clearing) clear(run, now);
       else if (run->state == RUN_DRAINING) go_on_draining(run);
       else if (run->is_stopping) kill_left(run, now);
     }
     if (run->state != RUN_OVER && run->look_at != 0 && run->look_at < next) next = run->look_at;
   }
+  uint64_t sandboxes = sandbox_tend(now);
+  if (sandboxes < next) next = sandboxes;
   if (next == UINT64_MAX) return -1;
   return next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
 }
@@ -480,6 +511,7 @@ int runs_tend(int has_news) {
 #define ABANDON_PATIENCE_MS 10000
 
 void runs_abandon(void) {
+  sandbox_close();
   uint64_t give_up_at = now_ms() + ABANDON_PATIENCE_MS;
   for (;;) {
     family_kill_all();

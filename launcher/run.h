@@ -12,6 +12,7 @@
 
 enum run_state {
   RUN_PREPARED,
+  RUN_WAITING, /* told to execute; no sandbox is free yet */
   RUN_EXECUTING,
   RUN_CLEARING, /* the leader has ended; what it left behind is being ended */
   RUN_DRAINING, /* all of it is gone; what it wrote is passed on */
@@ -52,7 +53,7 @@ struct run {
   int is_input_ended;
   uint64_t moved_at; /* when output was last read or taken */
 
-  int is_stopping, is_killing;
+  int is_stopping, is_killing, is_executed;
   uint64_t kill_at, look_at; /* look_at 0: nothing is due */
   uint32_t pause_ms;
   uint32_t left; /* processes of it that are children of ours, the leader aside */
@@ -67,6 +68,9 @@ struct run {
   uid_t uid; /* its own; 0: ours */
   struct cage cage;
   int is_out_of_memory;
+
+  int box;                  /* its sandbox; -1: none */
+  struct run *next_waiting; /* for one */
 };
 
 struct run *run_find(uint32_t id);
@@ -80,6 +84,19 @@ void run_stdin_end(struct run *run);
 void run_credit(struct run *run, uint32_t bytes);
 void run_signal(struct run *run, int signal);
 void run_stop(struct run *run);
+
+/** Opens pipes, and tells the command's ends of them, which `owner` may open by name (0: us). 0: errno tells why not. */
+int run_open_streams(struct run *run, uid_t owner, int streams[3]);
+void run_close_streams(const int streams[3]);
+
+/** It executes: what it writes is passed on from now. `leader` 0: not in sight. */
+void run_has_begun(struct run *run, pid_t leader);
+
+/** All of it is gone: passes on what is left in its pipes, and tells its end. */
+void run_has_ended(struct run *run);
+
+/** Nothing was executed, for the reason that is in `run->fault`; or as it was stopped. */
+void run_is_off(struct run *run);
 
 /** A pipe of it can be read or written. */
 void stream_ready(struct stream *stream);

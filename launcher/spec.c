@@ -8,8 +8,10 @@
 #define FLAG_STDIN 1
 #define FLAG_CWD 2
 #define FLAG_PROCESS_LEVEL 4
-#define KNOWN_FLAGS 7
+#define FLAG_SANDBOX_LEVEL 8
+#define KNOWN_FLAGS 15
 #define FIXED_BYTES 13
+#define SANDBOX_FOLDER "/work"
 
 /* Texts are ended in place: where the length of the next one begins, which has been read by then. */
 struct reader {
@@ -83,6 +85,7 @@ int spec_read(struct spec *spec, const uint8_t *payload, size_t length) {
   }
   spec->has_stdin = (flags & FLAG_STDIN) != 0;
   spec->is_process_level = (flags & FLAG_PROCESS_LEVEL) != 0;
+  spec->is_sandbox_level = (flags & FLAG_SANDBOX_LEVEL) != 0;
   if (!(flags & FLAG_CWD)) spec->cwd = NULL;
   spec->has_nul = reader.has_nul;
   return 1;
@@ -104,5 +107,6 @@ const char *spec_variable(const struct spec *spec, const char *name) {
 }
 
 const char *spec_folder(const struct spec *spec) {
-  return spec->cwd ? spec->cwd : spec->work_directory;
+  if (spec->cwd) return spec->cwd;
+  return spec->is_sandbox_level ? SANDBOX_FOLDER : spec->work_directory;
 }

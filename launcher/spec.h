@@ -7,11 +7,12 @@
 
 struct spec {
   char *key;            /* the value of ERRAND_ATTEMPT */
-  char *work_directory; /* made for the run, and removed after it */
+  char *work_directory; /* made for the run, and removed after it; a sandbox has its own */
   char *cwd;            /* or NULL: work_directory */
   char **argv, **envp;
   int has_stdin;
   int is_process_level; /* isolation `process` */
+  int is_sandbox_level; /* isolation `sandbox` */
   int has_nul;          /* a text holds a NUL byte, so that it cannot be handed to a program */
   uint32_t grace_ms;
   uint32_t memory_mib;  /* 0: no limit */
@@ -26,7 +27,7 @@ void spec_free(struct spec *spec);
 /** The value of a variable of the run's own environment, or NULL. */
 const char *spec_variable(const struct spec *spec, const char *name);
 
-/** Where the command is to work. */
+/** Where the command is to work, as it sees it. */
 const char *spec_folder(const struct spec *spec);
 
 #endif

@@ -18,6 +18,7 @@ struct start_fault {
   int error;
   int is_walls;  /* it is the limits or the user that could not be had */
   int is_folder; /* it is the folder that could not be worked in */
+  int is_interpreter; /* the program is there; what its first line names is not */
 };
 
 /** The process id, also that of its session and group; or -1 and why. Nothing was executed then. */

@@ -16,6 +16,8 @@
 #define FIRST_UID 1900000000u
 #define PARTS 2048u
 #define UIDS_OF_PART 65536u
+/* At the end of each part: users of sandboxes. */
+#define RESERVED 1024u
 
 static uid_t first_uid, users_taken;
 
@@ -31,7 +33,11 @@ static int can_become(uid_t uid) {
 }
 
 uid_t walls_take_user(void) {
-  return first_uid == 0 ? 0 : first_uid + users_taken++ % UIDS_OF_PART;
+  return first_uid == 0 ? 0 : first_uid + users_taken++ % (UIDS_OF_PART - RESERVED);
+}
+
+uid_t walls_reserved_users(uint32_t most) {
+  return first_uid == 0 || most > RESERVED ? 0 : first_uid + UIDS_OF_PART - RESERVED;
 }
 
 /* Folders of control groups that ours are made in, below the one that we are in; the second one for version 1. */

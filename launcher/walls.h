@@ -10,6 +10,8 @@ enum ability {
   ABLE_PROCESS = 1,   /* isolation `process` */
   ABLE_OWN_USER = 2,  /* each command of it gets a user of its own */
   ABLE_LIMITS = 4,    /* memory and processor can be limited, by control groups */
+  ABLE_SANDBOX = 8,   /* isolation `sandbox`; only told when it was asked for */
+  ABLE_GROUPS = 16,   /* and control groups limit it */
 };
 
 /** Finds out what can be given. */
@@ -17,6 +19,9 @@ uint32_t walls_open(void);
 
 /** A user that no command has now, nor had lately; 0 when commands run as who we are. */
 uid_t walls_take_user(void);
+
+/** The first of `most` users that commands of isolation `process` never get; 0: there are none. */
+uid_t walls_reserved_users(uint32_t most);
 
 /** What a command is confined to, from its start to its end. */
 struct cage {

@@ -15,6 +15,8 @@ export interface EmbeddedOptions {
   readonly dataDirectory: string;
   /** Whether commands are run here; otherwise they are stored for the next server. */
   readonly work: boolean;
+  /** Whether to find out if isolation `sandbox` can be given here: about 10 ms. @default true */
+  readonly trySandbox?: boolean;
 }
 
 export interface Embedded {
@@ -29,7 +31,7 @@ export interface Embedded {
  * The whole of Errand inside the calling process, on a data folder: no port is opened.
  * When a server already runs on that folder, it is that server which answers.
  */
-export const openEmbedded = async ({ dataDirectory, work }: EmbeddedOptions): Promise<Embedded> => {
+export const openEmbedded = async ({ dataDirectory, work, trySandbox = true }: EmbeddedOptions): Promise<Embedded> => {
   const directory = resolve(dataDirectory);
   const server = findServer(directory);
   if (server) return { url: server.url, inProcess: false, fetch: globalThis.fetch, close: async () => {} };
@@ -37,6 +39,7 @@ export const openEmbedded = async ({ dataDirectory, work }: EmbeddedOptions): Pr
   const data = await openData({
     dataDirectory: directory,
     work,
+    trySandbox,
     clock: systemClock,
     random: systemRandom,
     log: silentLog,

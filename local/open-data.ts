@@ -26,6 +26,8 @@ export interface OpenDataOptions {
   readonly work?: boolean;
   /** How many commands run at once; the others wait. @default 64 */
   readonly concurrency?: number;
+  /** Whether to find out if isolation `sandbox` can be given here: about 10 ms. @default true */
+  readonly trySandbox?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -44,7 +46,7 @@ export interface OpenData {
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
-  const { targets: configs, runnerUrl, installation: named } = readTargets(dataDirectory);
+  const { targets: configs, runnerUrl, installation: named, local: here } = readTargets(dataDirectory);
   const workers = join(dataDirectory, 'workers');
   await makeDataFolder(workers);
   const worker = `worker-${clock.now()}-${random.hex(4)}`;
@@ -57,6 +59,8 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const provider = await providers.local({
     workDirectory: join(dataDirectory, 'work'),
     isOwnerAlive: async (name) => isLocked(lockOf(name)),
+    ...(here?.sandbox ? { sandbox: here.sandbox } : {}),
+    trySandbox: options.trySandbox ?? true,
     log,
   });
   const local: Target = {

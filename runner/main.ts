@@ -23,6 +23,7 @@ const run = async (url: string, token: string): Promise<void> => {
     workDirectory: join(process.env['TMPDIR'] ?? tmpdir(), 'errand'),
     isOwnerAlive: async () => true,
     helpers: 1,
+    trySandbox: false,
     log,
   });
   try {

@@ -101,6 +101,9 @@ export interface CommandOptions {
   readonly retryOn?: RetryCause[];
 }
 
+/** Whether a level with walls is asked for. */
+export const asksForWalls = ({ isolation = 'none' }: CommandOptions): boolean => isolation !== 'none';
+
 /** The words of a call do not fit together. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';

@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly data?: string;
   /** Whether this process, if it has to do without a server, runs commands itself. @default true */
   readonly work?: boolean;
+  /** Whether such a process finds out first if it can give isolation `sandbox`: about 10 ms. @default false */
+  readonly trySandbox?: boolean;
 }
 
 export interface Connection {
@@ -29,7 +31,8 @@ export const connect = async (options: ConnectOptions, { env }: Pick<Terminal, '
   const remote = await findRemote(options, env);
   if (remote) return { client: makeClient(remote), embedded: false, close: async () => {} };
   const { openEmbedded } = await import('./embedded.ts');
-  const embedded = await openEmbedded({ dataDirectory: dataDirectoryOf(options, env), work: options.work ?? true });
+  const { work = true, trySandbox = false } = options;
+  const embedded = await openEmbedded({ dataDirectory: dataDirectoryOf(options, env), work, trySandbox });
   return { client: makeClient(embedded), embedded: embedded.inProcess, close: embedded.close };
 };
 

@@ -2,7 +2,7 @@ import type { Check } from '../../shared/isolation/checks.ts';
 
 export type { Check } from '../../shared/isolation/checks.ts';
 export type { BatteryReport, Finding, LevelReport, Outcome } from '../../shared/isolation/judge.ts';
-export type { Place } from '../../shared/isolation/place.ts';
+export type { Place, PlaceLimits } from '../../shared/isolation/place.ts';
 
 /** The one door from the CLI to the server's code, for what runs in this process. */
 export const openEmbedded: typeof import('../../local/embedded.ts').openEmbedded = async (options) =>

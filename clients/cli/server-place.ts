@@ -1,13 +1,15 @@
 import type { CommandView } from '../../shared/contract/schemas.ts';
 import type { Isolation } from '../../shared/domain/command.ts';
 import type { Client } from '../sdk/client.ts';
-import type { Place } from './embedded.ts';
+import type { Place, PlaceLimits } from './embedded.ts';
 
 export interface ServerPlaceOptions {
   readonly level: Isolation;
   readonly isHealthy: () => Promise<boolean>;
-  /** Whether commands may ask for memory and processors. */
+  /** Whether commands of the level may ask for memory and processors. */
   readonly resourceLimits: boolean;
+  /** What each of them may have of the rest. @default nothing is known */
+  readonly given?: PlaceLimits;
   readonly ownUsers: boolean;
 }
 
@@ -18,11 +20,11 @@ const MOST_STDIN_BYTES = 1024 * 1024;
 
 /** An isolation level of a server's local target, as every caller has it. */
 export const serverPlace = (client: Client, options: ServerPlaceOptions): Place => {
-  const { level, isHealthy, resourceLimits, ownUsers } = options;
+  const { level, isHealthy, resourceLimits, given, ownUsers } = options;
   return {
     level,
     ownUsers,
-    limits: resourceLimits ? { memoryMiB: ASKED.memoryMiB, cpuPercent: ASKED.cpu * 100 } : {},
+    limits: { ...given, ...(resourceLimits ? { memoryMiB: ASKED.memoryMiB, cpuPercent: ASKED.cpu * 100 } : {}) },
     isHealthy,
     async run(argv, { stdin, stop, onOutput }) {
       const asked = resourceLimits ? ASKED : {};

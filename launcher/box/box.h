@@ -40,9 +40,9 @@ struct box_config {
 
 /** What one command may use. Zero: the pool has nothing to say, and the limit of the starter stays. */
 struct box_limits {
-  uint64_t memory_bytes; /* by cgroup for the whole box; without cgroups for each process (its private data) */
+  uint64_t memory_bytes; /* of the whole box, its files in /work and /tmp included */
   uint32_t processes;    /* threads count too */
-  uint32_t cpu_percent;  /* 100 is one core; by cgroup only */
+  uint32_t cpu_percent;  /* 100 is one core */
   uint32_t open_files;
   uint64_t file_bytes;   /* the longest file it may write */
   uint64_t cpu_seconds;  /* of each process */
@@ -69,11 +69,21 @@ enum box_code {
   BOX_BROKEN,
 };
 
+/** What a command that could not start failed at. */
+enum box_stage {
+  BOX_STAGE_NONE = 0,
+  BOX_STAGE_REQUEST,
+  BOX_STAGE_FOLDER,
+  BOX_STAGE_LIMITS,
+  BOX_STAGE_PROGRAM,     /* not found, or not to be executed */
+  BOX_STAGE_INTERPRETER, /* the program is there; what its first line names is not */
+};
+
 /** What this machine gives, or why it gives no box. */
 struct box_report {
   uint32_t code;          /* enum box_code */
   uint32_t error;         /* the errno behind it */
-  uint32_t cgroups;       /* 1 or 2; 0: limits are those of setrlimit, for each process: weaker */
+  uint32_t cgroups;       /* 1 or 2; 0: memory and processor are watched by the box itself (watch.c): weaker */
   uint32_t landlock;      /* its ABI; 0: the kernel has none, and the other walls stand alone */
   uint32_t as_root;       /* 1: started by root; boxes still are not */
   char name[40];          /* "no-user-namespaces": stable, for programs */
@@ -98,6 +108,7 @@ struct box_event {
   uint32_t exit_code;   /* 126, 127: as a shell has it, with start_error set */
   uint32_t signal;      /* or 0 */
   uint32_t start_error; /* errno of a command that could not start */
+  uint32_t start_stage; /* enum box_stage */
   uint64_t user_us, system_us;
   uint64_t max_rss_kib;
 };
@@ -121,6 +132,12 @@ int box_pool_next(struct box_pool *pool, struct box_event *event);
 /** How many boxes are parked. */
 uint32_t box_pool_ready(const struct box_pool *pool);
 
+/** How many are to be parked from now on. More of them are begun while all that there are hold commands. */
+void box_pool_want(struct box_pool *pool, uint32_t ready);
+
+/** The process that makes boxes, a child of ours. */
+pid_t box_pool_maker(const struct box_pool *pool);
+
 /** A parked box, now the caller's; or -1: none is ready, wait for BOX_READY. */
 int box_take(struct box_pool *pool);
 
@@ -130,7 +147,13 @@ int box_execute(struct box_pool *pool, int box, const struct box_spec *spec);
 /** Signals the command's process group; SIGKILL kills all that is in the box. Harmless after the end. */
 int box_kill(struct box_pool *pool, int box, int signal);
 
+/** Has all that is in the box hear TERM. What outlives the command then lives on until it ends, or SIGKILL comes. */
+int box_stop(struct box_pool *pool, int box);
+
 /** Kills all boxes, waits until nothing of them is left, and frees the pool. */
 void box_pool_close(struct box_pool *pool);
+
+/** The same without waiting: the maker ends when all boxes have, and is left to be waited for. */
+void box_pool_leave(struct box_pool *pool);
 
 #endif

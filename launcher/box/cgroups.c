@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LEAF "errand-launcher"
+
 enum { MEMORY, PIDS, CPU, CONTROLLERS };
 static const char *const controller_names[CONTROLLERS] = {"memory", "pids", "cpu"};
 /* Version 1: a folder of ours in each hierarchy. Version 2: all three are one. */
@@ -73,7 +75,10 @@ static int open_own(const char *controller) {
   const char *below = own;
   size_t shared = strlen(root);
   if (shared > 1 && !strncmp(own, root, shared)) below = own + shared; /* a container sees the middle of the tree as its root */
-  snprintf(path, sizeof path, "%s%s", mount, strcmp(below, "/") ? below : "");
+  /* Moved there by the maker of another launcher of this server: see open_version_2. */
+  size_t length = strlen(below), leaf = strlen("/" LEAF);
+  if (length >= leaf && !strcmp(below + length - leaf, "/" LEAF)) length -= leaf;
+  snprintf(path, sizeof path, "%s%.*s", mount, length > 1 ? (int)length : 0, below);
   return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -111,6 +116,52 @@ static int open_version_1(void) {
   return 0;
 }
 
+static pid_t parent_of(pid_t pid) {
+  char path[40], text[512];
+  int parent = 0;
+  snprintf(path, sizeof path, "%d/stat", pid);
+  int fd = openat(maker.proc, path, O_RDONLY | O_CLOEXEC);
+  ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0) close(fd);
+  text[got > 0 ? got : 0] = 0;
+  const char *after_name = strrchr(text, ')');
+  return after_name && sscanf(after_name + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+static int is_ours(pid_t pid) {
+  pid_t launcher = getppid(), server = parent_of(launcher);
+  if (pid == getpid() || pid == launcher) return 1;
+  if (server <= 1) return pid == server;
+  if (parent_of(pid) == server) return 1;
+  for (pid_t at = server; at > 0; at = parent_of(at))
+    if (at == pid) return 1;
+  return 0;
+}
+
+/*
+ * To the leaf: this maker, its launcher, the server, what the server started and what started it. Of a group that was delegated to
+ * a plain user everything, for then all in it is the server's. Where root shares its group with strangers nobody is moved.
+ */
+static int move_to_leaf(int parent) {
+  char list[16384], pid[24];
+  int fd = openat(parent, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+  ssize_t got = fd < 0 ? -1 : read(fd, list, sizeof list - 1);
+  if (fd >= 0) close(fd);
+  if (got < 0) return -1;
+  list[got] = 0;
+  for (int is_moving = 0; is_moving < 2; is_moving++) {
+    if (is_moving && mkdirat(parent, LEAF, 0755) && errno != EEXIST) return -1;
+    for (char *at = list, *next; ; at = next) {
+      pid_t one = (pid_t)strtol(at, &next, 10);
+      if (next == at) break;
+      if (!is_moving && !geteuid() && !is_ours(one)) return -1;
+      snprintf(pid, sizeof pid, "%d", one);
+      if (is_moving && write_file_at(parent, LEAF "/cgroup.procs", pid) && errno != ESRCH) return -1;
+    }
+  }
+  return 0;
+}
+
 static int open_version_2(void) {
   int parent = open_own(NULL);
   if (parent < 0) return -1;
@@ -120,21 +171,28 @@ static int open_version_2(void) {
   close(fd);
   for (int c = 0; c < CONTROLLERS; c++)
     if (!has_word(list, controller_names[c], " \n")) return -1;
-  /* A group with processes of its own gives no controllers to its children (the root aside): whoever delegated this
-   * one to us has put the launcher alone in it, so the launcher and this maker move to a leaf. */
+  /* A group with processes of its own gives no controllers to its children (the root aside). */
   static const char give[] = "+memory +pids +cpu";
-  if (write_file_at(parent, "cgroup.subtree_control", give)) {
-    char pid[24];
-    if (mkdirat(parent, "errand-launcher", 0755) && errno != EEXIST) return -1;
-    snprintf(pid, sizeof pid, "%d", getppid());
-    if (write_file_at(parent, "errand-launcher/cgroup.procs", pid)) return -1;
-    snprintf(pid, sizeof pid, "%d", getpid());
-    if (write_file_at(parent, "errand-launcher/cgroup.procs", pid)) return -1;
-    if (write_file_at(parent, "cgroup.subtree_control", give)) return -1;
-  }
+  if (write_file_at(parent, "cgroup.subtree_control", give) &&
+      (move_to_leaf(parent) || write_file_at(parent, "cgroup.subtree_control", give)))
+    return -1;
   if (make_own(0, parent) || write_file_at(folders[0], "cgroup.subtree_control", give)) return -1;
   folders[PIDS] = folders[CPU] = folders[0];
   return 0;
+}
+
+/*
+ * All boxes of a pool are one group, which by itself would count as much as any one process beside it. Some for each core
+ * is what as many commands without groups would have, and leaves a server its part.
+ */
+static void weigh(void) {
+  int two = maker.report.cgroups == 2;
+  long most = two ? 10000 : 262144, one = two ? 100 : 1024, cores = sysconf(_SC_NPROCESSORS_ONLN);
+  long weight = 4 * (cores > 0 ? cores : 1) * one;
+  char text[24];
+  snprintf(text, sizeof text, "%ld", weight < most ? weight : most);
+  /* Without it all works, only slower where others are busy. */
+  if (write_file_at(folders[CPU], two ? "cpu.weight" : "cpu.shares", text)) errno = 0;
 }
 
 void cgroups_find(void) {
@@ -145,6 +203,7 @@ void cgroups_find(void) {
     if (!open_version_1()) maker.report.cgroups = 1;
     else cgroups_close();
   }
+  if (maker.report.cgroups) weigh();
 }
 
 static int distinct(void) { return maker.report.cgroups == 2 ? 1 : CONTROLLERS; }

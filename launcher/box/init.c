@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,8 @@ static struct execute request;
 static char **argv, **envp;
 static const char *cwd;
 static int streams[3];
+/* Written by the child of vfork. */
+static volatile struct { int error, stage; } fault;
 
 static void unfit(int socket, uint64_t generation, enum step step, int error) {
   struct box_message message = {.kind = SAY_UNFIT, .step = step, .error = (uint32_t)error, .generation = generation};
@@ -60,38 +63,67 @@ static void become_nobody(uint64_t generation, int socket, int users) {
 static int limit(int which, uint64_t most) {
   struct rlimit now;
   if (!most) return 0;
-  if (getrlimit((__rlimit_resource_t)which, &now)) return errno;
+  if (getrlimit(which, &now)) return errno;
   if (now.rlim_max < most) most = now.rlim_max;
   struct rlimit wanted = {most, most};
-  return setrlimit((__rlimit_resource_t)which, &wanted) ? errno : 0;
+  return setrlimit(which, &wanted) ? errno : 0;
 }
+
+/* No control groups: watch.c and limits of each process stand in. */
+static int is_weak(void) { return !maker.report.cgroups; }
+
+/* Of one process, far enough beyond what it may have that watch.c is the one to say so. */
+#define BACKSTOP (1ull << 30)
 
 static int limit_command(void) {
   const struct box_limits *l = &request.limits;
-  int weak = !maker.report.cgroups, error;
+  int error;
   if ((error = limit(RLIMIT_NOFILE, l->open_files)) || (error = limit(RLIMIT_FSIZE, l->file_bytes)) ||
-      (error = limit(RLIMIT_CPU, l->cpu_seconds)) || (weak && (error = limit(RLIMIT_DATA, l->memory_bytes))))
+      (error = limit(RLIMIT_CPU, l->cpu_seconds)) || (is_weak() && l->memory_bytes && (error = limit(RLIMIT_DATA, 2 * l->memory_bytes + BACKSTOP))))
     return error;
   /* Counted for this user within its namespace, which is this box alone; init is one of them. */
-  return weak && l->processes ? limit(RLIMIT_NPROC, l->processes + 1) : 0;
+  if (!is_weak()) return 0;
+  /* What looks after the box, and the rest of the machine, come first. */
+  if (setpriority(PRIO_PROCESS, 0, 10)) return errno;
+  return l->processes ? limit(RLIMIT_NPROC, l->processes + 1) : 0;
+}
+
+/* The file may be there: what is not is then the interpreter that its first line names. */
+static int is_program_there(void) {
+  const char *program = argv[0], *path = getenv("PATH");
+  struct stat about;
+  if (!*program) return 0;
+  if (strchr(program, '/')) return !stat(program, &about) && S_ISREG(about.st_mode);
+  for (const char *folder = path ? path : "/bin:/usr/bin";; folder++) {
+    const char *end = strchrnul(folder, ':');
+    char candidate[4096];
+    int length = snprintf(candidate, sizeof candidate, "%.*s%s%s", (int)(end - folder), folder, end > folder ? "/" : "", program);
+    if (length < (int)sizeof candidate && !stat(candidate, &about) && S_ISREG(about.st_mode)) return 1;
+    if (!*end) return 0;
+    folder = end;
+  }
 }
 
 /* In the child of vfork: it has init's memory, so it touches only what is its own. */
-static void exec_command(int *why) {
+static void exec_command(void) {
   sigset_t none;
   sigemptyset(&none);
   setsid();
+  fault.stage = BOX_STAGE_REQUEST;
   for (int i = 0; i < 3; i++)
     if (dup2(streams[i], i) < 0) goto failed;
+  fault.stage = BOX_STAGE_FOLDER;
   if (chdir(cwd)) goto failed;
-  if ((*why = limit_command())) _exit(126);
+  fault.stage = BOX_STAGE_LIMITS;
+  if ((errno = limit_command())) goto failed;
+  fault.stage = BOX_STAGE_PROGRAM;
   sigprocmask(SIG_SETMASK, &none, NULL);
   environ = envp;
-  if (strchr(argv[0], '/')) execve(argv[0], argv, envp);
-  else execvpe(argv[0], argv, envp);
+  execvpe(argv[0], argv, envp);
 failed:
-  *why = errno;
-  _exit(*why == ENOENT ? 127 : 126);
+  fault.error = errno;
+  if (fault.stage == BOX_STAGE_PROGRAM && fault.error == ENOENT && is_program_there()) fault.stage = BOX_STAGE_INTERPRETER;
+  _exit(fault.stage == BOX_STAGE_PROGRAM && fault.error == ENOENT ? 127 : 126);
 }
 
 /* Splits the strings in place. The launcher is trusted, and yet a wrong count must not make us read elsewhere. */
@@ -143,7 +175,7 @@ void init_run(uint64_t generation, int socket, int users) {
   sigaddset(&child, SIGCHLD);
   sigprocmask(SIG_BLOCK, &child, &all_else);
   sigdelset(&all_else, SIGCHLD);
-  struct sigaction action = {.sa_handler = on_child};
+  struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
   sigaction(SIGCHLD, &action, NULL);
   if ((error = seccomp_load())) unfit(socket, generation, STEP_SECCOMP, error);
 
@@ -162,43 +194,63 @@ void init_run(uint64_t generation, int socket, int users) {
   }
 
   message.kind = SAY_EXITED;
-  static volatile int why;
   pid_t command = -1;
-  int ended = 0, status = 0;
-  error = accept_request(fds, count);
-  if (!error) {
+  int ended = 0, status = 0, is_stopping = 0;
+  fault.stage = BOX_STAGE_REQUEST;
+  fault.error = accept_request(fds, count);
+  if (!fault.error) {
+    if (is_weak()) watch_begin(&request.limits);
     command = vfork();
-    if (command == 0) exec_command((int *)&why);
-    if (command < 0) error = errno;
+    if (command == 0) exec_command();
+    if (command < 0) fault.error = errno;
   }
   for (int i = 0; i < 3; i++) close(streams[i]);
-  if (error) {
-    why = error;
+  if (command < 0) {
     status = 126 << 8;
     ended = 1;
   }
   while (!ended) {
     pid_t pid;
-    int how;
+    int how, is_over = 0;
     while ((pid = waitpid(-1, &how, WNOHANG)) > 0)
       if (pid == command) {
         status = how;
-        ended = 1;
+        is_over = 1;
       }
-    if (ended) break;
+    if (is_over) command = 0;
+    /* While it is being stopped, what outlives the command has its grace too. */
+    if (!command && (!is_stopping || (pid < 0 && errno == ECHILD))) break;
+    struct timespec wait;
+    int is_watched = is_weak() && watch_wait(&wait);
     struct pollfd line = {.fd = socket, .events = POLLIN};
-    if (ppoll(&line, 1, NULL, &all_else) <= 0) continue;
+    int some = ppoll(&line, 1, is_watched ? &wait : NULL, &all_else);
+    if (is_watched && watch_look() == WATCH_OUT_OF_MEMORY) {
+      message.out_of_memory = 1;
+      kill(-1, SIGKILL);
+    }
+    if (some <= 0) continue;
     struct box_message order;
     ssize_t got = hear(socket, &order, sizeof order, NULL, NULL, MSG_DONTWAIT);
     if (got == 0) _exit(0);
-    if (got != sizeof order || order.kind != SAY_KILL || order.generation != generation) continue;
-    if (order.signal == SIGKILL) kill(-1, SIGKILL);
-    else kill(-command, (int)order.signal);
+    if (got != sizeof order || order.generation != generation) continue;
+    watch_resume();
+    if (order.kind == SAY_STOP) {
+      is_stopping = 1;
+      kill(-1, SIGTERM);
+      /* Those that were stopped hear TERM only once they go on. */
+      kill(-1, SIGCONT);
+    } else if (order.kind == SAY_KILL && order.signal == SIGKILL) {
+      is_stopping = 0;
+      kill(-1, SIGKILL);
+    } else if (order.kind == SAY_KILL && command > 0) {
+      kill(-command, (int)order.signal);
+    }
   }
   struct rusage used;
   getrusage(RUSAGE_CHILDREN, &used);
   message.status = status;
-  message.start_error = (uint32_t)why;
+  message.start_error = (uint32_t)fault.error;
+  message.step = fault.error ? (uint32_t)fault.stage : BOX_STAGE_NONE;
   message.user_us = (uint64_t)used.ru_utime.tv_sec * 1000000 + (uint64_t)used.ru_utime.tv_usec;
   message.system_us = (uint64_t)used.ru_stime.tv_sec * 1000000 + (uint64_t)used.ru_stime.tv_usec;
   message.max_rss_kib = (uint64_t)used.ru_maxrss;

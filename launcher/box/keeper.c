@@ -82,10 +82,10 @@ static void limit_always(uint32_t slot, int socket) {
   };
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
     struct rlimit now;
-    if (getrlimit((__rlimit_resource_t)limits[i].which, &now)) continue;
+    if (getrlimit(limits[i].which, &now)) continue;
     rlim_t most = now.rlim_max < limits[i].most ? now.rlim_max : limits[i].most;
     struct rlimit limit = {most, most};
-    if (setrlimit((__rlimit_resource_t)limits[i].which, &limit)) unfit(slot, socket, STEP_RLIMIT, errno);
+    if (setrlimit(limits[i].which, &limit)) unfit(slot, socket, STEP_RLIMIT, errno);
   }
 }
 
@@ -135,11 +135,18 @@ void keeper_run(uint32_t slot, int socket) {
     if (box == 0) init_run(generation, socket, users);
     if (box < 0) unfit(slot, socket, STEP_CLONE, errno);
     int status = 0;
-    while (waitpid(box, &status, 0) < 0 && errno == EINTR) {}
-    /* After a good end the next box's word will do: it would not be there if this one were. */
+    struct rusage used = {0};
+    while (wait4(box, &status, 0, &used) < 0 && errno == EINTR) {}
     failures = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : failures + 1;
-    struct box_message gone = {.kind = SAY_GONE, .generation = generation, .status = status};
-    if (failures && say(socket, &gone, sizeof gone, NULL, 0) < 0) _exit(0);
+    struct box_message gone = {
+      .kind = SAY_GONE,
+      .generation = generation,
+      .status = status,
+      .user_us = (uint64_t)used.ru_utime.tv_sec * 1000000 + (uint64_t)used.ru_utime.tv_usec,
+      .system_us = (uint64_t)used.ru_stime.tv_sec * 1000000 + (uint64_t)used.ru_stime.tv_usec,
+      .max_rss_kib = (uint64_t)used.ru_maxrss,
+    };
+    if (say(socket, &gone, sizeof gone, NULL, 0) < 0) _exit(0);
     if (failures > 1) wait_a_little(failures);
   }
 }

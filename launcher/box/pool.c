@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum state { UNSTARTED, MAKING, PARKED, TAKEN, RUNNING, ENDED };
@@ -20,7 +21,7 @@ struct slot {
   enum state state;
   int socket;
   int limits[LIMIT_FDS];
-  uint64_t generation, memory, oom_kills;
+  uint64_t generation, memory, oom_kills, since; /* in ms: when its command was begun */
   uint32_t processes, cpu;
 };
 
@@ -33,7 +34,7 @@ struct box_pool {
   int ready_at, ready_count;
   struct box_event later[4]; /* more than one event may follow from one message */
   uint32_t later_at, later_end;
-  uint32_t started, making, parked, ended;
+  uint32_t started, making, parked, ended, turning;
   uint32_t *order, order_length; /* parked boxes, the last one first: its memory is still warm */
   struct execute request;
   struct slot slots[BOX_MAX_SLOTS];
@@ -42,6 +43,8 @@ struct box_pool {
 #define CHANNEL UINT32_MAX
 #define TIMER (UINT32_MAX - 1)
 #define LOOK_AGAIN_MS 3
+#define HELD_AFTER_MS 20
+#define TURNING_OF_A_CORE 4
 #define NO_LIMIT UINT64_MAX
 
 struct box_config box_defaults(void) {
@@ -69,9 +72,23 @@ static void look_again(struct box_pool *pool) {
   if (!pool->timing && !timerfd_settime(pool->timer, 0, &soon, NULL)) pool->timing = 1;
 }
 
+static uint64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Slots that a command holds for longer than it takes to make a box. */
+static uint32_t held_slots(const struct box_pool *pool) {
+  uint64_t before = now_ms() - HELD_AFTER_MS;
+  uint32_t held = 0;
+  for (uint32_t i = 0; i < pool->started; i++) held += pool->slots[i].state == RUNNING && pool->slots[i].since < before;
+  return held;
+}
+
 /*
- * More slots are begun when boxes are short and none is in the making: then commands hold them. While boxes come back
- * all the time more of them would only crowd the cores. Slots stay: an idle pool is as large as its busiest moment.
+ * More slots are begun when boxes are short, beside those that are held, up to some for each core: more than that which
+ * come back all the time would only crowd the cores. Slots stay: an idle pool is as large as its busiest moment.
  */
 static void grow(struct box_pool *pool) {
   uint64_t ticks;
@@ -79,8 +96,8 @@ static void grow(struct box_pool *pool) {
   pool->timing = 0;
   uint32_t short_of = pool->parked < pool->config.ready ? pool->config.ready - pool->parked : 0;
   if (!short_of || pool->dead || pool->started >= pool->config.slots) return;
-  if (!pool->making && !pool->ended)
-    while (short_of-- && pool->started < pool->config.slots) ask_for_slot(pool);
+  uint32_t most = pool->turning > pool->config.ready ? pool->turning : pool->config.ready, held = held_slots(pool);
+  while (short_of-- && pool->started < pool->config.slots && pool->started < held + most) ask_for_slot(pool);
   look_again(pool);
 }
 
@@ -111,7 +128,8 @@ static void unpark(struct box_pool *pool, uint32_t index) {
 static void tell(struct box_pool *pool, struct box_event event) { pool->later[pool->later_end++] = event; }
 
 /* The box is no more. Whoever had it is told how it ended, even when the box itself could not tell. */
-static void gone(struct box_pool *pool, uint32_t index, int status) {
+static void gone(struct box_pool *pool, uint32_t index, const struct box_message *message) {
+  int status = message ? message->status : 0;
   struct slot *slot = &pool->slots[index];
   struct box_event event = {.kind = BOX_GONE, .box = index, .generation = slot->generation};
   enum state was = slot->state;
@@ -127,6 +145,11 @@ static void gone(struct box_pool *pool, uint32_t index, int status) {
     exited.signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : SIGKILL;
     exited.out_of_memory = kills > slot->oom_kills;
     slot->oom_kills = kills;
+    if (message) {
+      exited.user_us = message->user_us;
+      exited.system_us = message->system_us;
+      exited.max_rss_kib = message->max_rss_kib;
+    }
     tell(pool, exited);
   }
   if (was == RUNNING || was == TAKEN || was == ENDED) tell(pool, event);
@@ -144,15 +167,14 @@ static void exited(struct box_pool *pool, uint32_t index, const struct box_messa
     .exit_code = WIFEXITED(message->status) ? (uint32_t)WEXITSTATUS(message->status) : 0,
     .signal = WIFSIGNALED(message->status) ? (uint32_t)WTERMSIG(message->status) : 0,
     .start_error = message->start_error,
+    .start_stage = message->step,
     .user_us = message->user_us,
     .system_us = message->system_us,
     .max_rss_kib = message->max_rss_kib,
   };
-  if (message->status) {
-    uint64_t kills = oom_kills(slot);
-    event.out_of_memory = kills > slot->oom_kills;
-    slot->oom_kills = kills;
-  }
+  uint64_t kills = oom_kills(slot);
+  event.out_of_memory = message->out_of_memory || kills > slot->oom_kills;
+  slot->oom_kills = kills;
   tell(pool, event);
 }
 
@@ -161,13 +183,13 @@ static void on_slot_message(struct box_pool *pool, uint32_t index) {
   struct box_message message;
   ssize_t got = hear(slot->socket, &message, sizeof message, NULL, NULL, MSG_DONTWAIT);
   if (got == 0) { /* the keeper died: the maker will send another one's socket */
+    gone(pool, index, NULL);
     drop_descriptors(slot);
-    gone(pool, index, 0);
   }
   if (got != sizeof message) return;
   if (message.kind == SAY_EXITED) exited(pool, index, &message);
   /* Words of a later box mean that the one before is gone. */
-  else if (message.kind == SAY_GONE || slot->state != MAKING) gone(pool, index, message.kind == SAY_GONE ? message.status : 0);
+  else if (message.kind == SAY_GONE || slot->state != MAKING) gone(pool, index, message.kind == SAY_GONE ? &message : NULL);
   struct box_event event = {.kind = BOX_READY, .box = index, .generation = message.generation};
   if (message.kind == SAY_READY) {
     slot->state = PARKED;
@@ -239,6 +261,13 @@ int box_pool_next(struct box_pool *pool, struct box_event *event) {
 int box_pool_fd(const struct box_pool *pool) { return pool->epoll; }
 uint32_t box_pool_ready(const struct box_pool *pool) { return pool->parked; }
 
+pid_t box_pool_maker(const struct box_pool *pool) { return pool->maker; }
+
+void box_pool_want(struct box_pool *pool, uint32_t ready) {
+  if (ready > pool->config.ready && !pool->dead) look_again(pool);
+  pool->config.ready = ready ? ready : 1;
+}
+
 int box_take(struct box_pool *pool) {
   if (pool->parked <= pool->config.ready && pool->started < pool->config.slots) look_again(pool);
   if (!pool->order_length) return -1;
@@ -248,21 +277,22 @@ int box_take(struct box_pool *pool) {
   return (int)index;
 }
 
-static int write_number(int fd, const char *format, uint64_t value) {
+/* `none` is what the file calls no limit. */
+static int write_number(int fd, uint64_t value, const char *none, const char *behind) {
   char text[48];
   if (fd < 0) return 0;
-  int length = value == NO_LIMIT ? 0 : snprintf(text, sizeof text, format, (unsigned long long)value);
-  if (!length) length = snprintf(text, sizeof text, "%s", format[0] == '!' ? "max" : "-1");
-  return pwrite(fd, text + (text[0] == '!'), (size_t)length - (text[0] == '!'), 0) < 0 ? errno : 0;
+  int length = value == NO_LIMIT ? snprintf(text, sizeof text, "%s%s", none, behind)
+                                 : snprintf(text, sizeof text, "%llu%s", (unsigned long long)value, behind);
+  return pwrite(fd, text, (size_t)length, 0) < 0 ? errno : 0;
 }
 
 static int limit_memory(struct slot *slot, uint64_t bytes, int version) {
-  const char *format = version == 2 ? "!%llu" : "%llu";
+  const char *none = version == 2 ? "max" : "-1";
   int rises = bytes == NO_LIMIT || (slot->memory && bytes > slot->memory), error;
   /* Version 1 keeps memory below memory with swap, at each moment. */
-  if (rises && (error = write_number(slot->limits[LIMIT_SWAP], "%llu", bytes))) return error;
-  if ((error = write_number(slot->limits[LIMIT_MEMORY], format, bytes))) return error;
-  return rises ? 0 : write_number(slot->limits[LIMIT_SWAP], "%llu", bytes);
+  if (rises && (error = write_number(slot->limits[LIMIT_SWAP], bytes, none, ""))) return error;
+  if ((error = write_number(slot->limits[LIMIT_MEMORY], bytes, none, ""))) return error;
+  return rises ? 0 : write_number(slot->limits[LIMIT_SWAP], bytes, none, "");
 }
 
 /* Groups keep what was written last; only changes are. */
@@ -276,12 +306,12 @@ static int limit_slot(struct slot *slot, const struct box_limits *limits, int ve
   }
   if (slot->processes != limits->processes) {
     /* The keeper and init are counted as well. */
-    if ((error = write_number(slot->limits[LIMIT_PROCESSES], "!%llu", limits->processes ? limits->processes + 2ull : NO_LIMIT))) return error;
+    if ((error = write_number(slot->limits[LIMIT_PROCESSES], limits->processes ? limits->processes + 2ull : NO_LIMIT, "max", ""))) return error;
     slot->processes = limits->processes;
   }
   if (slot->cpu != limits->cpu_percent) {
     uint64_t quota = limits->cpu_percent ? limits->cpu_percent * 1000ull : NO_LIMIT;
-    if ((error = write_number(slot->limits[LIMIT_CPU], version == 2 ? "!%llu 100000" : "%llu", quota))) return error;
+    if ((error = write_number(slot->limits[LIMIT_CPU], quota, version == 2 ? "max" : "-1", version == 2 ? " 100000" : ""))) return error;
     slot->cpu = limits->cpu_percent;
   }
   return 0;
@@ -344,6 +374,7 @@ int box_execute(struct box_pool *pool, int box, const struct box_spec *spec) {
   int error = limit_slot(slot, &spec->limits, (int)pool->report.cgroups);
   if (!error) error = send_request(pool, slot, spec);
   slot->state = error ? ENDED : RUNNING;
+  slot->since = now_ms();
   if (error) {
     pool->ended++;
     struct box_message order = {.kind = SAY_KILL, .signal = SIGKILL, .generation = slot->generation};
@@ -352,13 +383,16 @@ int box_execute(struct box_pool *pool, int box, const struct box_spec *spec) {
   return error;
 }
 
-int box_kill(struct box_pool *pool, int box, int signal) {
+static int tell_box(struct box_pool *pool, int box, uint32_t kind, int signal) {
   if (box < 0 || box >= BOX_MAX_SLOTS) return EINVAL;
   struct slot *slot = &pool->slots[box];
   if (slot->state != TAKEN && slot->state != RUNNING) return 0;
-  struct box_message order = {.kind = SAY_KILL, .signal = (uint32_t)signal, .generation = slot->generation};
+  struct box_message order = {.kind = kind, .signal = (uint32_t)signal, .generation = slot->generation};
   return say(slot->socket, &order, sizeof order, NULL, 0) < 0 ? errno : 0;
 }
+
+int box_kill(struct box_pool *pool, int box, int signal) { return tell_box(pool, box, SAY_KILL, signal); }
+int box_stop(struct box_pool *pool, int box) { return tell_box(pool, box, SAY_STOP, SIGTERM); }
 
 static pid_t start_maker(int channel) {
   int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -411,6 +445,8 @@ struct box_pool *box_pool_open(const struct box_config *config, struct box_repor
   memset(report, 0, sizeof *report);
   if (!pool) return NULL;
   pool->config = *config;
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  pool->turning = TURNING_OF_A_CORE * (uint32_t)(cores > 0 ? cores : 1);
   if (pool->config.slots > BOX_MAX_SLOTS) pool->config.slots = BOX_MAX_SLOTS;
   if (!pool->config.slots) pool->config.slots = 1;
   if (!pool->config.ready) pool->config.ready = 1;
@@ -445,13 +481,16 @@ struct box_pool *box_pool_open(const struct box_config *config, struct box_repor
   return NULL;
 }
 
-void box_pool_close(struct box_pool *pool) {
+static void let_go(struct box_pool *pool, int is_awaited) {
   if (pool->channel > 0) close(pool->channel);
   for (int i = 0; i < BOX_MAX_SLOTS; i++) drop_descriptors(&pool->slots[i]);
-  if (pool->maker > 0)
+  if (is_awaited && pool->maker > 0)
     while (waitpid(pool->maker, NULL, 0) < 0 && errno == EINTR) {}
   if (pool->timer >= 0) close(pool->timer);
   if (pool->epoll >= 0) close(pool->epoll);
   free(pool->order);
   free(pool);
 }
+
+void box_pool_close(struct box_pool *pool) { let_go(pool, 1); }
+void box_pool_leave(struct box_pool *pool) { let_go(pool, 0); }

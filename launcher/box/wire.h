@@ -7,6 +7,7 @@
 #endif
 #include "box.h"
 #include <stddef.h>
+#include <time.h>
 
 /* The steps of making a box, told when one fails. */
 enum step {
@@ -17,7 +18,7 @@ enum step {
 /* Maker and launcher, on the channel that the maker is born with. */
 enum { SAY_CONFIG = 100, SAY_OPENED, SAY_SLOT, SAY_MAKE };
 /* Init, keeper and launcher, on the socket of a slot. */
-enum { SAY_READY = 200, SAY_UNFIT, SAY_EXECUTE, SAY_KILL, SAY_EXITED, SAY_GONE };
+enum { SAY_READY = 200, SAY_UNFIT, SAY_EXECUTE, SAY_KILL, SAY_STOP, SAY_EXITED, SAY_GONE };
 
 /* Descriptors that come with SAY_SLOT, after the socket itself. */
 enum { LIMIT_MEMORY, LIMIT_SWAP, LIMIT_PROCESSES, LIMIT_CPU, LIMIT_EVENTS, LIMIT_FDS };
@@ -26,10 +27,10 @@ struct opened { uint32_t kind; struct box_report report; };
 struct slot_message { uint32_t kind, slot, present; /* bit n: LIMIT_n follows */ };
 
 struct box_message {
-  uint32_t kind, step, error, signal;
+  uint32_t kind, step, error, signal; /* of SAY_EXITED: step is enum box_stage */
   uint64_t generation;
   int32_t status; /* as wait(2) gives it */
-  uint32_t start_error;
+  uint32_t start_error, out_of_memory, pad;
   uint64_t user_us, system_us, max_rss_kib;
 };
 
@@ -75,6 +76,12 @@ int seccomp_load(void);
 
 int network_renew(void);                    /* network.c: 0 or errno */
 int network_is_as_new(void);
+
+enum watched { WATCH_WELL, WATCH_OUT_OF_MEMORY };
+void watch_begin(const struct box_limits *limits); /* watch.c */
+int watch_wait(struct timespec *wait);      /* 0: nothing is watched */
+enum watched watch_look(void);
+void watch_resume(void);
 
 void keeper_run(uint32_t slot, int socket) __attribute__((noreturn));   /* keeper.c */
 void init_run(uint64_t generation, int socket, int users) __attribute__((noreturn)); /* init.c */

@@ -32,6 +32,7 @@ export const readMachineFacts = (env: NodeJS.ProcessEnv): MachineFacts => {
     landlockAbi: hasProbes ? landlockAbi() : undefined,
     hasAppArmor: readIfThere('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
     seLinux: enforces === '' ? undefined : enforces === '1' ? 'enforcing' : 'permissive',
+    sandbox: trySandbox(),
   };
 };
 
@@ -80,6 +81,22 @@ const controllersOf2 = (): string[] => {
 const groupFolders = (v1: readonly string[]): string[] => {
   const [, own = ''] = /^0::(\/.*)$/m.exec(readIfThere('/proc/self/cgroup')) ?? [];
   return [join(GROUPS, own, 'cgroup.subtree_control'), ...v1.map((name) => join(GROUPS, name))];
+};
+
+/** The native launcher tries one in earnest, and says what came of it; undefined where that was not built. */
+const trySandbox = (): MachineFacts['sandbox'] => {
+  if (!existsSync(LAUNCHER_PROGRAM)) return undefined;
+  const { stdout } = spawnSync(LAUNCHER_PROGRAM, ['report'], { encoding: 'utf8', env: {} });
+  try {
+    return JSON.parse(stdout) as NonNullable<MachineFacts['sandbox']>;
+  } catch {
+    return {
+      name: 'broken',
+      text: 'the launcher does not work here',
+      advice: 'Run npm run build:launcher.',
+      cgroups: 0,
+    };
+  }
 };
 
 const landlockAbi = (): number => {

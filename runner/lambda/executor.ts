@@ -104,6 +104,7 @@ const carry = async (
     workDirectory: join(tmp, 'errand'),
     isOwnerAlive: async () => true,
     helpers: 1,
+    trySandbox: false,
     graceSeconds: GRACE_SECONDS,
     log,
   });

@@ -10,8 +10,12 @@ export const listTargets = async ({ targets, log }: Pick<Deps, 'targets' | 'log'
         log.error('A provider could not say how it is', { target: name, error });
         return { healthy: false, detail: 'The provider could not be reached.' };
       });
-      const { leavesBehind: _, ...shown } = features;
-      return { target: name, provider, ...health, features: { ...shown, isolation: [...features.isolation] } };
+      const { leavesBehind: _, resourceLimitsAt, ...shown } = features;
+      const levels = {
+        isolation: [...features.isolation],
+        ...(resourceLimitsAt ? { resourceLimitsAt: [...resourceLimitsAt] } : {}),
+      };
+      return { target: name, provider, ...health, features: { ...shown, ...levels } };
     }),
   ),
 });

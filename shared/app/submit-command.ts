@@ -103,7 +103,8 @@ const toSpec = (targets: Deps['targets'], body: SubmitCommand): CommandSpec => {
       `There is no target ${JSON.stringify(body.target)}. Targets: ${known}.`,
     );
   }
-  checkFeatures(target, body);
+  const isolation = isolationFor(target, body.isolation);
+  checkFeatures(target, body, isolation);
   const [program, ...args] = body.argv ?? [];
   return {
     ...(program === undefined ? {} : { argv: [program, ...args] as const }),
@@ -120,7 +121,7 @@ const toSpec = (targets: Deps['targets'], body: SubmitCommand): CommandSpec => {
     ...(body.memoryMiB === undefined ? {} : { memoryMiB: body.memoryMiB }),
     priority: body.priority ?? 'normal',
     labels: body.labels ?? {},
-    isolation: isolationFor(target, body.isolation),
+    isolation,
     retry: body.retry ?? { maxAttempts: 1, on: [] },
   };
 };
@@ -133,12 +134,16 @@ const toStdin = ({ stdin, stdinBase64 }: SubmitCommand): Stdin => {
 };
 
 /** Refused, never silently less. */
-const checkFeatures = ({ name, features }: Target, body: SubmitCommand): void => {
+const checkFeatures = ({ name, features }: Target, body: SubmitCommand, level: Isolation): void => {
   const cannot = (pointer: string, what: string) =>
     refusal('unsupported-by-target', pointer, `The target ${name} cannot ${what}. See GET /v1/providers.`);
   if (body.image !== undefined && !features.customImage) throw cannot('/image', 'run an image');
-  if (body.cpu !== undefined && !features.resourceLimits) throw cannot('/cpu', 'limit the processor');
-  if (body.memoryMiB !== undefined && !features.resourceLimits) throw cannot('/memoryMiB', 'limit the memory');
+  const limitsAt = features.resourceLimitsAt ?? [];
+  if (!features.resourceLimits && !limitsAt.includes(level)) {
+    const but = limitsAt.length > 0 ? ` but at isolation ${limitsAt.join(', ')}` : '';
+    if (body.cpu !== undefined) throw cannot('/cpu', `limit the processor${but}`);
+    if (body.memoryMiB !== undefined) throw cannot('/memoryMiB', `limit the memory${but}`);
+  }
   if (body.timeoutSeconds !== undefined && body.timeoutSeconds > features.longestTimeoutSeconds) {
     throw cannot('/timeoutSeconds', `run longer than ${features.longestTimeoutSeconds} s`);
   }
@@ -155,7 +160,9 @@ const isolationFor = ({ name, features }: Target, asked: Isolation | undefined):
   const level = features.isolation.find((offered) => rank(offered) >= rank(asked ?? 'none'));
   if (level) return level;
   const offered = features.isolation.join(', ');
-  throw refusal('isolation-unavailable', '/isolation', `The target ${name} offers isolation ${offered}, not ${asked}.`);
+  const why = asked === undefined ? undefined : features.isolationLacking?.[asked];
+  const detail = `The target ${name} offers isolation ${offered}, not ${asked}.${why === undefined ? '' : ` ${why}`}`;
+  throw refusal('isolation-unavailable', '/isolation', detail);
 };
 
 const refusal = (

@@ -228,7 +228,29 @@ const TargetView = z
       cancel: z.enum(['tree', 'process-group']),
       customImage: z.boolean(),
       resourceLimits: z.boolean(),
+      resourceLimitsAt: z
+        .array(z.enum(ISOLATION_LEVELS))
+        .optional()
+        .describe('The levels at which cpu and memoryMiB can be asked for, where not at all.'),
       isolation: z.array(z.enum(ISOLATION_LEVELS)),
+      isolationLacking: z
+        .partialRecord(z.enum(ISOLATION_LEVELS), z.string())
+        .optional()
+        .describe('Why a level is not offered, and what to do.'),
+      sandbox: z
+        .object({
+          network: z.enum(['none', 'host']),
+          diskMiB: z.int(),
+          diskFiles: z.int(),
+          memoryMiB: z.int(),
+          processes: z.int(),
+          openFiles: z.int(),
+          limitedBy: z
+            .enum(['control-groups', 'watching'])
+            .describe('By the kernel, or by looking many times a second, which is weaker.'),
+        })
+        .optional()
+        .describe('What a command of isolation `sandbox` gets where it asks for nothing else.'),
       longestTimeoutSeconds: z.int(),
       ownUser: z.boolean().optional().describe('Whether each command of isolation `process` has a user of its own.'),
       launcher: z.enum(LAUNCHERS).optional().describe('What starts the commands of a target on this machine.'),

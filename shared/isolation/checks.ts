@@ -23,6 +23,10 @@ export interface MachineFacts {
   readonly landlockAbi: number | undefined;
   readonly hasAppArmor: boolean;
   readonly seLinux: 'enforcing' | 'permissive' | undefined;
+  /** What came of trying to make a sandbox, just now. `name`: `ok`, or the stable name of what is missing. */
+  readonly sandbox:
+    | { readonly name: string; readonly text: string; readonly advice: string; readonly cgroups: number }
+    | undefined;
 }
 
 /**
@@ -113,7 +117,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       return {
         status: 'weak',
         found: found.join('; ') || 'none',
-        fix: `Without ${lacking.join(', ')}, limits are those of setrlimit, for each process. Mount the control groups with them.`,
+        fix: `Without ${lacking.join(', ')}, limits are watched by sandboxes instead of kept by the kernel, and there are none without walls. Mount the control groups with them.`,
       };
     if (canWriteControlGroups) return ok(found.join('; '));
     return {
@@ -121,7 +125,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       found: `${found.join('; ')}; not writable`,
       fix: isRoot
         ? 'The container’s control groups are read-only: start it with a writable /sys/fs/cgroup.'
-        : 'Have them delegated (systemd-run --user --scope -p Delegate=yes), or limits are those of setrlimit, for each process.',
+        : 'Have them delegated (systemd-run --user --scope -p Delegate=yes), or limits are watched by sandboxes instead of kept by the kernel.',
     };
   },
   seccomp: ({ hasSeccomp }) =>
@@ -137,6 +141,17 @@ const RULES: Readonly<Record<string, Rule>> = {
       found: 'none',
       fix: 'Linux 5.13 or later with landlock in its lsm= list adds a second wall around files.',
     };
+  },
+  sandbox: ({ sandbox }) => {
+    if (sandbox === undefined)
+      return {
+        status: 'missing',
+        found: 'not without the native launcher',
+        fix: 'With a C compiler installed, run npm run build:launcher.',
+      };
+    const { name, text, advice, cgroups } = sandbox;
+    if (name === 'ok') return ok(`can be given, limits ${cgroups > 0 ? 'by control groups' : 'watched'}`);
+    return { status: 'missing', found: `${name}: ${text}`, fix: advice || 'This is not foreseen: please report it.' };
   },
   'AppArmor, SELinux': ({ hasAppArmor, seLinux }) => {
     const found = [...(hasAppArmor ? ['AppArmor'] : []), ...(seLinux ? [`SELinux ${seLinux}`] : [])];

@@ -27,7 +27,22 @@ export interface ProviderFeatures {
   readonly customImage: boolean;
   /** Whether `cpu` and `memoryMiB` can be asked for. */
   readonly resourceLimits: boolean;
+  /** The levels at which they can, where it is not at all of them. */
+  readonly resourceLimitsAt?: readonly Isolation[];
   readonly isolation: readonly Isolation[];
+  /** Why a level is not offered that could be: a stable name, the reason and what to do, for a person. */
+  readonly isolationLacking?: { readonly [level in Isolation]?: string };
+  /** What each command of isolation `sandbox` gets on this machine where it asks for nothing else. */
+  readonly sandbox?: {
+    readonly network: 'none' | 'host';
+    readonly diskMiB: number;
+    readonly diskFiles: number;
+    readonly memoryMiB: number;
+    readonly processes: number;
+    readonly openFiles: number;
+    /** `watching`: without control groups, memory and processor are looked at many times a second, which is weaker. */
+    readonly limitedBy: 'control-groups' | 'watching';
+  };
   readonly longestTimeoutSeconds: number;
   /** Whether each command of isolation `process` has a user of its own. */
   readonly ownUser?: boolean;

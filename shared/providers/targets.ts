@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { catalogue, type RemoteProviderName } from './catalogue.ts';
 import type { ProviderContext } from './context.ts';
+import type { SandboxConfig } from './local/sandbox.ts';
+import { SandboxConfig as SandboxSchema } from './local/sandbox-config.ts';
 import type { Health, Provider, ProviderFeatures } from './provider.ts';
 import type { ProviderLoader } from './registry.ts';
 
@@ -17,6 +19,8 @@ export interface TargetsFile {
   readonly installation?: string | undefined;
   /** Where runners elsewhere reach the control plane; when absent they are expected on this machine. */
   readonly runnerUrl?: string | undefined;
+  /** Of the target on this machine. */
+  readonly local?: { readonly sandbox?: SandboxConfig | undefined } | undefined;
   readonly targets: readonly TargetConfig[];
 }
 
@@ -28,6 +32,7 @@ const TargetsFileSchema = z.strictObject({
     .regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be a short lower-case name: letters, digits and -')
     .optional(),
   runnerUrl: z.url({ protocol: /^https?$/ }).optional(),
+  local: z.strictObject({ sandbox: SandboxSchema.optional() }).optional(),
   targets: z
     .array(
       z.strictObject({
@@ -48,7 +53,8 @@ const TargetsFileSchema = z.strictObject({
           context.addIssue({ code: 'custom', path: [index, 'config', ...issue.path], message: issue.message });
         }
       }
-    }),
+    })
+    .default([]),
 });
 
 /** @throws Error that names each fault with a JSON pointer */

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LAUNCHERS, type LauncherKind } from '../../shared/domain/command.ts';
+import { ISOLATION_LEVELS, type Isolation, LAUNCHERS, type LauncherKind } from '../../shared/domain/command.ts';
 import type { LocalOptions } from '../../shared/providers/local/local.ts';
 import type { Provider, ProviderFeatures, Run } from '../../shared/providers/provider.ts';
 import { providers } from '../../shared/providers/registry.ts';
@@ -20,16 +20,23 @@ const optionsOf = (launcher: LauncherKind, workDirectory: string): LocalOptions 
   launcher,
 });
 
-const testsOf = (launcher: LauncherKind, features: ProviderFeatures): void => {
+/** Every command of it has this level. */
+const withLevel = (provider: Provider, level: Isolation): Provider => ({
+  ...provider,
+  start: (run, io) => provider.start({ ...run, isolation: run.isolation === 'none' ? level : run.isolation }, io),
+});
+
+const testsOf = (launcher: LauncherKind, features: ProviderFeatures, level: Isolation): void => {
+  const where = `${launcher} launcher, isolation ${level}`;
   const open = async (workDirectory = tempDirectory()): Promise<Provider> => {
     const provider = await providers.local(optionsOf(launcher, workDirectory));
     onTestFinished(() => provider.close());
-    return provider;
+    return withLevel(provider, level);
   };
 
-  providerContract(`local (${launcher} launcher)`, features, open);
+  providerContract(`local (${where})`, features, open);
 
-  describe.skipIf(process.platform !== 'linux')(`the local provider, on Linux (${launcher} launcher)`, () => {
+  describe.skipIf(process.platform !== 'linux')(`the local provider, on Linux (${where})`, () => {
     // Ignores TERM, forks, forks twice, and makes sessions of its own; each of them would stay for ever.
     const stubborn =
       "trap '' TERM; sleep 1000 & (sleep 1000 &) ; setsid sleep 1000 & setsid sh -c 'trap \"\" TERM; sleep 1000 & wait' & " +
@@ -123,12 +130,13 @@ const testsOf = (launcher: LauncherKind, features: ProviderFeatures): void => {
     });
   });
 
-  describe(`the local provider (${launcher} launcher)`, () => {
+  describe(`the local provider (${where})`, () => {
     test('refuses what it cannot give, for good, and executes nothing', async () => {
       const provider = await open();
-      const asked: Partial<Run>[] = [{ isolation: 'sandbox' }];
-      if (!features.isolation.includes('process')) asked.push({ isolation: 'process' });
-      if (!features.resourceLimits) asked.push({ memoryMiB: 64 }, { cpu: 1 });
+      const missing = ISOLATION_LEVELS.filter((one) => one !== 'none' && !features.isolation.includes(one));
+      expect(missing).toContain('microvm');
+      const asked: Partial<Run>[] = missing.map((isolation) => ({ isolation }));
+      if (!features.resourceLimits && level !== 'sandbox') asked.push({ memoryMiB: 64 }, { cpu: 1 });
       for (const over of asked) {
         const io = recordedIo();
         expect(await provider.start(sh('echo ran', over), io)).toMatchObject({
@@ -186,7 +194,8 @@ const testsOf = (launcher: LauncherKind, features: ProviderFeatures): void => {
       expect(readdirSync(folder)).toEqual([]);
     });
 
-    test('takes the programs’ own PATH to find them', async () => {
+    // Of the machine’s folders a sandbox shows the system’s only.
+    test.skipIf(level === 'sandbox')('takes the programs’ own PATH to find them', async () => {
       const folder = tempDirectory();
       const io = recordedIo();
       await (await open()).start(
@@ -204,7 +213,11 @@ for (const launcher of LAUNCHERS) {
   if (launcherIsThere(launcher)) {
     const probe = await providers.local(optionsOf(launcher, '/nowhere'));
     await probe.close();
-    testsOf(launcher, probe.features);
+    for (const level of ['none', 'sandbox'] as const) {
+      if (probe.features.isolation.includes(level)) testsOf(launcher, probe.features, level);
+      else
+        test.skip(`the local provider (${launcher} launcher) at isolation ${level}, which is not given here`, () => {});
+    }
   } else {
     test.skip(`the local provider (${launcher} launcher), which is not built: npm run build:launcher`, () => {});
   }

@@ -50,7 +50,7 @@ describe.skipIf(!canBuildProbes)('errand doctor --isolation', () => {
     expect(namesOf(report, 'hit')).toEqual([]);
     expect(namesOf(report, 'broken')).toEqual([]);
     // Nothing holds them at this level; the server itself hands neither its environment nor its open files on.
-    expect(namesOf(report, 'open')).toEqual(expect.arrayContaining(['read-data', 'environments', 'fork-bomb']));
+    expect(namesOf(report, 'open')).toEqual(expect.arrayContaining(['read-data', 'environments', 'fill-folder']));
     expect(namesOf(report, 'held')).toEqual(expect.arrayContaining(['own-environment', 'descriptors']));
     expect(readdirSync(dataDirectory)).toEqual([]);
   });

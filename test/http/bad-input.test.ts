@@ -94,7 +94,7 @@ describe('a submission that is not valid is a problem with a pointer to its faul
     ['deep JSON', deep(100_000), 400, 'invalid-request', '/argv/0'],
     ['an unknown target', '{"argv":["a"],"target":"mars"}', 400, 'invalid-request', '/target'],
     ['an image where none runs', '{"argv":["a"],"image":"alpine"}', 422, 'unsupported-by-target', '/image'],
-    ['walls that are not there', '{"argv":["a"],"isolation":"sandbox"}', 422, 'isolation-unavailable', '/isolation'],
+    ['walls that are not there', '{"argv":["a"],"isolation":"microvm"}', 422, 'isolation-unavailable', '/isolation'],
   ])('%s', async ([name, text, status, code, pointer]) => {
     const errand = await openErrand();
     const body = name === 'not UTF-8' ? Buffer.from('{"argv":["\xe9"]}', 'latin1') : text;

@@ -26,12 +26,14 @@ export interface CliOptions {
   readonly cwd?: string;
   /** Gives it a terminal (util-linux's script); all that it writes is then its stdout. */
   readonly terminal?: boolean;
+  /** What stands before its command line, such as another user. @default nothing */
+  readonly wrapper?: readonly string[];
 }
 
 /** Starts the real CLI. It is killed, if it still runs, when the test ends. */
 export const startCli = (
   args: readonly string[],
-  { dataDirectory, env = {}, stdin = 'ignore', cwd, terminal }: CliOptions,
+  { dataDirectory, env = {}, stdin = 'ignore', cwd, terminal, wrapper = [] }: CliOptions,
 ): Cli => {
   const { PATH = '' } = process.env;
   const options: SpawnOptions = {
@@ -39,9 +41,10 @@ export const startCli = (
     stdio: [stdin, 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   };
+  const [file = '', ...rest] = [...wrapper, process.execPath, ERRAND, ...args];
   const child = terminal
     ? spawn('script', ['-qefc', [process.execPath, ERRAND, ...args].join(' '), '/dev/null'], options)
-    : spawn(process.execPath, [ERRAND, ...args], options);
+    : spawn(file, rest, options);
   onTestFinished(() => void child.kill('SIGKILL'));
   const pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   const waiting = new Set<() => void>();

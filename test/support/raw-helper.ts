@@ -5,10 +5,12 @@ import type { Readable, Writable } from 'node:stream';
 import {
   type FrameKind,
   frame,
+  type HelperReady,
   type LaunchEnd,
   type LaunchSpec,
   makeFrameReader,
   numberFrame,
+  readReady,
 } from '../../shared/providers/local/frames.ts';
 import { decodeEnd, encodeSpec } from '../../shared/providers/local/launch-coding.ts';
 import { MARKER } from '../../shared/providers/local/process-table.ts';
@@ -32,15 +34,32 @@ interface RawOptions extends Partial<LaunchSpec> {
 
 let runs = 0;
 
+interface RawHelperOptions {
+  readonly args?: readonly string[];
+  /** Whom it runs as, where we are root. @default as we do */
+  readonly user?: number | undefined;
+}
+
 /** A helper spoken to frame by frame. */
-export const rawHelper = (file: string, workDirectory: string) => {
-  const child: ChildProcess = spawn(file, [], { env: {}, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+export const rawHelper = (file: string, workDirectory: string, { args = [], user }: RawHelperOptions = {}) => {
+  const as = user === undefined ? {} : { uid: user, gid: user };
+  const child: ChildProcess = spawn(file, args, {
+    env: {},
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    cwd: '/',
+    ...as,
+  });
   const stdin = child.stdin as Writable;
   const listeners = new Map<number, (kind: FrameKind, payload: Buffer) => void>();
   const errors: Buffer[] = [];
+  const ready = Promise.withResolvers<HelperReady>();
   child.stderr?.on('data', (bytes: Buffer) => errors.push(bytes));
   stdin.on('error', () => {});
-  const read = makeFrameReader((kind, run, payload) => listeners.get(run)?.(kind, payload));
+  const read = makeFrameReader((kind, run, payload) => {
+    if (kind === 'ready') ready.resolve(readReady(payload));
+    else listeners.get(run)?.(kind, payload);
+  });
   (child.stdout as Readable).on('data', read);
   const closed = new Promise<{ exitCode: number | null; signal: string | null }>((resolve) => {
     child.once('close', (exitCode, signal) => resolve({ exitCode, signal }));
@@ -50,10 +69,12 @@ export const rawHelper = (file: string, workDirectory: string) => {
 
   return {
     pid,
+    ready: ready.promise,
     closed,
     send,
     write: (bytes: Uint8Array): void => void stdin.write(bytes),
     closeInput: () => stdin.end(),
+    kill: () => child.kill('SIGKILL'),
     errors: () => Buffer.concat(errors).toString(),
     descriptors: () => readdirSync(`/proc/${pid}/fd`).length,
     residentKiB: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]),

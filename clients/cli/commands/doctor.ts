@@ -1,10 +1,11 @@
 import { fileURLToPath } from 'node:url';
+import type { TargetView } from '../../../shared/contract/schemas.ts';
 import type { Isolation } from '../../../shared/domain/command.ts';
 import { makeClient } from '../../sdk/client.ts';
 import { dataDirectoryOf } from '../connect.ts';
 import { attackIsolation, checkThisMachine } from '../embedded.ts';
 import { checksText, reportText } from '../isolation-report.ts';
-import { serverPlace } from '../server-place.ts';
+import { type ServerPlaceOptions, serverPlace } from '../server-place.ts';
 import { progressLine, say, type Terminal, write } from '../terminal.ts';
 
 export interface DoctorOptions {
@@ -40,10 +41,9 @@ const attack = async ({ json, data, level: asked }: DoctorOptions, terminal: Ter
         const local = (await client.targets()).items.find(({ target }) => target === 'local');
         offered = local?.features.isolation ?? [];
         const levels = offered.filter((level) => (asked ? asked.includes(level) : level !== 'none'));
-        const resourceLimits = local?.features.resourceLimits ?? false;
         return levels.map((level) => {
           const ownUsers = level !== 'none' && process.getuid?.() === 0;
-          return serverPlace(client, { level, isHealthy, resourceLimits, ownUsers });
+          return serverPlace(client, { level, isHealthy, ...limitsAt(level, local?.features), ownUsers });
         });
       },
       onProgress: (level, probe) => progress.show(`${level}: ${probe} …`),
@@ -57,6 +57,17 @@ const attack = async ({ json, data, level: asked }: DoctorOptions, terminal: Ter
   } finally {
     progress.clear();
   }
+};
+
+const limitsAt = (
+  level: Isolation,
+  features: TargetView['features'] | undefined,
+): Pick<ServerPlaceOptions, 'resourceLimits' | 'given'> => {
+  const resourceLimits = features?.resourceLimits || features?.resourceLimitsAt?.includes(level) || false;
+  const given = level === 'sandbox' ? features?.sandbox : undefined;
+  if (!given) return { resourceLimits };
+  const { memoryMiB, processes, diskMiB, diskFiles: files, openFiles: descriptors } = given;
+  return { resourceLimits, given: { memoryMiB, processes, diskMiB, files, descriptors } };
 };
 
 /** What was not attacked, as this machine does not have it. */

@@ -8,7 +8,7 @@ export interface ProvidersOptions extends ConnectOptions {
 
 /** Lists the targets and what they can do. */
 export const listProviders = async (options: ProvidersOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect(options, terminal);
+  const { client, close } = await connect({ ...options, trySandbox: true }, terminal);
   try {
     const { items } = await client.targets();
     if (options.json) {

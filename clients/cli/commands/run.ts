@@ -1,7 +1,7 @@
 import type { CommandView } from '../../../shared/contract/schemas.ts';
 import type { Client, Submission } from '../../sdk/client.ts';
 import { ApiError } from '../../sdk/errors.ts';
-import { type CommandOptions, toWholeSubmission } from '../arguments.ts';
+import { asksForWalls, type CommandOptions, toWholeSubmission } from '../arguments.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { EXIT, exitCodeOf, explainEnd } from '../exit-codes.ts';
 import { showOutput } from '../follow.ts';
@@ -23,7 +23,7 @@ export const run = async (argv: readonly string[], options: RunOptions, terminal
   const wantsStdin = stdin && options.script !== '-' && hasStdin(terminal, { interactive });
   const interrupts = watchInterrupts(terminal);
   try {
-    const connection = await connect(options, terminal);
+    const connection = await connect({ ...options, trySandbox: asksForWalls(options) }, terminal);
     try {
       const body: Submission = wantsStdin ? { ...submission, stdin: 'open' } : submission;
       const id = await submitUnlessLeft(connection.client, body, interrupts, terminal);

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../../shared/domain/limits.ts';
-import { type CommandOptions, toSubmission, toWholeSubmission } from '../arguments.ts';
+import { asksForWalls, type CommandOptions, toSubmission, toWholeSubmission } from '../arguments.ts';
 import { resolveId } from '../command-id.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { hasStdin } from '../stdin-feed.ts';
@@ -17,7 +17,7 @@ export const submit = async (argv: readonly string[], options: SubmitOptions, te
   const { script, stdin = true } = options;
   const wantsStdin = stdin && script !== '-' && hasStdin(terminal, { interactive: false });
   const stdinBase64 = wantsStdin ? await readAll(terminal) : undefined;
-  const connection = await connect({ ...options, ...OFFLINE }, terminal);
+  const connection = await connect({ ...options, ...OFFLINE, trySandbox: asksForWalls(options) }, terminal);
   try {
     const command = await connection.client.submit({ ...submission, ...(stdinBase64 ? { stdinBase64 } : {}) });
     await write(terminal.stdout, options.json ? `${JSON.stringify(command)}\n` : `${command.id}\n`);
@@ -36,7 +36,8 @@ export const replay = async (
   terminal: Terminal,
 ): Promise<number> => {
   const changes = await toSubmission(argv, options, terminal);
-  const connection = await connect({ ...options, ...OFFLINE }, terminal);
+  // What is replayed may have asked for it.
+  const connection = await connect({ ...options, ...OFFLINE, trySandbox: true }, terminal);
   try {
     const command = await connection.client.replay(await resolveId(connection.client, given), changes);
     if (command.stdin === 'open') {

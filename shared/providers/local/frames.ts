@@ -15,9 +15,9 @@ import type { Usage } from '../../domain/command.ts';
  *   signal     name of a signal for the process group
  *   stop       TERM, grace, KILL for the whole tree; what was only prepared is dropped
  * From the helper:
- *   ready      u32 PROTOCOL · u32 abilities (bits: ABILITIES), of run 0, before all else. A helper that dies before it has
- *              executed nothing.
- *   started    u32: process id of the command, also that of its session and process group
+ *   ready      u32 PROTOCOL · u32 abilities (bits: ABILITIES) · text: why there is no isolation `sandbox`, where it was tried.
+ *              Of run 0, before all else. A helper that dies before it has executed nothing.
+ *   started    u32: process id of the command, also that of its session and process group; 0: not in sight, behind its walls
  *   stdout     bytes, within the output window
  *   stderr     bytes, within the output window
  *   stdinTaken u32: so many bytes of input were taken
@@ -47,7 +47,7 @@ const KINDS = {
 export type FrameKind = keyof typeof KINDS;
 
 /** Grows when the frames change. */
-export const PROTOCOL = 2;
+const PROTOCOL = 3;
 
 /** What a helper can give on this machine: the bits of `ready`. */
 export const ABILITIES = {
@@ -57,6 +57,10 @@ export const ABILITIES = {
   ownUser: 2,
   /** Memory and processor of a command can be limited. */
   limits: 4,
+  /** Isolation `sandbox`, where it was tried. */
+  sandbox: 8,
+  /** Control groups limit its commands; otherwise what they use is watched. */
+  sandboxGroups: 16,
 } as const;
 
 export const WINDOW_BYTES = 1024 * 1024;
@@ -67,15 +71,15 @@ export interface LaunchSpec {
   readonly argv: readonly [string, ...string[]];
   /** All of it. */
   readonly env: Readonly<Record<string, string>>;
-  /** Made for the run, and removed after it. */
+  /** Made for the run, and removed after it. A sandbox has its own instead. */
   readonly workDirectory: string;
   /** @default workDirectory */
   readonly cwd?: string;
   /** Whether input follows; otherwise it is empty. */
   readonly stdin: boolean;
   readonly graceSeconds: number;
-  /** `process`: no new privileges, limits, a user of its own where that is possible. */
-  readonly isolation: 'none' | 'process';
+  /** `process`: no new privileges, limits, a user of its own where that is possible. `sandbox`: launcher/box. */
+  readonly isolation: 'none' | 'process' | 'sandbox';
   readonly memoryMiB?: number;
   /** Cores. */
   readonly cpu?: number;
@@ -114,10 +118,25 @@ export const numberFrame = (kind: FrameKind, run: number, value: number): Uint8A
 };
 
 export const readyFrame = (abilities: number): Uint8Array[] => {
-  const payload = Buffer.allocUnsafe(8);
+  const payload = Buffer.alloc(12);
   payload.writeUInt32BE(PROTOCOL, 0);
   payload.writeUInt32BE(abilities, 4);
   return frame('ready', 0, payload);
+};
+
+/** What a helper says of itself when it is ready. */
+export interface HelperReady {
+  /** The bits of ABILITIES. */
+  readonly abilities: number;
+  /** Why there is no isolation `sandbox`, with what to do; empty where there is, and where it was not tried. */
+  readonly noSandbox: string;
+}
+
+/** @throws Error when the helper speaks another protocol */
+export const readReady = (payload: Buffer): HelperReady => {
+  const protocol = payload.readUInt32BE(0);
+  if (protocol !== PROTOCOL) throw new Error(`The helper speaks protocol ${protocol}, not ${PROTOCOL}`);
+  return { abilities: payload.readUInt32BE(4), noSandbox: payload.toString('utf8', 12) };
 };
 
 export type OnFrame = (kind: FrameKind, run: number, payload: Buffer) => void;

@@ -2,15 +2,15 @@ import { spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
 import type { Log } from '../../telemetry/log.ts';
 import type { Send } from './feed-stdin.ts';
-import { type LaunchSpec, makeFrameReader, PROTOCOL } from './frames.ts';
+import { type HelperReady, type LaunchSpec, makeFrameReader, readReady } from './frames.ts';
 import type { HelperProgram } from './helper-programs.ts';
 import { type LaunchedRun, type LaunchIo, launchRun, type RunEars } from './launched-run.ts';
 import { idle } from './machine-time.ts';
 
 /** A helper process, as the server sees it. */
 export interface Helper {
-  /** The bits of what it is able to (ABILITIES), once it is ready; undefined when it went before it was. */
-  readonly ready: Promise<number | undefined>;
+  /** What it is able to, once it is ready; undefined when it went before it was. */
+  readonly ready: Promise<HelperReady | undefined>;
   /** Runs under way. */
   load(): number;
   launch(spec: LaunchSpec, io: LaunchIo): LaunchedRun;
@@ -39,7 +39,7 @@ export const startHelper = ({ program, onGone, log }: HelperOptions): Helper => 
   let isReady = false;
   let isClosing = false;
   const { promise: gone, resolve } = Promise.withResolvers<void>();
-  const { promise: ready, resolve: tellReady } = Promise.withResolvers<number | undefined>();
+  const { promise: ready, resolve: tellReady } = Promise.withResolvers<HelperReady | undefined>();
   const leave = (why: Record<string, unknown>): void => {
     if (!isClosing) log.error('A helper process died', { ...why, pid: child.pid, isReady, runs: earsByRun.size });
     onGone(isReady);
@@ -53,10 +53,9 @@ export const startHelper = ({ program, onGone, log }: HelperOptions): Helper => 
   child.stdin.on('error', () => {}); // It died; `close` follows.
   const read = makeFrameReader((kind, run, payload) => {
     if (kind !== 'ready') return earsByRun.get(run)?.hear(kind, payload);
-    const protocol = payload.readUInt32BE(0);
-    if (protocol !== PROTOCOL) throw new Error(`The helper speaks protocol ${protocol}, not ${PROTOCOL}`);
+    const said = readReady(payload);
     isReady = true;
-    tellReady(payload.readUInt32BE(4));
+    tellReady(said);
   });
   child.stdout.on('data', (piece: Buffer) => {
     try {

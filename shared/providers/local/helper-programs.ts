@@ -20,13 +20,13 @@ const NATIVE = beside(isBundle ? './errand-launcher' : '../../../launcher/build/
 const NODE = beside(isBundle ? './helper.mjs' : './helper.ts');
 
 /** The native helper; undefined where it was not built. */
-export const nativeProgram = (): HelperProgram | undefined => {
+export const nativeProgram = (args: readonly string[] = []): HelperProgram | undefined => {
   try {
     accessSync(NATIVE, constants.X_OK);
   } catch {
     return undefined;
   }
-  return { kind: 'native', file: NATIVE, args: [], env: {} };
+  return { kind: 'native', file: NATIVE, args, env: {} };
 };
 
 export const nodeProgram = (): HelperProgram => {

@@ -10,7 +10,7 @@
  */
 import type { LaunchEnd, LaunchSpec } from './frames.ts';
 
-const SPEC_FLAGS = { stdin: 1, cwd: 2, process: 4 } as const;
+const SPEC_FLAGS = { stdin: 1, cwd: 2, process: 4, sandbox: 8 } as const;
 const END_KINDS = ['ended', 'dropped', 'rejected'] as const;
 const END_FLAGS = { exitCode: 1, outOfMemory: 2, usage: 4, retryable: 8 } as const;
 
@@ -25,7 +25,7 @@ export const encodeSpec = (spec: LaunchSpec): Buffer => {
   writer.u8(
     (spec.stdin ? SPEC_FLAGS.stdin : 0) |
       (spec.cwd === undefined ? 0 : SPEC_FLAGS.cwd) |
-      (spec.isolation === 'process' ? SPEC_FLAGS.process : 0),
+      (spec.isolation === 'none' ? 0 : SPEC_FLAGS[spec.isolation]),
   );
   writer.u32(Math.round(spec.graceSeconds * 1_000));
   writer.u32(spec.memoryMiB ?? 0);
@@ -62,7 +62,7 @@ export const decodeSpec = (bytes: Buffer): LaunchSpec => {
     ...(flags & SPEC_FLAGS.cwd ? { cwd } : {}),
     stdin: (flags & SPEC_FLAGS.stdin) !== 0,
     graceSeconds,
-    isolation: flags & SPEC_FLAGS.process ? 'process' : 'none',
+    isolation: flags & SPEC_FLAGS.sandbox ? 'sandbox' : flags & SPEC_FLAGS.process ? 'process' : 'none',
     ...(memoryMiB > 0 ? { memoryMiB } : {}),
     ...(cpu > 0 ? { cpu } : {}),
   };

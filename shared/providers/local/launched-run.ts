@@ -77,7 +77,7 @@ export const launchRun = (
     hear(kind, payload) {
       if (kind === 'stdout' || kind === 'stderr') output.take(kind, payload);
       else if (kind === 'stdinTaken') feed?.taken(payload.readUInt32BE(0));
-      else if (kind === 'started') leader = payload.readUInt32BE(0);
+      else if (kind === 'started') leader = payload.readUInt32BE(0) || undefined;
       else if (kind === 'end') finish(decodeEnd(payload));
     },
     helperDied(wasReady) {

@@ -4,10 +4,12 @@ import type { LauncherKind } from '../../domain/command.ts';
 import { type AttemptKey, splitAttemptKey } from '../../domain/ids.ts';
 import { type Log, silentLog } from '../../telemetry/log.ts';
 import type { Health, Provider, ProviderFeatures, Run, RunIo, StartOutcome } from '../provider.ts';
+import { featuresOf } from './features.ts';
 import type { LaunchSpec } from './frames.ts';
-import { type Launched, type LaunchedRun, type Launcher, openLauncher } from './launcher.ts';
-import { hasProcessTable, MARKER } from './process-table.ts';
+import { type Launched, type LaunchedRun, openLauncher } from './launcher.ts';
+import { MARKER } from './process-table.ts';
 import { endTree, killTree, makeTree } from './process-tree.ts';
+import { DEFAULT_SANDBOX, SANDBOX_FOLDER, type SandboxConfig, sandboxArgs } from './sandbox.ts';
 import { removeWorkDirectory } from './work-directory.ts';
 import { makeWorkPlaces } from './work-places.ts';
 
@@ -22,28 +24,16 @@ export interface LocalOptions {
   readonly graceSeconds?: number;
   /** What starts commands. @default the fastest there is */
   readonly launcher?: LauncherKind;
+  /** What sandboxes are. @default DEFAULT_SANDBOX */
+  readonly sandbox?: SandboxConfig;
+  /**
+   * Whether to find out if this machine gives isolation `sandbox`, and say so in `features`: about 10 ms. Without it
+   * the level is not offered, but a run of it is tried. @default true
+   */
+  readonly trySandbox?: boolean;
   /** @default none is kept */
   readonly log?: Log;
 }
-
-const featuresOf = (launcher: Launcher): ProviderFeatures => ({
-  mode: 'inline',
-  runner: 'in-process',
-  startTicket: true,
-  startSeconds: 60,
-  leavesBehind: false,
-  liveOutput: true,
-  separateStreams: true,
-  stdin: true,
-  signals: true,
-  cancel: hasProcessTable ? 'tree' : 'process-group',
-  customImage: false,
-  resourceLimits: launcher.can('limits'),
-  isolation: launcher.can('process') ? ['none', 'process'] : ['none'],
-  longestTimeoutSeconds: 7 * 24 * 3_600,
-  ownUser: launcher.can('ownUser'),
-  launcher: launcher.kind,
-});
 
 /** What a command finds in its environment beside what was asked for. */
 const BASE_ENVIRONMENT = {
@@ -55,7 +45,7 @@ const BASE_ENVIRONMENT = {
 const OBSERVE_PATIENCE_MS = 5_000;
 
 /**
- * Runs commands on this machine: as the user of this process and without walls, or behind those of isolation `process`.
+ * Runs commands on this machine: as the user of this process and without walls, or behind those of isolation `process` or `sandbox`.
  * @throws Error on a platform without POSIX processes
  */
 export const local = async (options: LocalOptions): Promise<Provider> => {
@@ -63,8 +53,12 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
     throw new Error('Commands cannot be run on Windows itself. Run Errand in WSL, or use a target elsewhere.');
   }
   const { workDirectory, isOwnerAlive, helpers = 2, graceSeconds = 5, log = silentLog } = options;
-  const launcher = await openLauncher({ most: helpers, kind: options.launcher, log });
-  const features = featuresOf(launcher);
+  const { sandbox = DEFAULT_SANDBOX, trySandbox = true } = options;
+  const launcher = await openLauncher({
+    ...{ most: helpers, kind: options.launcher, log },
+    ...{ sandboxArgs: sandboxArgs(sandbox), trySandbox },
+  });
+  const features = featuresOf(launcher, sandbox);
   const runs = new Map<AttemptKey, LaunchedRun>();
   const places = makeWorkPlaces(workDirectory, { ownUser: launcher.can('ownUser') });
   let closed = false;
@@ -92,7 +86,7 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
       if (closed) return rejected('The server is shutting down.');
       // A second start with the same key is the same run.
       if (io.stop.aborted || runs.has(run.key)) return { kind: 'refused' };
-      const missing = missingFor(run, features);
+      const missing = missingFor(run, features, trySandbox);
       if (missing) return { kind: 'rejected', fault: { detail: missing, retryable: false } };
       let folder: string;
       try {
@@ -142,10 +136,16 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
 };
 
 /** What was promised at submission may be gone since, such as the native launcher: never less in silence. */
-const missingFor = (run: Run, { isolation, resourceLimits }: ProviderFeatures): string | undefined => {
-  if (!isolation.includes(run.isolation)) return `Isolation ${run.isolation} cannot be given here any more.`;
+const missingFor = (run: Run, features: ProviderFeatures, wasTried: boolean): string | undefined => {
+  const { isolation, resourceLimits, isolationLacking } = features;
+  const isKnown = run.isolation !== 'sandbox' || wasTried || features.launcher !== 'native';
+  if (isKnown && !isolation.includes(run.isolation)) {
+    return `Isolation ${run.isolation} cannot be given here any more. ${isolationLacking?.[run.isolation] ?? ''}`.trim();
+  }
   const isLimited = run.memoryMiB !== undefined || run.cpu !== undefined;
-  return isLimited && !resourceLimits ? 'Memory and processor cannot be limited here any more.' : undefined;
+  return isLimited && !resourceLimits && run.isolation !== 'sandbox'
+    ? 'Memory and processor cannot be limited here any more.'
+    : undefined;
 };
 
 const toSpec = (
@@ -157,12 +157,12 @@ const toSpec = (
   return {
     key: run.key,
     argv: run.argv,
-    env: { ...BASE_ENVIRONMENT, HOME: folder, ...run.env, ...ours },
+    env: { ...BASE_ENVIRONMENT, HOME: run.isolation === 'sandbox' ? SANDBOX_FOLDER : folder, ...run.env, ...ours },
     workDirectory: folder,
     ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
     stdin: io.stdin !== undefined,
     graceSeconds,
-    isolation: run.isolation === 'process' ? 'process' : 'none',
+    isolation: run.isolation === 'process' || run.isolation === 'sandbox' ? run.isolation : 'none',
     ...(run.memoryMiB === undefined ? {} : { memoryMiB: run.memoryMiB }),
     ...(run.cpu === undefined ? {} : { cpu: run.cpu }),
   };

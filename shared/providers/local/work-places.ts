@@ -22,7 +22,7 @@ export const makeWorkPlaces = (workDirectory: string, { ownUser }: { ownUser: bo
   const passable = join(tmpdir(), `errand-work-${name}`);
   return {
     folderOf(key, isolation) {
-      if (!ownUser || isolation === 'none') return join(workDirectory, key);
+      if (!ownUser || isolation !== 'process') return join(workDirectory, key);
       makePassable(passable);
       return join(passable, key);
     },

@@ -19,6 +19,7 @@ const GOOD: MachineFacts = {
   landlockAbi: 5,
   hasAppArmor: false,
   seLinux: undefined,
+  sandbox: { name: 'ok', text: '', advice: '', cgroups: 2 },
 };
 const plain = { isRoot: false } as const;
 
@@ -30,6 +31,14 @@ describe('the check of a machine', () => {
   });
 
   test.for<[string, Partial<MachineFacts>, string, Check['status'], RegExp]>([
+    ['no launcher to make sandboxes', { sandbox: undefined }, 'sandbox', 'missing', /npm run build:launcher/],
+    [
+      'no sandboxes',
+      { sandbox: { name: 'no-proc', text: 'masked', advice: 'Start it with systempaths=unconfined.', cgroups: 0 } },
+      'sandbox',
+      'missing',
+      /systempaths=unconfined/,
+    ],
     ['an old Node', { node: '20.1.0' }, 'node', 'missing', /npm ci/],
     ['no compiler', { compiler: undefined, hasNativeLauncher: false }, 'compiler', 'weak', /apt-get install gcc/],
     ['no native launcher', { hasNativeLauncher: false }, 'launcher', 'missing', /npm run build:launcher/],
