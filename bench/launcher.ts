@@ -1,12 +1,12 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Isolation, LAUNCHERS, type LauncherKind } from '../shared/domain/command.ts';
 import { attemptKeyOf, toTenantId } from '../shared/domain/ids.ts';
 import type { Provider, RunIo } from '../shared/providers/provider.ts';
 import { providers } from '../shared/providers/registry.ts';
 import { commandId } from '../test/support/commands.ts';
+import { makeBaseline } from './c-programs.ts';
 
 /*
  * How fast each launcher starts commands, against R: a C program that does nothing but start /bin/true on all cores, measured
@@ -20,9 +20,7 @@ const CLIENTS = [1, 16, 100];
 const LEVELS = (process.argv[3] ?? 'none,sandbox').split(',') as Isolation[];
 
 const directory = mkdtempSync(join(tmpdir(), 'errand-bench-'));
-const baseline = join(directory, 'baseline');
-execFileSync('cc', ['-O2', '-o', baseline, join(import.meta.dirname, 'baseline.c')]);
-const measureR = (): number => Number(execFileSync(baseline, [String(availableParallelism()), '500']).toString());
+const measureR = makeBaseline(directory);
 
 let commands = 0;
 const io: RunIo = {
@@ -107,9 +105,9 @@ const rows = opened.flatMap(({ launcher, provider, levels }) =>
 try {
   for (let round = 0; round < ROUNDS; round++) {
     for (const row of rows) {
-      const before = measureR();
+      const before = await measureR();
       const { rate, p50, p99 } = await measure(row.provider, row.level, row.clients);
-      row.ratios.push(rate / ((before + measureR()) / 2));
+      row.ratios.push(rate / ((before + (await measureR())) / 2));
       row.rates.push(rate);
       row.p50.push(p50);
       row.p99.push(p99);

@@ -1,0 +1,130 @@
+import { get } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
+import { memoryMB } from './machine.ts';
+import type { Meter } from './measure.ts';
+import { spreadOf } from './statistics.ts';
+import type { RunningSystem } from './systems/system.ts';
+
+export interface Growth {
+  readonly beforeMB: number;
+  readonly afterMB: number;
+}
+
+const PARTS = 10;
+const PART_COMMANDS = 10_000;
+/** What was used last is let go of. */
+const REST_MS = 2_000;
+
+/** The memory of a server over 100,000 commands: medians of the first and of the last three of ten parts. */
+export const measureGrowth = async (
+  meter: Meter,
+  { port, requestFor }: RunningSystem,
+  pids: readonly number[],
+): Promise<Growth | undefined> => {
+  const request = requestFor('true', 'none');
+  if (!request) return undefined;
+  const seen: number[] = [];
+  for (let part = 0; part < PARTS; part++) {
+    const { wrong, failed } = await meter.load(request, { port, clients: 100, requests: PART_COMMANDS });
+    if (wrong + failed > 0) throw new Error(`${wrong + failed} errors in ${PART_COMMANDS} commands`);
+    await wait(REST_MS);
+    const memory = memoryMB(pids);
+    if (memory === undefined) return undefined;
+    seen.push(memory);
+  }
+  return { beforeMB: spreadOf(seen.slice(0, 3)).median, afterMB: spreadOf(seen.slice(-3)).median };
+};
+
+export interface OutputRate {
+  /** From the submission until a reader that follows live has been told the end. */
+  readonly megabytesPerSecond: number;
+  readonly restMB: number | undefined;
+  readonly peakMB: number | undefined;
+}
+
+const OUTPUT_BYTES = 1_000_000_000;
+const LOOK_MS = 100;
+/** The event of the end has the command's first output in it, in which a zero takes six bytes. */
+const LAST_EVENT_BYTES = 1024 * 1024;
+
+/**
+ * One command of Errand that writes a gigabyte, read live; and then once more to be compared.
+ * @throws Error when a byte is missing or wrong
+ */
+export const measureOutput = async (
+  { port }: RunningSystem,
+  pids: readonly number[],
+  over: AbortSignal,
+): Promise<OutputRate> => {
+  const url = `http://127.0.0.1:${port}/v1/commands`;
+  const restMB = memoryMB(pids);
+  const memory = watchMemory(pids);
+  try {
+    const began = performance.now();
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ argv: ['head', '-c', String(OUTPUT_BYTES), '/dev/zero'] }),
+      signal: over,
+    });
+    const { id } = (await response.json()) as { id: string };
+    let tail = '';
+    await read(`${url}/${id}/output`, { headers: { accept: 'text/event-stream' }, signal: over }, (bytes) => {
+      tail = (tail + bytes.subarray(-LAST_EVENT_BYTES).toString('latin1')).slice(-LAST_EVENT_BYTES);
+    });
+    const seconds = (performance.now() - began) / 1_000;
+    const peakMB = memory.stop();
+    if (!tail.includes(`"stdoutBytes":${OUTPUT_BYTES}`))
+      throw new Error(`the live reader was not told the end: …${tail.slice(-200)}`);
+    await checkZeros(`${url}/${id}/output?stream=stdout`, over);
+    return { megabytesPerSecond: OUTPUT_BYTES / 1e6 / seconds, restMB, peakMB };
+  } finally {
+    memory.stop();
+  }
+};
+
+const watchMemory = (pids: readonly number[]): { stop(): number | undefined } => {
+  let peakMB: number | undefined;
+  const timer = setInterval(() => {
+    const nowMB = memoryMB(pids);
+    if (nowMB !== undefined) peakMB = Math.max(peakMB ?? 0, nowMB);
+  }, LOOK_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      return peakMB;
+    },
+  };
+};
+
+const checkZeros = async (url: string, signal: AbortSignal): Promise<void> => {
+  let count = 0;
+  const zeros = Buffer.alloc(1024 * 1024);
+  await read(url, { signal }, (bytes) => {
+    if (!zeros.subarray(0, bytes.length).equals(bytes)) throw new Error(`a byte after ${count} is wrong`);
+    count += bytes.length;
+  });
+  if (count !== OUTPUT_BYTES) throw new Error(`the output has ${count} bytes, not ${OUTPUT_BYTES}`);
+};
+
+interface ReadOptions {
+  readonly headers?: Record<string, string>;
+  readonly signal: AbortSignal;
+}
+
+/** By node:http, since `fetch` would be what is measured. */
+const read = (url: string, options: ReadOptions, take: (bytes: Buffer) => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const request = get(url, options, (response) => {
+      response.on('data', (bytes: Buffer) => {
+        try {
+          take(bytes);
+        } catch (error) {
+          response.destroy(error as Error);
+        }
+      });
+      response.once('end', resolve);
+      response.once('error', reject);
+    });
+    request.once('error', reject);
+  });
