@@ -60,8 +60,9 @@ export const runSideBySide = async (
     const up = await startAll(systems, sites, context);
     await wait(REST_MS, undefined, { signal: over });
     const restMB = Object.fromEntries(up.map(({ system, site }) => [system.name, memoryMB(site.pids())]));
+    const output = await runOutput(up, context);
     const samples = await runRounds(meter, planOf(up, context), context);
-    const results = { samples, restMB, ...(await runLongRows(meter, up, context)) };
+    const results = { samples, restMB, output, growth: await runGrowth(meter, up, context) };
     const durable = systems.filter(({ name, isDurable }) => isDurable && name !== 'errand').map(({ name }) => name);
     const machine = describeMachine(directory);
     await endAll();
@@ -168,22 +169,21 @@ const runRounds = async (meter: Meter, rows: readonly Row[], context: Context): 
   return samples;
 };
 
-const runLongRows = async (
-  meter: Meter,
-  up: readonly Up[],
-  context: Context,
-): Promise<Pick<Results, 'growth' | 'output'>> => {
-  const { options, say, over } = context;
-  const errand = up.find(({ system }) => system.name === 'errand');
-  if (!errand) return {};
+const errandOf = (up: readonly Up[]): Up | undefined => up.find(({ system }) => system.name === 'errand');
+
+/** First, so that what it takes in memory can be seen. */
+const runOutput = async (up: readonly Up[], context: Context): Promise<Results['output']> => {
+  const errand = errandOf(up);
+  if (!errand || context.options.quick) return undefined;
+  context.say('One command that writes 1 GB');
   const { running, site } = errand;
-  if (!options.quick) say('One command that writes 1 GB');
-  const output = options.quick
-    ? undefined
-    : await attempt('1 GB of output', context, () => measureOutput(running, site.pids(), over));
-  if (options.long) say('100,000 commands, for the memory');
-  const growth = options.long
-    ? await attempt('100,000 commands', context, () => measureGrowth(meter, running, site.pids()))
-    : undefined;
-  return { output, growth };
+  return attempt('1 GB of output', context, () => measureOutput(running, site.pids(), context.over));
+};
+
+const runGrowth = async (meter: Meter, up: readonly Up[], context: Context): Promise<Results['growth']> => {
+  const errand = errandOf(up);
+  if (!errand || !context.options.long) return undefined;
+  context.say('100,000 commands, for the memory');
+  const { running, site } = errand;
+  return attempt('100,000 commands', context, () => measureGrowth(meter, running, site.pids()));
 };
