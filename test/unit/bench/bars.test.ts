@@ -16,7 +16,7 @@ const WHAT = {
   rest: 'memory at rest, all processes ≤ 120 MB',
   growth: 'memory over 100,000 commands no growth (≤ 10 MB)',
   output: '1 GB of one command, to a live reader ≥ 200 MB/s',
-  outputMemory: 'the same: memory flat (≤ 64 MB more)',
+  outputMemory: 'the same: memory flat (≤ 64 MB more in its second half)',
 };
 
 const judged = (what: string, results: Partial<Results>): Pick<Bar, 'verdict' | 'figure'> => {
