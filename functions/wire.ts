@@ -1,5 +1,5 @@
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
-import { keyAccess } from '../shared/access/access.ts';
+import { makeAccess } from '../shared/access/access.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
@@ -9,6 +9,7 @@ import { configureTarget, parseTargets } from '../shared/providers/targets.ts';
 import { lazyQueue } from '../shared/queue/queue.ts';
 import { dynamodbClient } from '../shared/store/dynamodb/client.ts';
 import { dynamodbStore } from '../shared/store/dynamodb/dynamodb.ts';
+import { makePrincipals } from '../shared/store/principals.ts';
 import { makeTargetHealth } from '../shared/store/target-health.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { awsIdentity, ENVIRONMENT, setting } from './environment.ts';
@@ -16,6 +17,8 @@ import { awsIdentity, ENVIRONMENT, setting } from './environment.ts';
 interface WireOptions {
   /** Loads providers, in functions that run commands. @default none can be used */
   readonly load?: ProviderLoader;
+  /** Whether the last use of a caller's key is noted; needs the right to write. @default false */
+  readonly notesUse?: boolean;
   /** How often those who wait look at the store: each look is billed. @default 1 */
   readonly lookEverySeconds?: number;
 }
@@ -25,7 +28,7 @@ interface WireOptions {
  * What a function may not use is not loaded: `load` brings providers to those that run commands, `withKey` the owner's
  * key to those that callers reach.
  */
-export const wire = ({ load = noProvider, lookEverySeconds = 1 }: WireOptions = {}): Deps => {
+export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1 }: WireOptions = {}): Deps => {
   const region = setting('AWS_REGION');
   const clock = systemClock;
   const random = systemRandom;
@@ -52,7 +55,12 @@ export const wire = ({ load = noProvider, lookEverySeconds = 1 }: WireOptions = 
     clock,
     random,
     log,
-    access: keyAccess(() => readSecret(region, endpoint('SECRETS_MANAGER'))),
+    access: makeAccess({
+      principals: makePrincipals(store),
+      clock,
+      readOwnerKey: () => readSecret(region, endpoint('SECRETS_MANAGER')),
+      notesUse,
+    }),
     store,
     objects: lazyObjects(async () => {
       const { s3Client, s3Objects } = await import('../shared/objects/s3.ts');

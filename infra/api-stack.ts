@@ -13,7 +13,8 @@ import { Alarm, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { type FunctionUrl, FunctionUrlAuthType, InvokeMode } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import { type Endpoint, endpoints } from '../shared/contract/endpoints.ts';
+import type { Endpoint } from '../shared/contract/endpoint.ts';
+import { endpoints } from '../shared/contract/endpoints.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
 import { environmentOf, installationOf } from './environment.ts';
@@ -62,6 +63,7 @@ export class ApiStack extends Stack {
     const changing = [mayRead(data), mayWrite(data), ...mayRemoveInput(data), mayWake(queue)];
     const calling = [...changing, ...maySearch(data, 'list'), mayReadOutput(data), mayStoreInput(data)];
     this.functions = {
+      access: make('access', [mayRead(data), mayWrite(data), mayReadKey(data)], short),
       commands: make('commands', [...calling, mayReadKey(data)], short),
       output: make('output', [mayRead(data), mayReadOutput(data), mayReadKey(data)], Duration.minutes(15)),
       providers: make('providers', [mayGet(data), mayReadKey(data)], short),

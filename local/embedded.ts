@@ -8,6 +8,7 @@ import { silentLog } from '../shared/telemetry/log.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
 import { type HttpServer, listen } from './http-server.ts';
 import { openData } from './open-data.ts';
+import { readOwnerKey } from './owner-key.ts';
 import { findServer } from './server-lock.ts';
 import { keepSweeping } from './sweeping.ts';
 
@@ -34,7 +35,10 @@ export interface Embedded {
 export const openEmbedded = async ({ dataDirectory, work, trySandbox = true }: EmbeddedOptions): Promise<Embedded> => {
   const directory = resolve(dataDirectory);
   const server = findServer(directory);
-  if (server) return { url: server.url, inProcess: false, fetch: globalThis.fetch, close: async () => {} };
+  if (server) {
+    const fetch = withKey(globalThis.fetch, readOwnerKey(directory));
+    return { url: server.url, inProcess: false, fetch, close: async () => {} };
+  }
   let runnerUrl = '';
   const data = await openData({
     dataDirectory: directory,
@@ -53,7 +57,7 @@ export const openEmbedded = async ({ dataDirectory, work, trySandbox = true }: E
   return {
     url: 'http://embedded.invalid',
     inProcess: true,
-    fetch: fetchFrom(gateway),
+    fetch: fetchFrom(gateway, data.ownerKey),
     async close() {
       await runners?.close();
       await data.close();
@@ -81,16 +85,26 @@ const listenToRunners = async (gateway: Gateway, deps: Deps): Promise<Pick<HttpS
   };
 };
 
-/** `fetch` that asks the gateway directly. */
+/** Whoever may read the folder's key is its owner, also where the server cannot tell who calls. */
+const withKey =
+  (fetch: typeof globalThis.fetch, key: string | undefined): typeof globalThis.fetch =>
+  (input, init) => {
+    const request = new Request(input, init);
+    if (key !== undefined && !request.headers.has('authorization'))
+      request.headers.set('authorization', `Bearer ${key}`);
+    return fetch(request);
+  };
+
+/** `fetch` that asks the gateway directly, as the owner. */
 const fetchFrom =
-  (gateway: Gateway): typeof globalThis.fetch =>
+  (gateway: Gateway, ownerKey: string): typeof globalThis.fetch =>
   async (input, init) => {
     const request = new Request(input, init);
     const { pathname, search } = new URL(request.url);
     const reply = await gateway({
       method: request.method,
       target: pathname + search,
-      headers: Object.fromEntries(request.headers),
+      headers: { authorization: `Bearer ${ownerKey}`, ...Object.fromEntries(request.headers) },
       body: (request.body as ReadableStream<Uint8Array> | null) ?? undefined,
       sourceIp: '',
     });

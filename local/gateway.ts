@@ -1,11 +1,13 @@
 import type { Readable } from 'node:stream';
+import { access } from '../functions/http/access.ts';
 import { commands } from '../functions/http/commands.ts';
 import { output } from '../functions/http/output.ts';
 import { providers } from '../functions/http/providers.ts';
 import { runner } from '../functions/http/runner.ts';
 import { system } from '../functions/http/system.ts';
 import type { Deps } from '../shared/app/deps.ts';
-import { type Endpoint, endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
+import type { Endpoint } from '../shared/contract/endpoint.ts';
+import { endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
 import { MOST_FRAMED_BYTES } from '../shared/contract/runner.ts';
 import { AppError } from '../shared/domain/errors.ts';
 import { LIMITS } from '../shared/domain/limits.ts';
@@ -28,7 +30,13 @@ const MOST_BODY_BYTES = Math.max(LIMITS.bodyBytes, LIMITS.stdinPartBytes, MOST_F
 
 export const makeGateway = (deps: Deps): Gateway => {
   provideLambdaRuntime();
-  const buffered = { commands: commands(deps), providers: providers(deps), runner: runner(deps), system: system(deps) };
+  const buffered = {
+    access: access(deps),
+    commands: commands(deps),
+    providers: providers(deps),
+    runner: runner(deps),
+    system: system(deps),
+  };
   const streaming = { output: output(deps) };
 
   return async (request) => {

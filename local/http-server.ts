@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../shared/domain/errors.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import type { Gateway, GatewayReply } from './gateway.ts';
-import { toGatewayRequest } from './gateway-event.ts';
+import { type GatewayRequest, toGatewayRequest } from './gateway-event.ts';
+import { peerUserOf } from './peer-user.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -13,20 +14,25 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly log: Log;
+  /** With it, whoever calls from this machine as the user of this process, and shows no key, is taken to hold this one. */
+  readonly ownerKey?: string;
+}
+
 /**
  * Serves the gateway over HTTP/1.1.
  * @throws Error in words for a person when the port is taken or the address cannot be used
  */
-export const listen = async (
-  gateway: Gateway,
-  options: { host: string; port: number; log: Log },
-): Promise<HttpServer> => {
-  const { host, port, log } = options;
+export const listen = async (gateway: Gateway, options: ListenOptions): Promise<HttpServer> => {
+  const { host, port, log, ownerKey } = options;
   const server = createServer(
     // A client that trickles its headers or body is cut off; replies may take as long as they like.
     { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 },
     (request, response) => {
-      serve(gateway, request, response).catch((error: unknown) => {
+      serve(gateway, request, response, ownerKey).catch((error: unknown) => {
         log.warn('A connection was cut short', { error });
         response.destroy();
       });
@@ -67,9 +73,14 @@ const explain = ({ code, message }: NodeJS.ErrnoException, host: string, port: n
   return `Cannot listen on ${host}:${port}: ${message}`;
 };
 
-const serve = async (gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+const serve = async (
+  gateway: Gateway,
+  request: IncomingMessage,
+  response: ServerResponse,
+  ownerKey: string | undefined,
+): Promise<void> => {
   const refused = refuseForeignPage(request);
-  const reply = refused ?? (await gateway(toGatewayRequest(request)));
+  const reply = refused ?? (await gateway(withOwnerKey(toGatewayRequest(request), request, ownerKey)));
   if (typeof reply.body === 'string' || Buffer.isBuffer(reply.body)) {
     response.writeHead(reply.statusCode, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
     response.end(reply.body);
@@ -82,6 +93,28 @@ const serve = async (gateway: Gateway, request: IncomingMessage, response: Serve
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
 };
+
+const ownUser = process.geteuid?.();
+/** By connection, since it stays whose it is. */
+const users = new WeakMap<Socket, number | undefined>();
+
+const withOwnerKey = (
+  asked: GatewayRequest,
+  { socket }: IncomingMessage,
+  ownerKey: string | undefined,
+): GatewayRequest => {
+  const { headers } = asked;
+  if (ownerKey === undefined || ownUser === undefined || 'authorization' in headers || isPassedOn(headers))
+    return asked;
+  if (!users.has(socket)) users.set(socket, peerUserOf(socket));
+  return users.get(socket) === ownUser
+    ? { ...asked, headers: { ...headers, authorization: `Bearer ${ownerKey}` } }
+    : asked;
+};
+
+/** By a proxy, which may run as this user and speak for anyone. */
+const isPassedOn = (headers: GatewayRequest['headers']): boolean =>
+  Object.keys(headers).some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-'));
 
 /** Loopback names with any port: what a person on this machine types. */
 const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { ownerAccess } from '../shared/access/access.ts';
+import { makeAccess } from '../shared/access/access.ts';
 import { advanceCommand } from '../shared/app/advance-command.ts';
 import type { Deps, Target } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
@@ -13,9 +13,11 @@ import { filesObjects } from '../shared/objects/files.ts';
 import { loadProvider, providers } from '../shared/providers/registry.ts';
 import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
+import { makePrincipals } from '../shared/store/principals.ts';
 import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { installationOf } from './installation.ts';
+import { ownerKeyOf } from './owner-key.ts';
 import { isLocked, tryLock } from './process-lock.ts';
 import { readTargets } from './targets.ts';
 
@@ -37,6 +39,8 @@ export interface OpenDataOptions {
 
 export interface OpenData {
   readonly deps: Deps;
+  /** Of whoever owns the data folder. */
+  readonly ownerKey: string;
   /** Whether commands may run elsewhere, so that runners have to reach this process at `runnerUrl`. */
   readonly expectsRunners: boolean;
   /** Ends what runs in this process, stores how it ended, and lets go of the data. */
@@ -54,7 +58,9 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const lock = tryLock(lockOf(worker));
   if (!lock) throw new Error(`The lock ${lockOf(worker)} is taken, though its name is new. Is the disk shared?`);
   const closing = new AbortController();
+  const ownerKey = ownerKeyOf(dataDirectory, random);
   const store = sqliteStore({ file: join(dataDirectory, 'errand.db') });
+  const principals = makePrincipals(store);
   const queue = inProcessQueue({ clock });
   const provider = await providers.local({
     workDirectory: join(dataDirectory, 'work'),
@@ -86,7 +92,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const deps = makeDeps({
     clock,
     random,
-    access: ownerAccess,
+    access: makeAccess({ principals, clock, readOwnerKey: async () => ownerKey }),
     store,
     objects: filesObjects({ directory: join(dataDirectory, 'objects') }),
     queue,
@@ -100,6 +106,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   if (work) queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
   return {
     deps,
+    ownerKey,
     expectsRunners: runnerUrl === undefined && elsewhere.some(({ features }) => features.runner === 'remote'),
     async close() {
       closing.abort();

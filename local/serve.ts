@@ -30,7 +30,7 @@ export interface RunningServer {
 export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOptions): Promise<RunningServer> => {
   if (!isLoopback(host)) {
     throw new Error(
-      `Refusing to listen on ${host}: without access control, anyone who reaches it could run commands here. ` +
+      `Refusing to listen on ${host}: without TLS, keys could be read on the way. ` +
         'Use --host 127.0.0.1, and a tunnel (ssh -L) to reach it from elsewhere.',
     );
   }
@@ -49,7 +49,7 @@ export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOpt
       runnerUrl: () => url,
     });
     try {
-      const http = await listen(makeGateway(data.deps), { host, port, log });
+      const http = await listen(makeGateway(data.deps), { host, port, log, ownerKey: data.ownerKey });
       url = http.url;
       lock.note({ pid: process.pid, url: http.url });
       const sweeping = keepSweeping(data.deps);

@@ -1,4 +1,4 @@
 import { commands } from '../http/commands.ts';
 import { wire } from '../wire.ts';
 
-export const handler = commands(wire());
+export const handler = commands(wire({ notesUse: true }));

@@ -5,5 +5,5 @@ import { json } from '../../shared/http/replies.ts';
 
 export const providers = (deps: Deps) =>
   httpFunction(deps, {
-    listProviders: async () => json(200, await listTargets(deps)),
+    listProviders: async (_, { actor }) => json(200, await listTargets(deps, actor)),
   });

@@ -1,7 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Actor } from '../domain/actor.ts';
+import { type Actor, ownerOf } from '../domain/actor.ts';
+import type { Clock, Instant } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
-import { toTenantId } from '../domain/ids.ts';
+import type { TenantId } from '../domain/ids.ts';
+import type { Permission } from '../domain/permissions.ts';
+import type { ApiKey } from '../domain/principals.ts';
+import type { Principals } from '../store/principals.ts';
+import { keys } from '../store/schema.ts';
+import { hasHash, parseApiKey } from './api-key.ts';
+import { DEFAULT_TENANT, rightsOfKey } from './rights.ts';
 
 /** Who calls. */
 export interface Access {
@@ -12,27 +19,85 @@ export interface Access {
   authenticate(token: string | undefined): Promise<Actor>;
 }
 
-const OWNER: Actor = { id: 'owner', tenant: toTenantId('default') };
+export interface AccessOptions {
+  readonly principals: Principals;
+  readonly clock: Clock;
+  /** The installation's own key, which its owner holds; asked for once. */
+  readonly readOwnerKey: () => Promise<string>;
+  /** Whether the last use of a key is noted, which takes a write. @default true */
+  readonly notesUse?: boolean;
+}
 
-/** The embedded server's: whoever reaches its loopback address is the owner. */
-export const ownerAccess: Access = { authenticate: async () => OWNER };
+/** The same whatever is wrong with it: who guesses learns nothing. */
+const notGood = (): AppError => unauthenticated('The key is not good: unknown, expired or revoked.');
 
-/** One key for the owner of the installation. `readKey` gives it, and is asked once. */
-export const keyAccess = (readKey: () => Promise<string>): Access => {
+/** Keys of members, and the one key of the installation's owner. Looked up with each request, so that a revoked one is at once. */
+export const makeAccess = ({ principals, clock, readOwnerKey, notesUse = true }: AccessOptions): Access => {
+  const ownerKey = once(readOwnerKey);
+  return {
+    async authenticate(token) {
+      if (token === undefined) throw unauthenticated('This needs a key: Authorization: Bearer <key>.');
+      const parsed = parseApiKey(token);
+      if (parsed) {
+        const { tenant, id } = parsed;
+        const key = await goodKey(principals, tenant, id, { token, now: clock.now() });
+        const rights = key && (await rightsOfKey(principals, tenant, key));
+        if (!rights) throw notGood();
+        if (notesUse) await noteUse(principals, tenant, key, clock.now());
+        return { id: key.member, tenant, ...rights, credential: { kind: 'api-key', id } };
+      }
+      if (!isSameSecret(token, await ownerKey())) throw notGood();
+      return ownerOf(DEFAULT_TENANT);
+    },
+  };
+};
+
+const goodKey = async (
+  principals: Principals,
+  tenant: TenantId,
+  id: string,
+  { token, now }: { readonly token: string; readonly now: Instant },
+): Promise<ApiKey | undefined> => {
+  const [found, tenantFound] = await Promise.all([
+    principals.apiKeys.get(keys.apiKey(tenant, id)),
+    principals.tenants.get(keys.tenant(tenant)),
+  ]);
+  const key = found?.value;
+  const isGood = key && hasHash(token, key.hash) && isValid(key, now) && !tenantFound?.value.suspended;
+  return isGood ? key : undefined;
+};
+
+const isValid = ({ revokedAt, expiresAt = Number.POSITIVE_INFINITY }: ApiKey, now: number): boolean =>
+  revokedAt === undefined && now < expiresAt;
+
+const USE_IS_NOTED_EVERY_MS = 3_600_000;
+
+/** To the hour: a write for each request would cost more than the request. */
+const noteUse = async (principals: Principals, tenant: TenantId, key: ApiKey, now: number): Promise<void> => {
+  if (now - (key.lastUsedAt ?? 0) < USE_IS_NOTED_EVERY_MS) return;
+  await principals.apiKeys
+    .change(keys.apiKey(tenant, key.id), (latest) => ({ ...latest, lastUsedAt: Math.max(now, latest.lastUsedAt ?? 0) }))
+    // Nobody is kept out for want of a note.
+    .catch(() => {});
+};
+
+const once = (read: () => Promise<string>): (() => Promise<string>) => {
   let reading: Promise<string> | undefined;
-  const ownKey = (): Promise<string> => {
-    reading ??= readKey();
+  return () => {
+    reading ??= read();
     // A read that failed must not lock everyone out for as long as the process lives.
     reading.catch(() => (reading = undefined));
     return reading;
   };
-  return {
-    async authenticate(token) {
-      if (token === undefined) throw unauthenticated('This needs a key: Authorization: Bearer <key>.');
-      if (!isSameSecret(token, await ownKey())) throw unauthenticated('The key is not good.');
-      return OWNER;
-    },
-  };
+};
+
+/** @throws AppError 'forbidden' */
+export const requirePermission = ({ permissions, role }: Actor, permission: Permission): void => {
+  if (permissions.has(permission)) return;
+  throw new AppError(
+    'forbidden',
+    `This needs the permission ${permission}, which this caller (role ${role}) does not have.`,
+  );
 };
 
 /** In constant time. What is compared has equal lengths, so that it tells nothing of the secret's. */

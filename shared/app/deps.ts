@@ -7,6 +7,7 @@ import type { Health, Provider, ProviderFeatures } from '../providers/provider.t
 import type { Queue } from '../queue/queue.ts';
 import type { Commands } from '../store/commands.ts';
 import type { OutputLog } from '../store/output-log.ts';
+import type { Principals } from '../store/principals.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -29,6 +30,7 @@ export interface Deps {
   readonly clock: Clock;
   readonly random: Random;
   readonly access: Access;
+  readonly principals: Principals;
   readonly newCommandId: () => CommandId;
   readonly rules: EngineRules;
   readonly store: Store;

@@ -1,10 +1,10 @@
 import type { CommandList } from '../contract/schemas.ts';
-import type { Actor } from '../domain/actor.ts';
+import type { Actor, Scope } from '../domain/actor.ts';
 import type { Status } from '../domain/command.ts';
-import { AppError } from '../domain/errors.ts';
 import { type CommandId, isCommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { Deps } from './deps.ts';
+import { invalidCursor, toCursor, toPage } from './paging.ts';
 import { toSummary } from './view.ts';
 
 export interface ListQuery {
@@ -20,11 +20,19 @@ export interface ListQuery {
 /** One page of the tenant's commands, newest first. @throws AppError 'invalid-request' for a cursor that is not ours */
 export const listCommands = async (
   deps: Pick<Deps, 'commands'>,
-  { tenant }: Actor,
+  { tenant, scope }: Actor,
   { status, label, target, limit = 20, cursor }: ListQuery,
 ): Promise<CommandList> => {
   const after = cursor === undefined ? undefined : parseCursor(cursor);
-  const filter = { status, target, label: label === undefined ? undefined : parseLabel(label) };
+  const labels = { ...scope.labels };
+  const asked = label === undefined ? undefined : parseLabel(label);
+  if (asked) {
+    // Beyond the caller's scope there is nothing.
+    if ((labels[asked.key] ?? asked.value) !== asked.value) return { items: [] };
+    labels[asked.key] = asked.value;
+  }
+  const targets = scopedTargets(scope, target);
+  const filter = { status, labels, ...(targets ? { targets } : {}) };
   const page = await deps.commands.list(tenant, filter, { limit: Math.min(limit, LIMITS.listItems), after });
   return {
     items: page.commands.map(toSummary),
@@ -32,16 +40,15 @@ export const listCommands = async (
   };
 };
 
-/** Opaque to callers. It names a place in the caller's own list, so it gives no right to anything. */
-const toCursor = (after: CommandId): string => Buffer.from(`v1:${after}`).toString('base64url');
+const scopedTargets = ({ targets }: Scope, asked: string | undefined): readonly string[] | undefined => {
+  if (asked === undefined) return targets;
+  return targets === undefined || targets.includes(asked) ? [asked] : [];
+};
 
 const parseCursor = (cursor: string): CommandId => {
-  const [version, id = ''] = Buffer.from(cursor, 'base64url').toString('latin1').split(':');
-  if (version === 'v1' && isCommandId(id)) return id;
-  const detail = 'must be a nextCursor of an earlier answer';
-  throw new AppError('invalid-request', 'The cursor is not valid. Start again without one.', {
-    faults: [{ in: 'query', pointer: '/cursor', detail }],
-  });
+  const { after = '' } = toPage({ cursor });
+  if (isCommandId(after)) return after;
+  throw invalidCursor();
 };
 
 const parseLabel = (label: string): { key: string; value: string } => {

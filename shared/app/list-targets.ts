@@ -1,9 +1,19 @@
 import type { TargetList } from '../contract/schemas.ts';
+import type { Actor } from '../domain/actor.ts';
 import { AppError } from '../domain/errors.ts';
-import type { Deps } from './deps.ts';
+import type { Deps, Target } from './deps.ts';
 
-/** Every target with what it can do and whether it is healthy. A provider that fails to answer is unhealthy, not an error. */
-export const listTargets = async ({ targets, log }: Pick<Deps, 'targets' | 'log'>): Promise<TargetList> => ({
+type Parts = Pick<Deps, 'targets' | 'log'>;
+
+/** Every target that the caller may use, with what it can do and whether it is healthy. */
+export const listTargets = ({ targets, log }: Parts, { scope }: Pick<Actor, 'scope'>): Promise<TargetList> =>
+  lookAt({ log, targets: targets.filter(({ name }) => scope.targets?.includes(name) ?? true) });
+
+/** A provider that fails to answer is unhealthy, not an error. */
+export const lookAt = async ({
+  targets,
+  log,
+}: Pick<Deps, 'log'> & { readonly targets: readonly Target[] }): Promise<TargetList> => ({
   items: await Promise.all(
     targets.map(async ({ name, provider, features, health: look }) => {
       const health = await look().catch((error: unknown) => {
@@ -23,7 +33,7 @@ export const listTargets = async ({ targets, log }: Pick<Deps, 'targets' | 'log'
 /** Resolves when a command can be taken and run. @throws AppError 'unavailable' */
 export const checkReady = async (deps: Pick<Deps, 'store' | 'targets' | 'log'>): Promise<void> => {
   await deps.store.check();
-  const { items } = await listTargets(deps);
+  const { items } = await lookAt(deps);
   if (items.some(({ healthy }) => healthy)) return;
   throw new AppError('unavailable', 'No target is healthy. See GET /v1/providers.');
 };

@@ -4,6 +4,7 @@ import { DEFAULT_RULES } from '../engine/rules.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeCommands } from '../store/commands.ts';
 import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
+import { makePrincipals } from '../store/principals.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
 import { makeHeldRuns } from './held-runs.ts';
@@ -42,6 +43,7 @@ export const makeDeps = (parts: Parts): Deps => {
       stored: (reference) => changes.announce(reference, 'output'),
     }),
     stdin: makeStdinLog(store, objects, changes, random, lookEverySeconds),
+    principals: makePrincipals(store),
     runs: makeHeldRuns(),
   };
 };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { SubmitCommand } from '../contract/schemas.ts';
-import type { Actor } from '../domain/actor.ts';
+import { type Actor, isInScope, type Scope } from '../domain/actor.ts';
 import { type Command, type CommandSpec, ISOLATION_LEVELS, type Isolation, type Stdin } from '../domain/command.ts';
 import { AppError, type Fault } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
@@ -31,12 +31,13 @@ export interface Submitted {
 
 /**
  * Stores a command durably and wakes a worker. Nothing is stored when it throws.
- * @throws AppError 'invalid-request' for an unknown target; 'unsupported-by-target' and 'isolation-unavailable' for
+ * @throws AppError 'invalid-request' for an unknown target; 'forbidden' for labels or targets beyond the caller's scope; 'unsupported-by-target' and 'isolation-unavailable' for
  * what the target cannot do; 'idempotency-mismatch' for a key that was used with another body
  */
 export const submitCommand = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { body, idempotencyKey, replayOf, watched = false } = submission;
-  const spec = toSpec(deps.targets, body);
+  const { idempotencyKey, replayOf, watched = false } = submission;
+  const body = withLabelsOf(actor.scope, submission.body);
+  const spec = toSpec(targetsOf(actor.scope, deps.targets), body);
   const now = deps.clock.now();
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
   const command: Command = {
@@ -70,7 +71,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 
 const repeatedCommand = async (
   deps: Deps,
-  { tenant }: Actor,
+  { tenant, scope }: Actor,
   { id, sameBody }: { id: CommandId; sameBody: boolean },
 ): Promise<Command> => {
   if (!sameBody) {
@@ -79,7 +80,9 @@ const repeatedCommand = async (
     throw new AppError('idempotency-mismatch', detail, { faults });
   }
   const stored = await deps.commands.find(referenceOf(tenant, id));
-  if (!stored) throw new AppError('conflict', `${id}, submitted with this Idempotency-Key, is no longer kept.`);
+  if (!stored || !isInScope(scope, stored.command)) {
+    throw new AppError('conflict', `${id}, submitted with this Idempotency-Key, is no longer kept.`);
+  }
   return stored.command;
 };
 
@@ -93,7 +96,24 @@ const wake = async (deps: Deps, { id, tenant, spec }: Command): Promise<void> =>
     );
 };
 
-const toSpec = (targets: Deps['targets'], body: SubmitCommand): CommandSpec => {
+/** What the caller is limited to is put on what it submits. */
+const withLabelsOf = ({ labels }: Scope, body: SubmitCommand): SubmitCommand => {
+  if (!labels) return body;
+  for (const [name, value] of Object.entries(labels)) {
+    if ((body.labels?.[name] ?? value) === value) continue;
+    throw refusal('forbidden', `/labels/${name}`, `You may only submit commands with the label ${name}:${value}.`);
+  }
+  return { ...body, labels: { ...body.labels, ...labels } };
+};
+
+const targetsOf = ({ targets: names }: Scope, all: Deps['targets']): readonly Target[] => {
+  if (!names) return all;
+  const targets = all.filter(({ name }) => names.includes(name));
+  if (targets.length > 0) return targets;
+  throw refusal('forbidden', '/target', 'You may not use any of the targets here.');
+};
+
+const toSpec = (targets: readonly Target[], body: SubmitCommand): CommandSpec => {
   const target = body.target === undefined ? targets[0] : targets.find(({ name }) => name === body.target);
   if (!target) {
     const known = targets.map(({ name }) => name).join(', ');
@@ -166,7 +186,7 @@ const isolationFor = ({ name, features }: Target, asked: Isolation | undefined):
 };
 
 const refusal = (
-  code: 'invalid-request' | 'unsupported-by-target' | 'isolation-unavailable',
+  code: 'forbidden' | 'invalid-request' | 'unsupported-by-target' | 'isolation-unavailable',
   pointer: string,
   detail: string,
 ): AppError => new AppError(code, detail, { faults: [{ in: 'body', pointer, detail }] });

@@ -1,12 +1,14 @@
 import * as z from 'zod';
 import { PROBLEMS } from '../domain/errors.ts';
-import { type Endpoint, endpoints } from './endpoints.ts';
+import type { Endpoint } from './endpoint.ts';
+import { endpoints } from './endpoints.ts';
 import { ProblemView } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
 /** What callers use. The runners' half is no public contract: it changes together with the runner. */
 const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = {
+  access: 'Who may do what: keys, members, roles, tenants.',
   commands: 'Submit, read and end commands.',
   output: 'What a command wrote, as bytes or live.',
   providers: 'Where commands can run.',

@@ -32,18 +32,24 @@ const envName = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a variable name: letters, digits and _, not first a digit')
   .refine((name) => !name.startsWith('ERRAND_'), { error: 'must not begin with ERRAND_, which is ours' });
 
-const labelKey = z
+export const labelKey = z
   .string()
   .max(LIMITS.labelKeyCharacters)
   .regex(/^[A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?$/, 'must be letters, digits and _ . / - in between');
 // No control characters: labels are printed in terminals and logs.
-const labelValue = z
+export const labelValue = z
   .string()
   .max(LIMITS.labelValueCharacters)
   .regex(/^\P{C}*$/u, 'must not contain control characters');
 
 const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: number) =>
   schema.refine((record) => Object.keys(record).length <= most, { error: `must have at most ${most} entries` });
+
+/** A number in a path or a query. */
+export const wholeNumber = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be a whole number, 0 or more')
+  .transform(Number);
 
 /** Parses to the branded id, so that inside nothing needs to cast. */
 export const CommandIdText = z

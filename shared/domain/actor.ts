@@ -1,7 +1,48 @@
+import type { Command } from './command.ts';
 import type { TenantId } from './ids.ts';
+import { type Permission, ROLES } from './permissions.ts';
 
-/** Who calls, and whose data it is. Made by authentication only, never from a request's body. */
+/** How a caller proved who it is. */
+export type Credential =
+  /** The installation's own, which its owner holds. */
+  | { readonly kind: 'installation-key' }
+  | { readonly kind: 'api-key'; readonly id: string }
+  /** Of a session that a login began. */
+  | { readonly kind: 'session'; readonly id: string }
+  /** Another issuer's, by its `jti` where it has one. */
+  | { readonly kind: 'access-token'; readonly id: string | undefined };
+
+/** What a credential is limited to, besides its permissions. */
+export interface Scope {
+  /** Only these targets. Undefined: all. */
+  readonly targets?: readonly string[];
+  /** Only commands that carry all of these labels; they are put on what it submits. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Who calls, whose data it is, and what it may do. Made by authentication only, never from a request's body. */
 export interface Actor {
+  /** Of the member or service account, or `owner`. */
   readonly id: string;
   readonly tenant: TenantId;
+  /** A built-in role's name, or a tenant's own. */
+  readonly role: string;
+  readonly permissions: ReadonlySet<Permission>;
+  readonly scope: Scope;
+  readonly credential: Credential;
 }
+
+/** Whoever runs the installation. */
+export const ownerOf = (tenant: TenantId): Actor => ({
+  id: 'owner',
+  tenant,
+  role: 'owner',
+  permissions: new Set(ROLES.owner),
+  scope: {},
+  credential: { kind: 'installation-key' },
+});
+
+/** Whether the command is within the scope. */
+export const isInScope = ({ targets, labels }: Scope, { spec }: Pick<Command, 'spec'>): boolean =>
+  (targets === undefined || targets.includes(spec.target)) &&
+  Object.entries(labels ?? {}).every(([name, value]) => spec.labels[name] === value);

@@ -36,4 +36,11 @@ export const LIMITS = {
   /** One sentence for a person, from a runner or a provider. */
   detailCharacters: 2_000,
   signals: 100,
+  /** Names of members, keys and tenants, for people. */
+  nameCharacters: 255,
+  scopeTargets: 100,
+  /** Of a tenant's own. */
+  roles: 100,
+  /** How long a key may stay good beside the one that replaces it. */
+  keyOverlapSeconds: 30 * 24 * 3_600,
 } as const;

@@ -3,9 +3,10 @@ import middy, { type MiddlewareObj } from '@middy/core';
 import { executionModeStandard } from '@middy/core/Standard';
 import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
-import { noRight } from '../access/access.ts';
+import { noRight, requirePermission } from '../access/access.ts';
 import type { Deps } from '../app/deps.ts';
-import { type Endpoint, type EndpointName, endpoints, matchEndpoint } from '../contract/endpoints.ts';
+import type { Endpoint } from '../contract/endpoint.ts';
+import { type EndpointName, endpoints, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseRunnerToken, type RunnerRight } from '../domain/runner-token.ts';
@@ -99,7 +100,11 @@ const authenticate = async (
   const nobody = {} as { actor: Actor; right: RunnerRight };
   if (endpoint.access === 'anyone') return nobody;
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization ?? '')?.[1];
-  if (endpoint.access !== 'runner') return { ...nobody, actor: await access.authenticate(token) };
+  if (endpoint.access !== 'runner') {
+    const actor = await access.authenticate(token);
+    if (endpoint.permission !== undefined) requirePermission(actor, endpoint.permission);
+    return { ...nobody, actor };
+  }
   const right = token === undefined ? undefined : parseRunnerToken(token);
   if (!right) throw noRight();
   return { ...nobody, right };

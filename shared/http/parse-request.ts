@@ -1,5 +1,6 @@
 import type * as z from 'zod';
-import { type Endpoint, type EndpointName, endpoints } from '../contract/endpoints.ts';
+import type { Endpoint } from '../contract/endpoint.ts';
+import { type EndpointName, endpoints } from '../contract/endpoints.ts';
 import { AppError, type Fault } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { decodeFramed } from '../runner/framed.ts';

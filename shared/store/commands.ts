@@ -1,3 +1,4 @@
+import { isInScope } from '../domain/actor.ts';
 import type { Clock, Instant, Random } from '../domain/clock.ts';
 import type { Command, Status } from '../domain/command.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
@@ -33,8 +34,10 @@ export type Saved =
 
 export interface ListFilter {
   readonly status?: Status | undefined;
-  readonly label?: { readonly key: string; readonly value: string } | undefined;
-  readonly target?: string | undefined;
+  /** All of them. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** One of them. */
+  readonly targets?: readonly string[];
 }
 
 export interface CommandPage {
@@ -221,7 +224,6 @@ const toStored = (item: Item | undefined): Stored | undefined =>
 const isOwn = (actual: Item | undefined, written: Item): boolean =>
   actual?.version === written.version && (actual.data as CommandData).nonce === (written.data as CommandData).nonce;
 
-const matches = (command: Command, { status, label, target }: ListFilter): boolean =>
+const matches = (command: Command, { status, labels, targets }: ListFilter): boolean =>
   (status === undefined || command.status === status) &&
-  (target === undefined || command.spec.target === target) &&
-  (label === undefined || command.spec.labels[label.key] === label.value);
+  isInScope({ ...(labels ? { labels } : {}), ...(targets ? { targets } : {}) }, command);

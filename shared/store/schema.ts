@@ -48,6 +48,14 @@ export const keys = {
   idempotency: (tenant: TenantId, keyHash: string): Key => ({ pk: `${tenant}/idempotency/${keyHash}`, sk: 'record' }),
   /** How a target is; of the whole installation. */
   targetHealth: (target: string): Key => ({ pk: `targets/${target}`, sk: 'health' }),
+  member: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/members`, sk: id }),
+  /** Which member an access token speaks for, by a digest of its issuer and subject. */
+  identity: (tenant: TenantId, digest: string): Key => ({ pk: `${tenant}/identities`, sk: digest }),
+  /** A role that the tenant made up. */
+  role: (tenant: TenantId, name: string): Key => ({ pk: `${tenant}/roles`, sk: name }),
+  apiKey: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/api-keys`, sk: id }),
+  /** Of the whole installation, as its slash tells: no tenant's id begins with one. */
+  tenant: (tenant: TenantId): Key => ({ pk: '/tenants', sk: tenant }),
   /** Objects hold what is too large for an item. */
   objects: (reference: Reference, kind: 'output' | 'stdin'): string => `${reference}/${kind}/`,
 };

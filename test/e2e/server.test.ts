@@ -40,7 +40,7 @@ describe('the embedded server does not start', () => {
   };
 
   test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com'])('on %s, which is not loopback', async (host) => {
-    expect(await failing(['--host', host])).toMatch(/without access control/);
+    expect(await failing(['--host', host])).toMatch(/without TLS/);
   });
 
   test('on a port that is taken', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type GatewayReply, makeGateway } from '../../local/gateway.ts';
-import { keyAccess } from '../../shared/access/access.ts';
+import { makeAccess } from '../../shared/access/access.ts';
 import { cancelCommand } from '../../shared/app/cancel-command.ts';
 import { signalCommand } from '../../shared/app/signal-command.ts';
 import { submitCommand } from '../../shared/app/submit-command.ts';
@@ -135,7 +135,7 @@ describe('a token that is not good', () => {
   test('opens nothing of the callers’ API, and a caller’s key opens nothing of the runners’', async () => {
     const { deps, start } = await open();
     const { token, id } = await start();
-    const gateway = makeGateway({ ...deps, access: keyAccess(async () => 'the-key') });
+    const gateway = makeGateway({ ...deps, access: makeAccess({ ...deps, readOwnerKey: async () => 'the-key' }) });
     const ask = (method: string, target: string, key: string) =>
       gateway({ method, target, headers: bearer(key), body: undefined, sourceIp: '' });
     for (const path of ['/v1/commands', `/v1/commands/${id}`, '/v1/providers']) {

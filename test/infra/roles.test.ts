@@ -103,6 +103,7 @@ const ROLES: Roles = {
     's3:PutObject objects/*/stdin/*',
   ]),
   output: lines(LOG, READ, KEY, ['s3:GetObject objects/*/output/*']),
+  access: lines(LOG, READ, WRITE, KEY),
   providers: lines(LOG, KEY, ['dynamodb:GetItem table']),
   system: lines(LOG, ['dynamodb:GetItem table']),
   runner: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, [

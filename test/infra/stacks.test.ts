@@ -11,7 +11,8 @@ import { afterAll, describe, expect, test, vi } from 'vitest';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 import { bundleFunction } from '../../infra/bundle.ts';
 import { makeStacks } from '../../infra/stacks.ts';
-import { type Endpoint, endpoints } from '../../shared/contract/endpoints.ts';
+import type { Endpoint } from '../../shared/contract/endpoint.ts';
+import { endpoints } from '../../shared/contract/endpoints.ts';
 import { targetsFile } from './targets-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));

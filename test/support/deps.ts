@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { systemRandom } from '../../machine/system-clock.ts';
-import { ownerAccess } from '../../shared/access/access.ts';
+import type { Access } from '../../shared/access/access.ts';
 import { advanceCommand } from '../../shared/app/advance-command.ts';
 import type { Deps, Target } from '../../shared/app/deps.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
-import type { Actor } from '../../shared/domain/actor.ts';
+import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import { inProcessChanges } from '../../shared/events/changes.ts';
 import { filesObjects } from '../../shared/objects/files.ts';
@@ -19,7 +19,9 @@ import { type Log, silentLog } from '../../shared/telemetry/log.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
 import { tempDirectory } from './temp-directory.ts';
 
-export const owner: Actor = { id: 'owner', tenant: toTenantId('default') };
+export const owner: Actor = ownerOf(toTenantId('default'));
+/** Whoever calls is the owner. */
+export const ownerAccess: Access = { authenticate: async () => owner };
 
 export interface TestWorker extends Deps {
   readonly clock: FakeClock;

@@ -62,7 +62,7 @@ describe('a level that a target does not have', () => {
   test('is shown with the reason', async () => {
     const isolationLacking = { sandbox: 'no-proc: …' };
     const deps = await testWorker({ provider: scriptedProvider({ isolationLacking, ...WATCHED }), work: false });
-    const { items } = await listTargets(deps);
+    const { items } = await listTargets(deps, owner);
     expect(items).toMatchObject([{ features: { isolationLacking, resourceLimitsAt: ['sandbox'] } }]);
   });
 });

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { type Endpoint, endpoints, matchEndpoint } from '../../../shared/contract/endpoints.ts';
+import type { Endpoint } from '../../../shared/contract/endpoint.ts';
+import { endpoints, matchEndpoint } from '../../../shared/contract/endpoints.ts';
 import { openapi } from '../../../shared/contract/openapi.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a document of that shape is what is looked at

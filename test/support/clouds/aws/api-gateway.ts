@@ -7,7 +7,8 @@ import {
 } from '@aws-sdk/client-lambda';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { readBody, toEvent, toGatewayRequest } from '../../../../local/gateway-event.ts';
-import { type Endpoint, endpoints, matchEndpoint } from '../../../../shared/contract/endpoints.ts';
+import type { Endpoint } from '../../../../shared/contract/endpoint.ts';
+import { endpoints, matchEndpoint } from '../../../../shared/contract/endpoints.ts';
 import { listenLocally } from '../../listen-locally.ts';
 
 /** A front door of the cloud, on a port of this machine. */

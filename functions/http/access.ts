@@ -1,0 +1,39 @@
+import { createApiKey, listApiKeys, revokeApiKey, rotateApiKey } from '../../shared/app/api-keys.ts';
+import type { Deps } from '../../shared/app/deps.ts';
+import { addMember, changeMember, getMember, listMembers, removeMember } from '../../shared/app/members.ts';
+import { listRoles, putRole, removeRole } from '../../shared/app/roles.ts';
+import { addTenant, changeTenant, getTenant, listTenants } from '../../shared/app/tenants.ts';
+import { whoami } from '../../shared/app/whoami.ts';
+import { httpFunction } from '../../shared/http/http-function.ts';
+import { json, noContent } from '../../shared/http/replies.ts';
+
+/** Who may do what. */
+export const access = (deps: Deps) =>
+  httpFunction(deps, {
+    whoami: async (_, { actor }) => json(200, whoami(actor)),
+    createApiKey: async (_, { actor, body }) => json(201, await createApiKey(deps, actor, body)),
+    listApiKeys: async (_, { actor, query }) => json(200, await listApiKeys(deps, actor, query)),
+    rotateApiKey: async (_, { actor, params, body }) => json(201, await rotateApiKey(deps, actor, params.id, body)),
+    revokeApiKey: async (_, { actor, params }) => {
+      await revokeApiKey(deps, actor, params.id);
+      return noContent();
+    },
+    addMember: async (_, { actor, body }) => json(201, await addMember(deps, actor, body)),
+    listMembers: async (_, { actor, query }) => json(200, await listMembers(deps, actor, query)),
+    getMember: async (_, { actor, params }) => json(200, await getMember(deps, actor, params.id)),
+    changeMember: async (_, { actor, params, body }) => json(200, await changeMember(deps, actor, params.id, body)),
+    removeMember: async (_, { actor, params }) => {
+      await removeMember(deps, actor, params.id);
+      return noContent();
+    },
+    listRoles: async (_, { actor }) => json(200, await listRoles(deps, actor)),
+    putRole: async (_, { actor, params, body }) => json(200, await putRole(deps, actor, params.name, body)),
+    removeRole: async (_, { actor, params }) => {
+      await removeRole(deps, actor, params.name);
+      return noContent();
+    },
+    addTenant: async (_, { body }) => json(201, await addTenant(deps, body)),
+    listTenants: async (_, { query }) => json(200, await listTenants(deps, query)),
+    getTenant: async (_, { params }) => json(200, await getTenant(deps, params.id)),
+    changeTenant: async (_, { params, body }) => json(200, await changeTenant(deps, params.id, body)),
+  });

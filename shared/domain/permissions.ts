@@ -1,0 +1,42 @@
+/** What a caller may do. Each endpoint names the one that it asks for. */
+export const PERMISSIONS = [
+  'commands:submit',
+  'commands:read',
+  'commands:control',
+  'providers:read',
+  'keys:own',
+  'keys:manage',
+  'members:read',
+  'members:manage',
+  'tenants:manage',
+  'policies:read',
+  'policies:manage',
+  'approvals:answer',
+  'secrets:read',
+  'secrets:manage',
+  'usage:read',
+  'audit:read',
+] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+
+const READING = ['commands:read', 'providers:read', 'usage:read'] as const satisfies readonly Permission[];
+const RUNNING = [...READING, 'commands:submit', 'commands:control'] as const satisfies readonly Permission[];
+
+/** The built-in roles. A tenant may define more, out of the same permissions. */
+export const ROLES = {
+  /** Sees what was run, and what it said. */
+  viewer: [...READING, 'keys:own'],
+  /** Runs commands. */
+  operator: [...RUNNING, 'keys:own', 'policies:read', 'secrets:read'],
+  /** All within the tenant. */
+  admin: PERMISSIONS.filter((permission) => permission !== 'tenants:manage'),
+  /** Sees what was done and why, and changes nothing. */
+  auditor: [...READING, 'keys:own', 'members:read', 'policies:read', 'audit:read'],
+  /** A program that was let loose: runs commands, and can neither widen what it may do nor approve it. */
+  agent: RUNNING,
+  /** The installation's: also makes tenants. */
+  owner: PERMISSIONS,
+} as const satisfies Record<string, readonly Permission[]>;
+export type RoleName = keyof typeof ROLES;
+
+export const isRoleName = (text: string): text is RoleName => Object.hasOwn(ROLES, text);

@@ -1,0 +1,58 @@
+import type { Scope } from './actor.ts';
+import type { Instant } from './clock.ts';
+import type { Permission } from './permissions.ts';
+
+/** Who an access token speaks of (OpenID Connect Core, section 2: `sub` is unique within its issuer). */
+export interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+/** A person, or a program's account, within a tenant. */
+export interface Member {
+  readonly id: string;
+  readonly kind: 'person' | 'service-account';
+  readonly name: string;
+  /** A built-in role or one of the tenant's own. */
+  readonly role: string;
+  readonly scope: Scope;
+  /** Whose access tokens speak for it. */
+  readonly identity?: Identity;
+  readonly disabled: boolean;
+  readonly createdAt: Instant;
+  readonly createdBy: string;
+}
+
+/** A role that a tenant made up. */
+export interface CustomRole {
+  readonly name: string;
+  readonly description: string;
+  readonly permissions: readonly Permission[];
+}
+
+/** A key of a member. Its text is nowhere. */
+export interface ApiKey {
+  readonly id: string;
+  readonly name: string;
+  /** The member that it speaks for; `owner` for the installation's owner. */
+  readonly member: string;
+  /** SHA-256 of its text, in hex. */
+  readonly hash: string;
+  /** Fewer than its member has; undefined: the same. */
+  readonly permissions?: readonly Permission[];
+  readonly scope: Scope;
+  readonly createdAt: Instant;
+  readonly createdBy: string;
+  readonly expiresAt?: Instant;
+  readonly revokedAt?: Instant;
+  /** To the hour. */
+  readonly lastUsedAt?: Instant;
+}
+
+export interface Tenant {
+  readonly id: string;
+  readonly name: string;
+  /** None of its credentials is good meanwhile. */
+  readonly suspended: boolean;
+  readonly createdAt: Instant;
+}

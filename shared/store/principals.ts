@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import type { TenantId } from '../domain/ids.ts';
+import type { ApiKey, CustomRole, Identity, Member, Tenant } from '../domain/principals.ts';
+import { makeRecords, type Records, type Versioned } from './records.ts';
+import { keys } from './schema.ts';
+import type { Store } from './store.ts';
+
+/** Who there is: tenants, their members, roles and keys. */
+export interface Principals {
+  readonly tenants: Records<Tenant>;
+  readonly members: Records<Member>;
+  readonly roles: Records<CustomRole>;
+  readonly apiKeys: Records<ApiKey>;
+  /** Stores a new member, and that its identity speaks for it. @throws AppError 'conflict' when the identity has a member */
+  addMember(tenant: TenantId, member: Member): Promise<void>;
+  removeMember(tenant: TenantId, member: Member): Promise<void>;
+  memberOf(tenant: TenantId, identity: Identity): Promise<Versioned<Member> | undefined>;
+}
+
+interface IdentityData {
+  readonly member: string;
+}
+
+export const makePrincipals = (store: Store): Principals => {
+  const members = makeRecords<Member>(store);
+  const identities = makeRecords<IdentityData>(store);
+  return {
+    tenants: makeRecords(store),
+    members,
+    roles: makeRecords(store),
+    apiKeys: makeRecords(store),
+
+    async addMember(tenant, member) {
+      const { identity } = member;
+      const alongside = identity
+        ? [identities.writeOf(keys.identity(tenant, digestOf(identity)), { member: member.id }, 0)]
+        : [];
+      await members.add(keys.member(tenant, member.id), member, alongside);
+    },
+
+    async removeMember(tenant, { id, identity }) {
+      await store.write([
+        { remove: keys.member(tenant, id) },
+        ...(identity ? [{ remove: keys.identity(tenant, digestOf(identity)) }] : []),
+      ]);
+    },
+
+    async memberOf(tenant, identity) {
+      const found = await identities.get(keys.identity(tenant, digestOf(identity)));
+      return found && members.get(keys.member(tenant, found.value.member));
+    },
+  };
+};
+
+/** Both may be long and of any characters; together they are unambiguous. */
+const digestOf = ({ issuer, subject }: Identity): string =>
+  createHash('sha256')
+    .update(JSON.stringify([issuer, subject]))
+    .digest('hex');

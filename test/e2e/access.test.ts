@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { makeClient } from '../../clients/sdk/client.ts';
+import { cli, startServer } from '../support/cli.ts';
+import { tempDirectory } from '../support/temp-directory.ts';
+
+const isLinux = process.platform === 'linux';
+const isRoot = process.getuid?.() === 0;
+
+/** The status of a submission, sent by a process of another user. */
+const submitAs = async (uid: number, url: string, headers: Record<string, string> = {}): Promise<number> => {
+  const body = JSON.stringify({ argv: ['true'] });
+  const script = `fetch(${JSON.stringify(`${url}/v1/commands`)}, { method: 'POST', body: ${JSON.stringify(body)},
+    headers: ${JSON.stringify({ 'content-type': 'application/json', ...headers })} }).then((r) => console.log(r.status))`;
+  const options = { uid, cwd: '/', argv0: 'node', env: {} };
+  return Number((await promisify(execFile)('/proc/self/exe', ['-e', script], options)).stdout);
+};
+
+const submit = (url: string, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${url}/v1/commands`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ argv: ['true'] }),
+  });
+
+describe('the embedded server', () => {
+  test.skipIf(!isLinux)('takes the user that it runs as for its owner, without a key', async () => {
+    const { url } = await startServer(tempDirectory());
+    expect((await submit(url)).status).toBe(202);
+    expect(await (await fetch(`${url}/v1/whoami`)).json()).toMatchObject({ id: 'owner', tenant: 'default' });
+  });
+
+  test.skipIf(!isLinux || !isRoot)('takes another user of this machine for nobody, unless it has a key', async () => {
+    const dataDirectory = tempDirectory();
+    const { url } = await startServer(dataDirectory);
+    expect(await submitAs(65_534, url)).toBe(401);
+    const key = readFileSync(join(dataDirectory, 'owner.key'), 'utf8').trim();
+    expect(await submitAs(65_534, url, { authorization: `Bearer ${key}` })).toBe(202);
+  });
+
+  test.for(['x-forwarded-for', 'forwarded', 'via', 'x-forwarded-proto'])(
+    'takes nobody for its owner who comes by a proxy (%s)',
+    async (header) => {
+      const { url } = await startServer(tempDirectory());
+      expect((await submit(url, { [header]: '192.0.2.1' })).status).toBe(401);
+    },
+  );
+
+  test('does not fall back to its owner when the key that is shown is not good', async () => {
+    const { url } = await startServer(tempDirectory());
+    for (const authorization of ['Bearer nonsense', 'Bearer ', '', 'Basic b3duZXI6']) {
+      expect([authorization, (await submit(url, { authorization })).status]).toEqual([authorization, 401]);
+    }
+  });
+
+  test('its owner’s key is in no log, and no command sees it', async () => {
+    const dataDirectory = tempDirectory();
+    const { url } = await startServer(dataDirectory);
+    const key = readFileSync(join(dataDirectory, 'owner.key'), 'utf8').trim();
+    const client = makeClient({ url, apiKey: key });
+    const { stdout } = await client.submit({ argv: ['env'] }, { waitSeconds: 60 });
+    expect(stdout).toContain('PATH=');
+    expect(stdout).not.toContain(key);
+  });
+
+  test('the command line uses it by itself', async () => {
+    const dataDirectory = tempDirectory();
+    await startServer(dataDirectory);
+    const ran = await cli(['run', '--', 'echo', 'hello'], { dataDirectory });
+    expect([ran.exit, ran.stdout]).toEqual([0, 'hello\n']);
+  });
+
+  test('a key that was made is good in another process at once, and not any more once it was revoked', async () => {
+    const dataDirectory = tempDirectory();
+    const { url } = await startServer(dataDirectory);
+    const made = await fetch(`${url}/v1/api-keys`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'ci', permissions: ['commands:submit', 'commands:read'] }),
+    });
+    const { id, key } = (await made.json()) as { id: string; key: string };
+    const authorization = `Bearer ${key}`;
+    expect((await submit(url, { authorization })).status).toBe(202);
+    expect((await fetch(`${url}/v1/api-keys`, { headers: { authorization } })).status).toBe(403);
+    await fetch(`${url}/v1/api-keys/${id}`, { method: 'DELETE' });
+    expect((await submit(url, { authorization })).status).toBe(401);
+  });
+});

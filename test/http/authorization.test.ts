@@ -1,0 +1,360 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Embedded, openEmbedded } from '../../local/embedded.ts';
+import type { Endpoint } from '../../shared/contract/endpoint.ts';
+import { type EndpointName, endpoints } from '../../shared/contract/endpoints.ts';
+import { PERMISSIONS, ROLES, type RoleName } from '../../shared/domain/permissions.ts';
+
+/*
+ * Every endpoint of the table, by every role, with every state of a credential, on things of one's own tenant and of another's.
+ * `samples` names each endpoint, or this does not compile; the expected answers follow from the table of roles.
+ */
+
+/** Each is called with a thing made for it, so that no cell hangs on another. */
+interface Sample {
+  /** In place of the path's parameter. @default no parameter */
+  readonly make?: (call: Call) => Promise<string>;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly query?: string;
+  /** Who may do it is answered so. */
+  readonly status: number;
+}
+
+type Call = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Response>;
+
+const json = async <T>(response: Promise<Response>): Promise<T> => (await (await response).json()) as T;
+const idOf = async (response: Promise<Response>): Promise<string> => (await json<{ id: string }>(response)).id;
+
+const command = (call: Call) => idOf(call('POST', '/v1/commands', { argv: ['true'], stdin: 'open' }));
+const ended = async (call: Call) => {
+  const id = await command(call);
+  await call('POST', `/v1/commands/${id}/cancel`);
+  return id;
+};
+const key = (call: Call) => idOf(call('POST', '/v1/api-keys', { name: 'k' }));
+const member = (call: Call) => idOf(call('POST', '/v1/members', { name: 'm', role: 'viewer' }));
+let roles = 0;
+const role = async (call: Call) => {
+  const name = `role-${++roles}`;
+  await call('PUT', `/v1/roles/${name}`, { permissions: ['commands:read'] });
+  return name;
+};
+let tenants = 0;
+const newTenant = () => `tenant-${++tenants}`;
+const tenant = async () => {
+  const id = newTenant();
+  await asOwner('POST', '/v1/tenants', { id, name: id });
+  return id;
+};
+
+const samples = {
+  submitCommand: { body: { argv: ['true'] }, status: 202 },
+  listCommands: { status: 200 },
+  getCommand: { make: command, status: 200 },
+  readOutput: { make: command, status: 200 },
+  cancelCommand: { make: command, status: 202 },
+  signalCommand: { make: ended, body: { signal: 'SIGTERM' }, status: 409 },
+  writeStdin: { make: command, body: 'more', headers: { 'content-type': 'application/octet-stream' }, status: 202 },
+  endStdin: { make: command, status: 202 },
+  replayCommand: { make: command, body: {}, status: 202 },
+  listProviders: { status: 200 },
+  whoami: { status: 200 },
+  createApiKey: { body: { name: 'k' }, status: 201 },
+  listApiKeys: { status: 200 },
+  rotateApiKey: { make: key, body: {}, status: 201 },
+  revokeApiKey: { make: key, status: 204 },
+  addMember: { body: { name: 'm', role: 'viewer' }, status: 201 },
+  listMembers: { status: 200 },
+  getMember: { make: member, status: 200 },
+  changeMember: { make: member, body: { name: 'n' }, status: 200 },
+  removeMember: { make: member, status: 204 },
+  listRoles: { status: 200 },
+  putRole: { make: role, body: { permissions: [] }, status: 200 },
+  removeRole: { make: role, status: 204 },
+  addTenant: { status: 201 },
+  listTenants: { status: 200 },
+  getTenant: { make: tenant, status: 200 },
+  changeTenant: { make: tenant, body: { name: 'n' }, status: 200 },
+  checkHealth: { status: 200 },
+  checkReady: { status: 200 },
+  describeApi: { status: 200 },
+  redeemStart: { body: { runner: 'r' }, status: 409 },
+  lookAtRun: { status: 404 },
+  readRunStdin: { query: '?from=0', status: 404 },
+  storeRunOutput: { status: 400 },
+  endRun: { status: 400 },
+} satisfies Record<EndpointName, Sample>;
+
+const NAMES = Object.keys(endpoints) as EndpointName[];
+const ROLE_NAMES = ['viewer', 'operator', 'admin', 'auditor', 'agent', 'owner'] as const satisfies readonly RoleName[];
+/** A thing of this tenant's that another tenant's admin asks for. */
+const OF_A_TENANT: readonly EndpointName[] = NAMES.filter(
+  (name) => endpoints[name].path.includes('{') && !endpoints[name].path.startsWith('/v1/tenants'),
+);
+
+let embedded: Embedded;
+const callAs =
+  (authorization: string): Call =>
+  (method, path, body, headers = {}) => {
+    const isText = typeof body === 'string';
+    return embedded.fetch(`${embedded.url}${path}`, {
+      method,
+      headers: {
+        authorization,
+        ...(body === undefined || isText ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: isText ? body : JSON.stringify(body) }),
+    });
+  };
+/** The folder's own key is put in where none is given. */
+const asOwner: Call = (method, path, body) =>
+  embedded.fetch(`${embedded.url}${path}`, {
+    method,
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+
+const callers: Record<string, Call> = {};
+/** Names of credentials that are not good, by what is wrong with them. */
+const bad: Record<string, string> = { none: '', 'no bearer': 'Basic b3duZXI6', malformed: 'Bearer nonsense' };
+
+beforeAll(async () => {
+  const dataDirectory = mkdtempSync(join(tmpdir(), 'errand-test-'));
+  embedded = await openEmbedded({ dataDirectory, work: false });
+  const make = async (id: string): Promise<Call> =>
+    callAs(`Bearer ${(await json<{ key: string }>(asOwner('POST', '/v1/tenants', { id, name: id }))).key}`);
+  const admin = await make('acme');
+  callers['owner'] = asOwner;
+  callers['other'] = await make('other');
+  const keyOf = (id: string, terms = {}) =>
+    json<{ id: string; key: string }>(admin('POST', '/v1/api-keys', { name: 'k', member: id, ...terms }));
+  const newMember = (roleName: string) => idOf(admin('POST', '/v1/members', { name: roleName, role: roleName }));
+  for (const name of ROLE_NAMES.filter((one) => one !== 'owner')) {
+    callers[name] = callAs(`Bearer ${(await keyOf(await newMember(name))).key}`);
+  }
+  const operator = await newMember('operator');
+  const revoked = await keyOf(operator);
+  await admin('DELETE', `/v1/api-keys/${revoked.id}`);
+  bad['revoked'] = `Bearer ${revoked.key}`;
+  const disabled = await newMember('admin');
+  bad['of a disabled member'] = `Bearer ${(await keyOf(disabled)).key}`;
+  await admin('PATCH', `/v1/members/${disabled}`, { disabled: true });
+  const removed = await newMember('admin');
+  bad['of a removed member'] = `Bearer ${(await keyOf(removed)).key}`;
+  await admin('DELETE', `/v1/members/${removed}`);
+  const suspended = await json<{ key: string }>(asOwner('POST', '/v1/tenants', { id: 'gone', name: 'gone' }));
+  await asOwner('PATCH', '/v1/tenants/gone', { suspended: true });
+  bad['of a suspended tenant'] = `Bearer ${suspended.key}`;
+  const expiring = await keyOf(operator, { expiresAt: new Date(Date.now() + 1_000).toISOString() });
+  bad['expired'] = `Bearer ${expiring.key}`;
+  while ((await callAs(bad['expired'])('GET', '/v1/whoami')).status !== 401)
+    await new Promise((r) => setTimeout(r, 50));
+  return async () => {
+    await embedded.close();
+    rmSync(dataDirectory, { recursive: true });
+  };
+});
+
+/** Calls an endpoint by its sample, with a thing that `maker` made. */
+const callSample = async (call: Call, name: EndpointName, maker: Call): Promise<Response> => {
+  const { make, body, headers, query = '' }: Sample = samples[name];
+  const { method, path } = endpoints[name];
+  const made = make ? await make(maker) : '';
+  const sent = name === 'addTenant' ? { id: newTenant(), name: 'n' } : body;
+  return call(method, path.replace(/\{\w+\}/, made) + query, sent, headers);
+};
+
+/** Who can make what the sample is about. */
+const makerFor = (caller: string, name: EndpointName): Call => {
+  // A key is made by whom it is for: others' are not shown.
+  if (endpoints[name].path.startsWith('/v1/api-keys') && caller !== 'agent') return callers[caller] as Call;
+  return callers[caller === 'owner' ? 'owner' : 'admin'] as Call;
+};
+
+const permissionsOf = (name: RoleName): readonly string[] => ROLES[name];
+const expectedOf = (name: EndpointName, caller: RoleName): number => {
+  const { access, permission }: Endpoint = endpoints[name];
+  if (access === 'runner') return 401;
+  if (permission !== undefined && !permissionsOf(caller).includes(permission)) return 403;
+  return samples[name].status;
+};
+
+describe.for(ROLE_NAMES)('the role %s', (caller) => {
+  test.for(NAMES.map((name) => [name, expectedOf(name, caller)] as const))('%s: %i', async ([name, expected]) => {
+    const response = await callSample(callers[caller] as Call, name, makerFor(caller, name));
+    expect(response.status).toBe(expected);
+  });
+});
+
+describe('a credential that is not good', () => {
+  const guarded = NAMES.filter((name) => (endpoints[name] as Endpoint).access !== 'anyone');
+  test.for(guarded)('%s answers 401, and asks for one', async (name) => {
+    const made = samples[name] as Sample;
+    const thing = made.make ? await made.make(callers['admin'] as Call) : '';
+    for (const [what, authorization] of Object.entries(bad)) {
+      const { method, path } = endpoints[name];
+      const target = path.replace(/\{\w+\}/, thing) + (made.query ?? '');
+      const response = await callAs(authorization)(method, target, made.body, made.headers);
+      expect([what, response.status, response.headers.get('www-authenticate')]).toEqual([what, 401, 'Bearer']);
+    }
+  });
+});
+
+/** What is not the same in any two answers, and what was asked for. */
+const neutral = (text: string, ids: readonly string[]): string =>
+  ids.reduce((left, id) => left.replaceAll(id, 'ID'), text.replace(/"requestId":"[^"]+"/, ''));
+
+describe('another tenant’s admin', () => {
+  const random = (like: string): string =>
+    like.replace(/[0-9a-z]{12}$/, () =>
+      Array.from({ length: 12 }, () => '0123456789abcdef'[Math.floor(Math.random() * 16)]).join(''),
+    );
+
+  test.for(OF_A_TENANT)('%s answers as for an id that never was', async (name) => {
+    const sample: Sample = samples[name];
+    const theirs = await (sample.make as (call: Call) => Promise<string>)(callers['admin'] as Call);
+    const { method, path } = endpoints[name];
+    const ask = async (id: string) => {
+      const response = await (callers['other'] as Call)(
+        method,
+        path.replace(/\{\w+\}/, id),
+        sample.body,
+        sample.headers,
+      );
+      const { 'x-request-id': _, ...headers } = Object.fromEntries(response.headers);
+      return { status: response.status, headers, body: neutral(await response.text(), [id]) };
+    };
+    const answer = await ask(theirs);
+    expect(answer).toEqual(await ask(random(theirs)));
+    // What is made or removed by name or id is one's own, whatever others call theirs.
+    if (!['putRole', 'removeRole', 'removeMember'].includes(name)) expect(answer.status).toBe(404);
+  });
+
+  test('5,000 guesses at ids of commands give one and the same answer', async () => {
+    const theirs = await Promise.all(Array.from({ length: 50 }, () => command(callers['admin'] as Call)));
+    const answers = new Set<string>();
+    for (let guess = 0; guess < 5_000; guess++) {
+      const id = guess % 2 === 0 ? (theirs[guess % theirs.length] as string) : random(theirs[0] as string);
+      const response = await (callers['other'] as Call)('GET', `/v1/commands/${id}`);
+      answers.add(`${response.status} ${neutral(await response.text(), [id])}`);
+    }
+    expect([...answers]).toHaveLength(1);
+    expect([...answers][0]).toMatch(/^404 /);
+  }, 60_000);
+
+  test('sees none of its commands, members, keys or roles in a list', async () => {
+    const [, , , name] = await Promise.all([command, key, member, role].map((make) => make(callers['admin'] as Call)));
+    const other = callers['other'] as Call;
+    expect((await json<{ items: [] }>(other('GET', '/v1/commands'))).items).toEqual([]);
+    expect((await json<{ items: [] }>(other('GET', '/v1/members'))).items).toMatchObject([{ name: 'admin' }]);
+    expect((await json<{ items: [] }>(other('GET', '/v1/api-keys'))).items).toMatchObject([{ name: 'first' }]);
+    const { items } = await json<{ items: { name: string }[] }>(other('GET', '/v1/roles'));
+    expect(items.map((one) => one.name)).not.toContain(name);
+  });
+
+  test('the same idempotency key in two tenants makes two commands', async () => {
+    const submit = (call: Call) => idOf(call('POST', '/v1/commands', { argv: ['true'] }, { 'idempotency-key': 'one' }));
+    expect(await submit(callers['admin'] as Call)).not.toBe(await submit(callers['other'] as Call));
+  });
+});
+
+describe('nobody gives what it has not', () => {
+  const forbidden = async (call: Call, method: string, path: string, body: unknown): Promise<void> => {
+    expect((await call(method, path, body)).status).toBe(403);
+  };
+  /** A caller of acme's with these permissions. */
+  const withPermissions = async (permissions: readonly string[]): Promise<Call> => {
+    const admin = callers['admin'] as Call;
+    const name = await role(admin);
+    await admin('PUT', `/v1/roles/${name}`, { permissions });
+    const id = await idOf(admin('POST', '/v1/members', { name, role: name }));
+    const { key: text } = await json<{ key: string }>(admin('POST', '/v1/api-keys', { name: 'k', member: id }));
+    return callAs(`Bearer ${text}`);
+  };
+
+  test('an admin makes no owner', async () => {
+    await forbidden(callers['admin'] as Call, 'POST', '/v1/members', { name: 'm', role: 'owner' });
+    await forbidden(callers['admin'] as Call, 'PUT', '/v1/roles/mine', { permissions: ['tenants:manage'] });
+  });
+
+  test('whoever manages members raises nobody above itself', async () => {
+    const manager = await withPermissions(['members:manage', 'members:read']);
+    await forbidden(manager, 'POST', '/v1/members', { name: 'm', role: 'admin' });
+    const viewer = await member(callers['admin'] as Call);
+    await forbidden(manager, 'PATCH', `/v1/members/${viewer}`, { role: 'admin' });
+    await forbidden(manager, 'PUT', '/v1/roles/mine', { permissions: PERMISSIONS });
+  });
+
+  test('and puts out nobody who may do more', async () => {
+    const manager = await withPermissions(['members:manage', 'members:read']);
+    const id = await idOf((callers['admin'] as Call)('POST', '/v1/members', { name: 'm', role: 'admin' }));
+    await forbidden(manager, 'PATCH', `/v1/members/${id}`, { disabled: true });
+    await forbidden(manager, 'DELETE', `/v1/members/${id}`, undefined);
+  });
+
+  test('whoever manages keys gets no key that can do more, new or rotated', async () => {
+    const manager = await withPermissions(['keys:own', 'keys:manage']);
+    const admin = callers['admin'] as Call;
+    const id = await idOf(admin('POST', '/v1/members', { name: 'm', role: 'admin' }));
+    await forbidden(manager, 'POST', '/v1/api-keys', { name: 'k', member: id });
+    await forbidden(manager, 'POST', `/v1/api-keys/${await key(admin)}/rotate`, {});
+  });
+
+  test('a limited key makes and rotates no key that is less limited', async () => {
+    const admin = callers['admin'] as Call;
+    const full = await key(admin);
+    const terms = { name: 'k', permissions: ['keys:own', 'commands:read'], scope: { labels: { team: 'a' } } };
+    const limited = callAs(`Bearer ${(await json<{ key: string }>(admin('POST', '/v1/api-keys', terms))).key}`);
+    await forbidden(limited, 'POST', `/v1/api-keys/${full}/rotate`, {});
+    await forbidden(limited, 'POST', '/v1/api-keys', { name: 'k', permissions: ['commands:submit'] });
+    await forbidden(limited, 'POST', '/v1/api-keys', { name: 'k', scope: {} });
+    const made = await limited('POST', '/v1/api-keys', { name: 'k' });
+    expect(await made.json()).toMatchObject({ permissions: terms.permissions, scope: terms.scope });
+  });
+});
+
+describe('a scope', () => {
+  /** A key of the admin's that is limited to commands of a team. */
+  const ofTeam = async (team: string): Promise<Call> => {
+    const body = { name: team, scope: { labels: { team } } };
+    const { key: text } = await json<{ key: string }>((callers['admin'] as Call)('POST', '/v1/api-keys', body));
+    return callAs(`Bearer ${text}`);
+  };
+
+  test('puts its labels on what is submitted, and refuses others', async () => {
+    const call = await ofTeam('a');
+    const submitted = await json<{ labels: object }>(
+      call('POST', '/v1/commands', { argv: ['true'], labels: { x: '1' } }),
+    );
+    expect(submitted.labels).toEqual({ team: 'a', x: '1' });
+    const refused = await call('POST', '/v1/commands', { argv: ['true'], labels: { team: 'b' } });
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({ errors: [{ in: 'body', pointer: '/labels/team' }] });
+  });
+
+  test('shows nothing beyond it, in a list or by id', async () => {
+    const [a, b] = [await ofTeam('a'), await ofTeam('b')];
+    const id = await command(a);
+    expect((await b('GET', `/v1/commands/${id}`)).status).toBe(404);
+    expect((await b('POST', `/v1/commands/${id}/cancel`)).status).toBe(404);
+    expect((await b('GET', `/v1/commands/${id}/output`)).status).toBe(404);
+    const listed = async (call: Call, query: string) =>
+      (await json<{ items: { id: string }[] }>(call('GET', `/v1/commands${query}`))).items.map((one) => one.id);
+    expect(await listed(b, '')).not.toContain(id);
+    expect(await listed(b, '?label=team:a')).toEqual([]);
+    expect(await listed(a, '')).toContain(id);
+  });
+
+  test('of targets hides the others and refuses them', async () => {
+    const body = { name: 't', scope: { targets: ['elsewhere'] } };
+    const { key: text } = await json<{ key: string }>((callers['admin'] as Call)('POST', '/v1/api-keys', body));
+    const call = callAs(`Bearer ${text}`);
+    expect((await json<{ items: [] }>(call('GET', '/v1/providers'))).items).toEqual([]);
+    expect((await call('POST', '/v1/commands', { argv: ['true'], target: 'local' })).status).toBe(403);
+    expect((await call('POST', '/v1/commands', { argv: ['true'] })).status).toBe(403);
+  });
+});
