@@ -45,6 +45,9 @@ export const parseAmount = (text: string): number => {
   return Number(text);
 };
 
+/** Collects what is given several times. */
+export const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
 /** Collects `K=V` options into a record. @throws InvalidArgumentError */
 export const collectPair = (text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
   const equals = text.indexOf('=');

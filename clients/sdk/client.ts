@@ -9,6 +9,7 @@ import type {
   SubmitCommand,
   TargetList,
 } from '../../shared/contract/schemas.ts';
+import { type AccessCalls, makeAccessCalls } from './access.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { type Call, makeTransport, PATIENT_TRIES, readJson, type Sleep } from './transport.ts';
 
@@ -70,9 +71,9 @@ export interface Snapshot {
 /**
  * The API, one method for each thing to do. All throw ApiError, when the server says no, and ConnectionError, when it
  * cannot be reached; both are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
- * but `signal` is safe to repeat.
+ * but `signal` and those that make a key is safe to repeat.
  */
-export interface Client {
+export interface Client extends AccessCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -176,6 +177,7 @@ export const makeClient = (options: ClientOptions): Client => {
     endStdin: (id, { signal } = {}) =>
       json('DELETE', toCommand(id, '/stdin'), { commandId: id, tries: PATIENT_TRIES, signal }),
     targets: () => json('GET', '/v1/providers'),
+    ...makeAccessCalls(json, (method, path) => transport.request(method, path, {}, async () => {})),
   };
 };
 

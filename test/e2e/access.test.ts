@@ -89,3 +89,38 @@ describe('the embedded server', () => {
     expect((await submit(url, { authorization })).status).toBe(401);
   });
 });
+
+describe('errand key', () => {
+  test('makes, lists, rotates and revokes keys, without a server or with one', async () => {
+    const dataDirectory = tempDirectory();
+    const errand = (...args: string[]) => cli(args, { dataDirectory });
+    const made = await errand('key', 'create', 'ci', '--permission', 'commands:read', '--label', 'team=web');
+    expect(made.exit).toBe(0);
+    expect(made.stdout).toMatch(/^errand_default_[0-9a-f]{16}_[0-9a-f]{72}\n$/);
+    expect(made.stderr).toContain('never again');
+    const { url } = await startServer(dataDirectory);
+    const as = (key: string) => makeClient({ url, apiKey: key }).whoami();
+    const first = made.stdout.trim();
+    expect(await as(first)).toMatchObject({
+      id: 'owner',
+      permissions: ['commands:read'],
+      scope: { labels: { team: 'web' } },
+    });
+    const id = first.split('_')[2] ?? '';
+    const second = (await errand('key', 'rotate', id, '--overlap', '0')).stdout.trim();
+    await expect(as(first)).rejects.toMatchObject({ status: 401 });
+    expect(await as(second)).toMatchObject({ permissions: ['commands:read'] });
+    expect((await errand('key', 'revoke', second.split('_')[2] ?? '')).exit).toBe(0);
+    await expect(as(second)).rejects.toMatchObject({ status: 401 });
+    const { stdout } = await errand('key', 'list');
+    expect(stdout).toContain('expired');
+    expect(stdout).toContain('revoked');
+    expect(stdout).not.toContain(first.slice(-72));
+  });
+
+  test('says what is wrong in one line', async () => {
+    const ran = await cli(['key', 'create', 'ci', '--permission', 'everything'], { dataDirectory: tempDirectory() });
+    expect([ran.exit, ran.stdout]).toEqual([2, '']);
+    expect(ran.stderr).toMatch(/\/permissions\/0/);
+  });
+});
