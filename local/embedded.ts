@@ -5,6 +5,7 @@ import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { recoverRuns, sweep } from '../shared/app/sweep.ts';
 import { silentLog } from '../shared/telemetry/log.ts';
+import { LOOPBACK, openDoor } from './door.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
 import { type HttpServer, listen } from './http-server.ts';
 import { openData } from './open-data.ts';
@@ -70,7 +71,7 @@ const listenToRunners = async (gateway: Gateway, deps: Deps): Promise<Pick<HttpS
   const forRunners: Gateway = (request) =>
     // Callers are in this process; nobody else has business here.
     gateway(request.target.startsWith('/runner/') ? request : { ...request, target: '/' });
-  const http = await listen(forRunners, { host: '127.0.0.1', port: 0, log: deps.log });
+  const http = await listen(forRunners, { ...LOOPBACK, port: 0, door: openDoor(LOOPBACK), log: deps.log });
   const done = new AbortController();
   const sweeping = keepSweeping({ ...deps, closing: AbortSignal.any([deps.closing, done.signal]) });
   return {

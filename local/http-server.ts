@@ -1,9 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../shared/domain/errors.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import type { Door } from './door.ts';
 import type { Gateway, GatewayReply } from './gateway.ts';
 import { type GatewayRequest, toGatewayRequest } from './gateway-event.ts';
 import { peerUserOf } from './peer-user.ts';
@@ -17,9 +19,10 @@ export interface HttpServer {
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
+  readonly door: Door;
   readonly log: Log;
   /** With it, whoever calls from this machine as the user of this process, and shows no key, is taken to hold this one. */
-  readonly ownerKey?: string;
+  readonly ownerKey?: string | undefined;
 }
 
 /**
@@ -27,24 +30,31 @@ export interface ListenOptions {
  * @throws Error in words for a person when the port is taken or the address cannot be used
  */
 export const listen = async (gateway: Gateway, options: ListenOptions): Promise<HttpServer> => {
-  const { host, port, log, ownerKey } = options;
-  const server = createServer(
-    // A client that trickles its headers or body is cut off; replies may take as long as they like.
-    { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 },
-    (request, response) => {
-      serve(gateway, request, response, ownerKey).catch((error: unknown) => {
-        log.warn('A connection was cut short', { error });
-        response.destroy();
-      });
-    },
-  );
+  const { host, port, door, log, ownerKey } = options;
+  // A client that trickles its headers or body is cut off; replies may take as long as they like.
+  const times = {
+    headersTimeout: 10_000,
+    requestTimeout: 60_000,
+    keepAliveTimeout: 65_000,
+    connectionsCheckingInterval: 5_000,
+  };
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    serve(gateway, request, response, { door, ownerKey }).catch((error: unknown) => {
+      log.warn('A connection was cut short', { error });
+      response.destroy();
+    });
+  };
+  const server = door.tls ? createTlsServer({ ...times, ...door.tls }, answer) : createServer(times, answer);
+  server.on('connection', (socket: Socket) => {
+    if (!door.admits(socket.remoteAddress)) socket.destroy();
+  });
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
   await bind(server, host, port);
   const { port: bound } = server.address() as AddressInfo;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    url: `${door.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${bound}`,
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
@@ -77,10 +87,12 @@ const serve = async (
   gateway: Gateway,
   request: IncomingMessage,
   response: ServerResponse,
-  ownerKey: string | undefined,
+  { door, ownerKey }: Pick<ListenOptions, 'door' | 'ownerKey'>,
 ): Promise<void> => {
-  const refused = refuseForeignPage(request);
-  const reply = refused ?? (await gateway(withOwnerKey(toGatewayRequest(request), request, ownerKey)));
+  const refused = refuseForeignPage(request, door);
+  const reply =
+    refused ??
+    (await gateway(withOwnerKey(toGatewayRequest(request), request, door.knowsUsers ? ownerKey : undefined)));
   if (typeof reply.body === 'string' || Buffer.isBuffer(reply.body)) {
     response.writeHead(reply.statusCode, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
     response.end(reply.body);
@@ -116,18 +128,15 @@ const withOwnerKey = (
 const isPassedOn = (headers: GatewayRequest['headers']): boolean =>
   Object.keys(headers).some((name) => name === 'forwarded' || name === 'via' || name.startsWith('x-forwarded-'));
 
-/** Loopback names with any port: what a person on this machine types. */
-const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
-
 /**
  * A web page that the user visits can send requests to loopback too, by another origin or by a host name that it
  * points here (DNS rebinding). Neither gets in.
  */
-const refuseForeignPage = ({ headers }: IncomingMessage): GatewayReply | undefined => {
+const refuseForeignPage = ({ headers }: IncomingMessage, { isOwnName }: Door): GatewayReply | undefined => {
   const { host = '', origin } = headers;
-  const foreignOrigin = origin !== undefined && !LOOPBACK_HOST.test(origin.replace(/^https?:\/\//, ''));
-  if (LOOPBACK_HOST.test(host) && !foreignOrigin) return undefined;
-  const detail = 'This server answers only requests made to a loopback address, and not from other sites’ pages.';
+  const foreignOrigin = origin !== undefined && !isOwnName(origin.replace(/^https?:\/\//, ''));
+  if (isOwnName(host) && !foreignOrigin) return undefined;
+  const detail = 'This server answers only requests made to its own names, and not from other sites’ pages.';
   const problem = toProblem(new AppError('forbidden', detail), '');
   return { statusCode: problem.status, headers: { 'content-type': PROBLEM_TYPE }, body: JSON.stringify(problem) };
 };

@@ -1,16 +1,14 @@
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
-import { makeGateway } from './gateway.ts';
-import { listen } from './http-server.ts';
+import { type DoorOptions, isLoopbackHost, LOOPBACK, openDoor } from './door.ts';
+import { type Gateway, makeGateway } from './gateway.ts';
+import { type HttpServer, type ListenOptions, listen } from './http-server.ts';
 import { makeDataFolder, openData } from './open-data.ts';
 import { lockServer } from './server-lock.ts';
 import { keepSweeping } from './sweeping.ts';
 
-export interface ServeOptions {
-  /** A loopback address. */
-  readonly host: string;
+export interface ServeOptions extends DoorOptions {
   readonly port: number;
   readonly dataDirectory: string;
   /** How many commands run at once; the others wait. */
@@ -25,15 +23,11 @@ export interface RunningServer {
 
 /**
  * Starts the embedded server: everything in this process, data in one folder.
- * @throws Error in words for a person: a non-loopback address, a taken port, a folder that cannot be used or is in use
+ * @throws Error in words for a person: an address that needs more than is given, a taken port, a folder that cannot be used
+ * or is in use
  */
-export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOptions): Promise<RunningServer> => {
-  if (!isLoopback(host)) {
-    throw new Error(
-      `Refusing to listen on ${host}: without TLS, keys could be read on the way. ` +
-        'Use --host 127.0.0.1, and a tunnel (ssh -L) to reach it from elsewhere.',
-    );
-  }
+export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeOptions): Promise<RunningServer> => {
+  const door = openDoor(how);
   const directory = resolve(dataDirectory);
   await makeDataFolder(directory);
   const lock = lockServer(directory);
@@ -49,14 +43,19 @@ export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOpt
       runnerUrl: () => url,
     });
     try {
-      const http = await listen(makeGateway(data.deps), { host, port, log, ownerKey: data.ownerKey });
-      url = http.url;
-      lock.note({ pid: process.pid, url: http.url });
+      const gateway = makeGateway(data.deps);
+      const { ownerKey } = data;
+      const main = await listen(gateway, { host: how.host, port, door, log, ownerKey });
+      // Who is on this machine reaches it by loopback, without TLS or a name.
+      const own =
+        isLoopbackHost(how.host) && !door.tls ? undefined : await listenOnLoopback(gateway, { log, ownerKey });
+      url = (own ?? main).url;
+      lock.note({ pid: process.pid, url });
       const sweeping = keepSweeping(data.deps);
       return {
-        url: http.url,
+        url: main.url,
         async close() {
-          await Promise.all([http.close(), data.close()]);
+          await Promise.all([main.close(), own?.close(), data.close()]);
           await sweeping;
           lock.release();
         },
@@ -71,5 +70,5 @@ export const serve = async ({ host, port, dataDirectory, concurrency }: ServeOpt
   }
 };
 
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+const listenOnLoopback = (gateway: Gateway, options: Pick<ListenOptions, 'log' | 'ownerKey'>): Promise<HttpServer> =>
+  listen(gateway, { ...options, ...LOOPBACK, port: 0, door: openDoor(LOOPBACK) });

@@ -210,8 +210,12 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
   program
     .command('serve')
     .description('Start the embedded server: API, store and execution in this process.')
-    .option('--host <address>', 'a loopback address', '127.0.0.1')
+    .option('--host <address>', 'where to listen; beyond loopback it needs TLS or a proxy, and a name', '127.0.0.1')
     .option('--port <port>', '0 for any that is free', parseWholeNumber, 7070)
+    .option('--tls-cert <file>', 'certificate chain, PEM')
+    .option('--tls-key <file>', 'its key, PEM')
+    .option('--trusted-proxy <address>', 'a proxy that speaks TLS for this server; repeatable', collect)
+    .option('--public-host <name>', 'a name that callers know it by; repeatable', collect)
     .option('--concurrency <count>', 'how many commands run at once; the others wait', parsePositive, 64)
     .action(async (_, command) =>
       onExit(await (await import('./commands/serve.ts')).serve(optionsOf(command), terminal)),

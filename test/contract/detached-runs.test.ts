@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { LOOPBACK, openDoor } from '../../local/door.ts';
 import { makeGateway } from '../../local/gateway.ts';
 import { type HttpServer, listen } from '../../local/http-server.ts';
 import { systemClock, systemRandom } from '../../machine/system-clock.ts';
@@ -66,7 +67,12 @@ const open = async () => {
   };
   queue.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
   const gateway = makeGateway(deps);
-  let server: HttpServer | undefined = await listen(gateway, { host: '127.0.0.1', port: 0, log: silentLog });
+  let server: HttpServer | undefined = await listen(gateway, {
+    ...LOOPBACK,
+    port: 0,
+    door: openDoor(LOOPBACK),
+    log: silentLog,
+  });
   const { url } = server;
   provider = spawnedRunner({ runnerUrl: url, tmp });
   const sweeping = (async () => {
@@ -100,7 +106,12 @@ const open = async () => {
       server = undefined;
     },
     serveAgain: async () => {
-      server = await listen(gateway, { host: '127.0.0.1', port: Number(new URL(url).port), log: silentLog });
+      server = await listen(gateway, {
+        ...LOOPBACK,
+        port: Number(new URL(url).port),
+        door: openDoor(LOOPBACK),
+        log: silentLog,
+      });
     },
   };
 };

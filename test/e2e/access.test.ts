@@ -1,10 +1,12 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { makeClient } from '../../clients/sdk/client.ts';
 import { cli, startServer } from '../support/cli.ts';
+import { isThere } from '../support/containers/daemons.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 const isLinux = process.platform === 'linux';
@@ -122,5 +124,55 @@ describe('errand key', () => {
     const ran = await cli(['key', 'create', 'ci', '--permission', 'everything'], { dataDirectory: tempDirectory() });
     expect([ran.exit, ran.stdout]).toEqual([2, '']);
     expect(ran.stderr).toMatch(/\/permissions\/0/);
+  });
+});
+
+const openssl = isThere('openssl');
+
+describe.skipIf(!openssl)(`the server beyond loopback${openssl ? '' : ' (needs openssl)'}`, () => {
+  const makeCertificate = (): { readonly cert: string; readonly key: string } => {
+    const folder = tempDirectory();
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    const subject = ['-subj', '/CN=errand.test', '-addext', 'subjectAltName=DNS:errand.test'];
+    const files = ['-keyout', key, '-out', cert];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject, ...files],
+      { stdio: 'pipe' },
+    );
+    return { cert, key };
+  };
+
+  /** A GET by TLS, with the name that the certificate is for. */
+  const ask = (port: string, ca: string, headers: Record<string, string>): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const options = { host: '127.0.0.1', port, path: '/v1/whoami', servername: 'errand.test', headers, agent: false };
+      get({ ...options, ca: readFileSync(ca) }, (response) => resolve(response.resume().statusCode)).once(
+        'error',
+        reject,
+      );
+    });
+
+  test('speaks TLS, knows its names, and wants a key', async () => {
+    const { cert, key } = makeCertificate();
+    const dataDirectory = tempDirectory();
+    const how = ['--host', '0.0.0.0', '--tls-cert', cert, '--tls-key', key, '--public-host', 'errand.test'];
+    const { url } = await startServer(dataDirectory, how);
+    const { port, protocol } = new URL(url);
+    expect(protocol).toBe('https:');
+    const owner = readFileSync(join(dataDirectory, 'owner.key'), 'utf8').trim();
+    const authorization = `Bearer ${owner}`;
+    expect(await ask(port, cert, { host: 'errand.test', authorization })).toBe(200);
+    expect(await ask(port, cert, { host: 'errand.test', authorization: 'Bearer nonsense' })).toBe(401);
+    expect(await ask(port, cert, { host: 'other.test', authorization })).toBe(403);
+    expect(await ask(port, cert, { host: 'errand.test', origin: 'https://other.test', authorization })).toBe(403);
+    // Who is on the machine needs neither a name nor a certificate.
+    expect(await cli(['run', '--', 'echo', 'hello'], { dataDirectory })).toMatchObject({ exit: 0, stdout: 'hello\n' });
+  });
+
+  test('with a proxy named, knows nobody by their user', async () => {
+    const how = ['--trusted-proxy', '127.0.0.1', '--public-host', 'errand.test'];
+    const { url } = await startServer(tempDirectory(), how);
+    expect((await submit(url)).status).toBe(401);
   });
 });

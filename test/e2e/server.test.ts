@@ -39,7 +39,7 @@ describe('the embedded server does not start', () => {
     return ran.stderr;
   };
 
-  test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com'])('on %s, which is not loopback', async (host) => {
+  test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com'])('on %s without TLS', async (host) => {
     expect(await failing(['--host', host])).toMatch(/without TLS/);
   });
 

@@ -91,6 +91,6 @@ export interface Server extends Cli {
 export const startServer = async (dataDirectory = tempDirectory(), args: readonly string[] = []): Promise<Server> => {
   const started = startCli(['serve', '--port', '0', ...args], { dataDirectory });
   await started.says('Errand serves at');
-  const [url = ''] = /http:\/\/[^ ]+/.exec(started.stdout().toString()) ?? [];
+  const [url = ''] = /https?:\/\/[^ ]+/.exec(started.stdout().toString()) ?? [];
   return { ...started, url };
 };

@@ -9,12 +9,21 @@ export interface ServeOptions {
   readonly port: number;
   readonly concurrency: number;
   readonly data?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly trustedProxy?: string[];
+  readonly publicHost?: string[];
 }
 
 /** Serves until it is told to stop: once to end what runs in order, twice to leave at once. */
-export const serve = async ({ host, port, concurrency, data }: ServeOptions, terminal: Terminal): Promise<number> => {
+export const serve = async (options: ServeOptions, terminal: Terminal): Promise<number> => {
+  const { host, port, concurrency, data, tlsCert: tlsCertificate, tlsKey } = options;
   const dataDirectory = dataDirectoryOf(data === undefined ? {} : { data }, terminal.env);
-  const server = await startServer({ host, port, dataDirectory, concurrency });
+  const server = await startServer({
+    ...{ host, port, dataDirectory, concurrency, tlsCertificate, tlsKey },
+    trustedProxies: options.trustedProxy,
+    publicHosts: options.publicHost,
+  });
   const first = port === 7070 ? 'errand run -- echo hello' : `ERRAND_URL=${server.url} errand run -- echo hello`;
   await write(terminal.stdout, `Errand serves at ${server.url} (data in ${dataDirectory}). Try: ${first}\n`);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);

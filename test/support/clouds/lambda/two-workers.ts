@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
+import { LOOPBACK, openDoor } from '../../../../local/door.ts';
 import { makeGateway } from '../../../../local/gateway.ts';
 import { type HttpServer, listen } from '../../../../local/http-server.ts';
 import { systemClock, systemRandom } from '../../../../machine/system-clock.ts';
@@ -89,7 +90,12 @@ export const openTwoWorkers = async (executor: Partial<FunctionSpec> = HASTY) =>
   const first = openWorker('worker-1', freezer.store);
   const second = openWorker('worker-2', store);
   const gateway = makeGateway(second.deps);
-  let server: HttpServer | undefined = await listen(gateway, { host: '127.0.0.1', port: 0, log: silentLog });
+  let server: HttpServer | undefined = await listen(gateway, {
+    ...LOOPBACK,
+    port: 0,
+    door: openDoor(LOOPBACK),
+    log: silentLog,
+  });
   ({ url } = server);
   const sweeping = (async () => {
     for (; !closing.signal.aborted; await systemClock.sleep(100, closing.signal)) await sweep(second.deps);
@@ -138,7 +144,12 @@ export const openTwoWorkers = async (executor: Partial<FunctionSpec> = HASTY) =>
       server = undefined;
     },
     serveAgain: async () => {
-      server = await listen(gateway, { host: '127.0.0.1', port: Number(new URL(url).port), log: silentLog });
+      server = await listen(gateway, {
+        ...LOOPBACK,
+        port: Number(new URL(url).port),
+        door: openDoor(LOOPBACK),
+        log: silentLog,
+      });
     },
     /** Whether the run went the way of a run: started once, and nothing of it goes on. */
     async wasOneRun() {
