@@ -17,6 +17,7 @@ import { makePrincipals } from '../shared/store/principals.ts';
 import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { installationOf } from './installation.ts';
+import { openIssuers } from './issuers.ts';
 import { ownerKeyOf } from './owner-key.ts';
 import { isLocked, tryLock } from './process-lock.ts';
 import { readTargets } from './targets.ts';
@@ -59,6 +60,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   if (!lock) throw new Error(`The lock ${lockOf(worker)} is taken, though its name is new. Is the disk shared?`);
   const closing = new AbortController();
   const ownerKey = ownerKeyOf(dataDirectory, random);
+  const tokens = await openIssuers(dataDirectory, { clock, log });
   const store = sqliteStore({ file: join(dataDirectory, 'errand.db') });
   const principals = makePrincipals(store);
   const queue = inProcessQueue({ clock });
@@ -92,7 +94,12 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const deps = makeDeps({
     clock,
     random,
-    access: makeAccess({ principals, clock, readOwnerKey: async () => ownerKey }),
+    access: makeAccess({
+      principals,
+      clock,
+      readOwnerKey: async () => ownerKey,
+      tokens: tokens && (async () => tokens),
+    }),
     store,
     objects: filesObjects({ directory: join(dataDirectory, 'objects') }),
     queue,

@@ -7,8 +7,9 @@ import type { Permission } from '../domain/permissions.ts';
 import type { ApiKey } from '../domain/principals.ts';
 import type { Principals } from '../store/principals.ts';
 import { keys } from '../store/schema.ts';
+import type { AccessToken, AccessTokens } from './access-tokens.ts';
 import { hasHash, parseApiKey } from './api-key.ts';
-import { DEFAULT_TENANT, rightsOfKey } from './rights.ts';
+import { DEFAULT_TENANT, rightsOfKey, rightsOfMember } from './rights.ts';
 
 /** Who calls. */
 export interface Access {
@@ -24,6 +25,8 @@ export interface AccessOptions {
   readonly clock: Clock;
   /** The installation's own key, which its owner holds; asked for once. */
   readonly readOwnerKey: () => Promise<string>;
+  /** Verifies access tokens of issuers; loaded when one comes. @default none is good */
+  readonly tokens?: (() => Promise<AccessTokens>) | undefined;
   /** Whether the last use of a key is noted, which takes a write. @default true */
   readonly notesUse?: boolean;
 }
@@ -32,7 +35,8 @@ export interface AccessOptions {
 const notGood = (): AppError => unauthenticated('The key is not good: unknown, expired or revoked.');
 
 /** Keys of members, and the one key of the installation's owner. Looked up with each request, so that a revoked one is at once. */
-export const makeAccess = ({ principals, clock, readOwnerKey, notesUse = true }: AccessOptions): Access => {
+export const makeAccess = (options: AccessOptions): Access => {
+  const { principals, clock, readOwnerKey, tokens, notesUse = true } = options;
   const ownerKey = once(readOwnerKey);
   return {
     async authenticate(token) {
@@ -46,10 +50,35 @@ export const makeAccess = ({ principals, clock, readOwnerKey, notesUse = true }:
         if (notesUse) await noteUse(principals, tenant, key, clock.now());
         return { id: key.member, tenant, ...rights, credential: { kind: 'api-key', id } };
       }
+      if (tokens && looksLikeAccessToken(token)) return byAccessToken(principals, await (await tokens()).verify(token));
       if (!isSameSecret(token, await ownerKey())) throw notGood();
       return ownerOf(DEFAULT_TENANT);
     },
   };
+};
+
+/** As an access token looks (RFC 7519, section 3), and no key of ours. */
+const looksLikeAccessToken = (token: string): boolean => token.startsWith('eyJ') && token.includes('.');
+
+const byAccessToken = async (principals: Principals, token: AccessToken | undefined): Promise<Actor> => {
+  if (!token) throw notGood();
+  const { tenant, identity, id } = token;
+  const [found, tenantFound] = await Promise.all([
+    principals.memberOf(tenant, identity),
+    principals.tenants.get(keys.tenant(tenant)),
+  ]);
+  if (tenantFound?.value.suspended) throw notGood();
+  if (!found) {
+    const who = `${identity.subject} of ${identity.issuer}`;
+    throw new AppError(
+      'forbidden',
+      `The token is good, but ${who} is no member here. An admin can add one with this identity.`,
+    );
+  }
+  const { id: member } = found.value;
+  const rights = await rightsOfMember(principals, tenant, member);
+  if (!rights) throw notGood();
+  return { id: member, tenant, ...rights, credential: { kind: 'access-token', id } };
 };
 
 const goodKey = async (

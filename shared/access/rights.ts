@@ -21,7 +21,11 @@ export const permissionsOf = async (
   new Set(isRoleName(name) ? ROLES[name] : ((await roles.get(keys.role(tenant, name)))?.value.permissions ?? []));
 
 /** Undefined for a member that is gone or disabled. */
-const rightsOfMember = async (principals: Principals, tenant: TenantId, id: string): Promise<Rights | undefined> => {
+export const rightsOfMember = async (
+  principals: Principals,
+  tenant: TenantId,
+  id: string,
+): Promise<Rights | undefined> => {
   if (id === OWNER && tenant === DEFAULT_TENANT) return { role: OWNER, permissions: new Set(ROLES.owner), scope: {} };
   const member = (await principals.members.get(keys.member(tenant, id)))?.value;
   if (!member || member.disabled) return undefined;

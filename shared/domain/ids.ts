@@ -6,7 +6,7 @@ export type CommandId = string & { readonly __brand: 'CommandId' };
 export type TenantId = string & { readonly __brand: 'TenantId' };
 
 export const COMMAND_ID = /^cmd_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
-const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
+export const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export const isCommandId = (text: string): text is CommandId => COMMAND_ID.test(text);
 

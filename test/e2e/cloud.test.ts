@@ -85,26 +85,6 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
   });
 
   // First, since what others leave behind is removed later, and counted too.
-  test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {
-    const ask = async (method: string, path: string, key: string, body?: unknown) => {
-      const response = await fetch(`${cloud.url}${path}`, {
-        method,
-        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      return { status: response.status, body: JSON.parse((await response.text()) || '{}') };
-    };
-    const ours = await client.submit({ argv: ['true'], target: 'lambda' }, { waitSeconds: 20 });
-    const { key, admin } = (await ask('POST', '/v1/tenants', KEY, { id: 'acme', name: 'Acme' })).body;
-    expect((await ask('GET', '/v1/whoami', key)).body).toMatchObject({ id: admin.id, tenant: 'acme', role: 'admin' });
-    const theirs = await makeClient({ url: cloud.url, apiKey: key }).submit({ argv: ['true'], target: 'lambda' });
-    expect((await ask('GET', `/v1/commands/${ours.id}`, key)).status).toBe(404);
-    expect((await ask('GET', `/v1/commands/${theirs.id}`, KEY)).status).toBe(404);
-    expect((await ask('POST', '/v1/tenants', key, { id: 'mine', name: 'Mine' })).status).toBe(403);
-    expect((await ask('PATCH', '/v1/tenants/acme', KEY, { suspended: true })).status).toBe(200);
-    expect((await ask('GET', '/v1/whoami', key)).status).toBe(401);
-  });
-
   test('what a command costs in requests is what docs/cost.md says', async () => {
     const submit = () => client.submit({ argv: ['sh', '-c', 'sleep 1; echo 42'], target: 'lambda' });
     const { id: first } = await submit();
@@ -245,6 +225,29 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     await cloud.sweep(new Date('2030-01-01T00:00:00Z'));
     expect((await client.targets()).items).toMatchObject(TARGETS.map((target) => ({ target, healthy: true })));
     expect((await fetch(`${cloud.url}/readyz`)).status).toBe(200);
+  });
+
+  test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {
+    const ask = async (method: string, path: string, key: string, body?: unknown) => {
+      const response = await fetch(`${cloud.url}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return { status: response.status, body: JSON.parse((await response.text()) || '{}') };
+    };
+    const ours = await client.submit({ argv: ['true'], target: 'lambda' }, { waitSeconds: 20 });
+    const { key, admin } = (await ask('POST', '/v1/tenants', KEY, { id: 'acme', name: 'Acme' })).body;
+    expect((await ask('GET', '/v1/whoami', key)).body).toMatchObject({ id: admin.id, tenant: 'acme', role: 'admin' });
+    const theirs = await makeClient({ url: cloud.url, apiKey: key }).submit(
+      { argv: ['true'], target: 'lambda' },
+      { waitSeconds: 20 },
+    );
+    expect((await ask('GET', `/v1/commands/${ours.id}`, key)).status).toBe(404);
+    expect((await ask('GET', `/v1/commands/${theirs.id}`, KEY)).status).toBe(404);
+    expect((await ask('POST', '/v1/tenants', key, { id: 'mine', name: 'Mine' })).status).toBe(403);
+    expect((await ask('PATCH', '/v1/tenants/acme', KEY, { suspended: true })).status).toBe(200);
+    expect((await ask('GET', '/v1/whoami', key)).status).toBe(401);
   });
 
   test('no function logs a key, a token, or anything of a command', async () => {

@@ -199,3 +199,63 @@ describe('the key of a member', () => {
     expect(stored).not.toContain(text.slice(-72, -40));
   });
 });
+
+describe('an access token', () => {
+  const identity = { issuer: 'https://login.example.com/', subject: 'ada' };
+  const withToken = (good: boolean): Site => {
+    const here = site();
+    const tokens = async () => ({ verify: async () => (good ? { tenant: acme, identity, id: 'one' } : undefined) });
+    return { ...here, access: makeAccess({ ...here, readOwnerKey: async () => OWNER_KEY, tokens }) };
+  };
+  const TOKEN = 'eyJhbGciOiJSUzI1NiJ9.e30.x';
+
+  test('speaks for the member with its identity', async () => {
+    const here = withToken(true);
+    await here.principals.addMember(acme, { ...operator, identity, scope: { targets: ['a'] } });
+    expect(await here.access.authenticate(TOKEN)).toMatchObject({
+      id: operator.id,
+      tenant: 'acme',
+      role: 'operator',
+      scope: { targets: ['a'] },
+      credential: { kind: 'access-token', id: 'one' },
+    });
+  });
+
+  test('of nobody who is a member is answered 403, and says whom an admin would have to add', async () => {
+    expect(await refusalOf(withToken(true).access, TOKEN)).toMatchObject({
+      code: 'forbidden',
+      message: expect.stringContaining('ada of https://login.example.com/'),
+    });
+  });
+
+  test.for<[string, (here: Site) => Promise<unknown>]>([
+    [
+      'of a member that is disabled',
+      ({ principals }) => principals.addMember(acme, { ...operator, identity, disabled: true }),
+    ],
+    [
+      'of a tenant that is suspended',
+      async ({ principals }) => {
+        await principals.addMember(acme, { ...operator, identity });
+        await principals.tenants.add(keys.tenant(acme), { id: acme, name: 'Acme', suspended: true, createdAt: 0 });
+      },
+    ],
+  ])('%s is refused', async ([, make]) => {
+    const here = withToken(true);
+    await make(here);
+    expect(await refusalOf(here.access, TOKEN)).toMatchObject({ code: 'unauthenticated' });
+  });
+
+  test('that is not good is refused, as is any where no issuer is configured', async () => {
+    expect(await refusalOf(withToken(false).access, TOKEN)).toMatchObject({ code: 'unauthenticated' });
+    expect(await refusalOf(site().access, TOKEN)).toMatchObject({ code: 'unauthenticated' });
+  });
+
+  test('two members cannot have one identity', async () => {
+    const { principals } = site();
+    await principals.addMember(acme, { ...operator, identity });
+    const second = { ...operator, id: 'mem_ffffffffffffffff', identity };
+    await expect(principals.addMember(acme, second)).rejects.toMatchObject({ code: 'conflict' });
+    expect(await principals.members.get(keys.member(acme, second.id))).toBeUndefined();
+  });
+});

@@ -1,0 +1,312 @@
+import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { beforeEach, describe, expect, test } from 'vitest';
+import {
+  type AccessTokens,
+  IssuerConfig,
+  makeAccessTokens,
+  parseIssuers,
+} from '../../../shared/access/access-tokens.ts';
+import type { Egress } from '../../../shared/egress/egress.ts';
+import { EgressError } from '../../../shared/egress/egress.ts';
+import { type FakeClock, fakeClock } from '../../support/fake-clock.ts';
+
+/*
+ * Tokens are made by hand here, of node:crypto, so that what is wrong with them can be anything (RFC 7515, section 5.1;
+ * attacks: RFC 8725, section 2).
+ */
+const ISSUER = 'https://login.example.com/';
+const OTHER = 'https://other.example.com/';
+const AUDIENCE = 'https://errand.example.com';
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
+const b64 = (value: unknown): string =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+type Header = Record<string, unknown>;
+const HEADER: Header = { alg: 'RS256', typ: 'at+jwt', kid: 'rsa' };
+
+const signRsa = (input: string, key: KeyObject = rsa.privateKey): string =>
+  sign('sha256', Buffer.from(input), key).toString('base64url');
+const signPss = (input: string): string =>
+  sign('sha256', Buffer.from(input), {
+    key: rsa.privateKey,
+    padding: constants.RSA_PKCS1_PSS_PADDING,
+    saltLength: 32,
+  }).toString('base64url');
+const signEc = (input: string): string =>
+  sign('sha256', Buffer.from(input), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url');
+
+let clock: FakeClock;
+let tokens: AccessTokens;
+let asked: string[];
+let logged: string[];
+let keySet: Record<string, unknown>[];
+let isAway: boolean;
+
+const seconds = (): number => Math.floor(clock.now() / 1_000);
+const claims = (over: Record<string, unknown> = {}): Record<string, unknown> => ({
+  ...{ iss: ISSUER, aud: AUDIENCE, sub: 'ada', iat: seconds(), exp: seconds() + 300, jti: 'one' },
+  ...over,
+});
+/** A token of the issuer's, with what is wrong with it. */
+const token = (
+  over: {
+    readonly header?: Header;
+    readonly claims?: Record<string, unknown>;
+    readonly sign?: (input: string) => string;
+  } = {},
+): string => {
+  const input = `${b64({ ...HEADER, ...over.header })}.${b64(claims(over.claims))}`;
+  return `${input}.${(over.sign ?? signRsa)(input)}`;
+};
+const without = (name: string): Record<string, unknown> => ({ [name]: undefined });
+
+beforeEach(() => {
+  clock = fakeClock();
+  [asked, logged, isAway] = [[], [], false];
+  const jwk = (key: KeyObject, kid: string) => ({ ...key.export({ format: 'jwk' }), kid, use: 'sig' });
+  keySet = [jwk(rsa.publicKey, 'rsa'), jwk(ec.publicKey, 'ec')];
+  const egress: Egress = {
+    async send({ url }) {
+      asked.push(url);
+      if (isAway) throw new EgressError('unreachable');
+      return { status: 200, headers: {}, body: Buffer.from(JSON.stringify({ keys: keySet })) };
+    },
+  };
+  const note = (message: string, fields = {}) => void logged.push(`${message} ${JSON.stringify(fields)}`);
+  const issuer = (url: string, tenant: string) =>
+    IssuerConfig.parse({ issuer: url, audience: AUDIENCE, tenant, jwksUrl: `${url}keys` });
+  tokens = makeAccessTokens({
+    issuers: [issuer(ISSUER, 'acme'), issuer(OTHER, 'other')],
+    ...{ egress, clock },
+    log: { info: note, warn: note, error: note },
+  });
+});
+
+describe('a good token', () => {
+  test.for<[string, () => string]>([
+    ['by RS256', () => token()],
+    ['by PS256', () => token({ header: { alg: 'PS256' }, sign: signPss })],
+    ['by ES256', () => token({ header: { alg: 'ES256', kid: 'ec' }, sign: signEc })],
+    ['with several audiences', () => token({ claims: { aud: ['https://elsewhere.example.com', AUDIENCE] } })],
+    ['issued by a clock that is 5 s ahead', () => token({ claims: { iat: seconds() + 5, nbf: seconds() + 5 } })],
+    ['that ended 4 s ago by ours', () => token({ claims: { exp: seconds() - 4 } })],
+  ])('%s says who it speaks of, in the tenant that its issuer is for', async ([, make]) => {
+    expect(await tokens.verify(make())).toEqual({
+      tenant: 'acme',
+      identity: { issuer: ISSUER, subject: 'ada' },
+      id: 'one',
+    });
+    expect(asked).toEqual([`${ISSUER}keys`]);
+  });
+
+  test('cannot choose its tenant', async () => {
+    expect(await tokens.verify(token({ claims: { tenant: 'other', tid: 'other' } }))).toMatchObject({ tenant: 'acme' });
+  });
+});
+
+const rsaPem = rsa.publicKey.export({ format: 'pem', type: 'spki' }).toString();
+const hmac = (key: string | Buffer) => (input: string) => createHmac('sha256', key).update(input).digest('base64url');
+const ATTACKS: [string, () => string][] = [
+  ...['none', 'None', 'nOnE', '', 'HS256'].map((alg): [string, () => string] => [
+    `with alg ${JSON.stringify(alg)} and no signature`,
+    () => `${b64({ ...HEADER, alg })}.${b64(claims())}.`,
+  ]),
+  ['without alg', () => token({ header: without('alg') })],
+  ['with a list as alg', () => token({ header: { alg: ['RS256'] } })],
+  ['by HS256 with the public key as PEM', () => token({ header: { alg: 'HS256' }, sign: hmac(rsaPem) })],
+  ['by HS256 with the PEM without its line end', () => token({ header: { alg: 'HS256' }, sign: hmac(rsaPem.trim()) })],
+  [
+    'by HS256 with the public key as DER',
+    () => token({ header: { alg: 'HS256' }, sign: hmac(rsa.publicKey.export({ format: 'der', type: 'spki' })) }),
+  ],
+  ['that says RS256 and is signed by PS256', () => token({ sign: signPss })],
+  ['that says PS256 and is signed by RS256', () => token({ header: { alg: 'PS256' } })],
+  [
+    'by an algorithm that is not configured',
+    () =>
+      token({
+        header: { alg: 'RS512' },
+        sign: (input) => sign('sha512', Buffer.from(input), rsa.privateKey).toString('base64url'),
+      }),
+  ],
+  ['by ES256 with the kid of the RSA key', () => token({ header: { alg: 'ES256' }, sign: signEc })],
+  [
+    'by ES256 with r = s = 0',
+    () => token({ header: { alg: 'ES256', kid: 'ec' }, sign: () => Buffer.alloc(64).toString('base64url') }),
+  ],
+  [
+    'by ES256 as DER',
+    () =>
+      token({
+        header: { alg: 'ES256', kid: 'ec' },
+        sign: (input) => sign('sha256', Buffer.from(input), ec.privateKey).toString('base64url'),
+      }),
+  ],
+  ['signed by a stranger', () => token({ sign: (input) => signRsa(input, stranger.privateKey) })],
+  [
+    'signed by a stranger who brings the key',
+    () =>
+      token({
+        header: { jwk: stranger.publicKey.export({ format: 'jwk' }), kid: undefined },
+        sign: (input) => signRsa(input, stranger.privateKey),
+      }),
+  ],
+  [
+    'with the signature of other claims',
+    () => `${b64(HEADER)}.${b64(claims({ sub: 'eve' }))}.${token().split('.')[2]}`,
+  ],
+  ['with a signature cut short', () => token().slice(0, -20)],
+  ['with an empty signature', () => token({ sign: () => '' })],
+  ['with a critical extension that nobody knows', () => token({ header: { crit: ['x'], x: 1 } })],
+  ['with a payload that is not encoded', () => token({ header: { b64: false, crit: ['b64'] } })],
+  ['that is an ID token (typ JWT)', () => token({ header: { typ: 'JWT' } })],
+  ['without typ', () => token({ header: without('typ') })],
+  ...['iss', 'aud', 'sub', 'exp', 'iat'].map((name): [string, () => string] => [
+    `without ${name}`,
+    () => token({ claims: without(name) }),
+  ]),
+  ['that has expired', () => token({ claims: { exp: seconds() - 6 } })],
+  ['with exp as text', () => token({ claims: { exp: String(seconds() + 300) } })],
+  ['with exp below 0', () => token({ claims: { exp: -1 } })],
+  [
+    'with exp beyond all numbers',
+    () =>
+      `${b64(HEADER)}.${b64(JSON.stringify(claims()).replace(/"exp":\d+/, '"exp":1e999'))}.${signRsa(`${b64(HEADER)}.${b64(JSON.stringify(claims()).replace(/"exp":\d+/, '"exp":1e999'))}`)}`,
+  ],
+  ['that is not good yet', () => token({ claims: { nbf: seconds() + 6 } })],
+  ['issued in the future', () => token({ claims: { iat: seconds() + 6 } })],
+  ['with iat as text', () => token({ claims: { iat: String(seconds()) } })],
+  ['for another audience', () => token({ claims: { aud: 'https://elsewhere.example.com' } })],
+  ['for an audience that begins so', () => token({ claims: { aud: `${AUDIENCE}.evil.example` } })],
+  ['for nobody', () => token({ claims: { aud: [] } })],
+  ['with a number as audience', () => token({ claims: { aud: 1 } })],
+  ['of an issuer with another end', () => token({ claims: { iss: ISSUER.slice(0, -1) } })],
+  ['of an issuer in upper case', () => token({ claims: { iss: ISSUER.toUpperCase() } })],
+  ['of an issuer that nobody configured', () => token({ claims: { iss: 'https://evil.example/' } })],
+  ['with a list as issuer', () => token({ claims: { iss: [ISSUER] } })],
+  ['with an empty subject', () => token({ claims: { sub: '' } })],
+  ['with a number as subject', () => token({ claims: { sub: 1 } })],
+  [
+    'with a list of claims',
+    () => {
+      const input = `${b64(HEADER)}.${b64([claims()])}`;
+      return `${input}.${signRsa(input)}`;
+    },
+  ],
+  [
+    'with claims that are no JSON',
+    () => {
+      const input = `${b64(HEADER)}.${b64('{')}`;
+      return `${input}.${signRsa(input)}`;
+    },
+  ],
+  ['of two parts', () => token().split('.').slice(0, 2).join('.')],
+  ['of four parts', () => `${token()}.${b64('more')}`],
+  ['of five parts', () => `${b64({ alg: 'RSA-OAEP', enc: 'A256GCM' })}.a.b.c.d`],
+  ['with padding', () => `${token()}==`],
+  ['with white space', () => token().replace('.', '. ')],
+  ['with a line end', () => `${token()}\n`],
+  [
+    'in plain base64',
+    () =>
+      token({ claims: { x: '???>>>' } })
+        .replaceAll('-', '+')
+        .replaceAll('_', '/')
+        .replace(/^/, ' '),
+  ],
+  ['with a header of a megabyte', () => token({ header: { x: 'x'.repeat(1_000_000) } })],
+  ['that is empty', () => ''],
+  ['that is dots', () => '..'],
+];
+
+describe('a token', () => {
+  test.for(ATTACKS)('%s is not good', async ([, make]) => {
+    const text = make();
+    expect(await tokens.verify(text)).toBeUndefined();
+    // Nothing but the configured address is ever asked.
+    expect(asked.filter((url) => url !== `${ISSUER}keys`)).toEqual([]);
+    for (const part of text.split('.').filter((one) => one.length > 8)) expect(logged.join()).not.toContain(part);
+  });
+
+  test('whose last character stands for the same bytes in another way is not good', async () => {
+    const text = token();
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    // 256 bytes leave four bits of the last character unused.
+    const at = alphabet.indexOf(text.slice(-1));
+    const twin = text.slice(0, -1) + alphabet[at ^ 1];
+    expect(Buffer.from(twin.split('.')[2] ?? '', 'base64url')).toEqual(
+      Buffer.from(text.split('.')[2] ?? '', 'base64url'),
+    );
+    expect(await tokens.verify(twin)).toBeUndefined();
+    expect(await tokens.verify(text)).toBeDefined();
+  });
+
+  test.for<[string, Header]>([
+    ['jku', { jku: 'https://evil.example/keys' }],
+    ['x5u', { x5u: 'https://evil.example/cert' }],
+    ['a kid that is a path', { kid: '../../dev/null' }],
+    ['a kid that is SQL', { kid: "' union select 1 --" }],
+    ['a kid with a NUL', { kid: 'rsa\0' }],
+  ])('that points elsewhere by %s leads nowhere', async ([, header]) => {
+    const signed = token({ header, sign: (input) => signRsa(input, stranger.privateKey) });
+    expect(await tokens.verify(signed)).toBeUndefined();
+    expect(new Set(asked)).toEqual(new Set([`${ISSUER}keys`]));
+  });
+
+  test('of one tenant’s issuer is not one of another’s', async () => {
+    expect(await tokens.verify(token({ claims: { iss: OTHER } }))).toMatchObject({ tenant: 'other' });
+    keySet = [];
+    expect(await tokens.verify(token())).toBeUndefined();
+  });
+});
+
+describe('an issuer’s keys', () => {
+  test('are asked for once, however many tokens come', async () => {
+    await Promise.all([tokens.verify(token()), tokens.verify(token())]);
+    await tokens.verify(token());
+    expect(asked).toHaveLength(1);
+  });
+
+  test('that are unknown do not make us ask again and again', async () => {
+    await tokens.verify(token());
+    for (let n = 0; n < 20; n++) await tokens.verify(token({ header: { kid: `unknown-${n}` } }));
+    expect(asked).toHaveLength(1);
+  });
+
+  test('that cannot be had make no token good, and once known they stay so for a while', async () => {
+    isAway = true;
+    expect(await tokens.verify(token())).toBeUndefined();
+    isAway = false;
+    expect(await tokens.verify(token())).toBeDefined();
+    isAway = true;
+    expect(await tokens.verify(token())).toBeDefined();
+  });
+});
+
+describe('access.json', () => {
+  const good = { issuer: ISSUER, audience: AUDIENCE, tenant: 'acme', jwksUrl: `${ISSUER}keys` };
+
+  test('names issuers, and what is not said is strict', () => {
+    expect(parseIssuers(JSON.stringify({ issuers: [good] }))).toMatchObject([
+      { tokenType: 'at+jwt', leewaySeconds: 5, algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
+    ]);
+  });
+
+  test.for<[string, object, string]>([
+    ['http', { issuer: 'http://login.example.com' }, '/issuers/0/issuer'],
+    ['keys by http', { jwksUrl: 'http://login.example.com/keys' }, '/issuers/0/jwksUrl'],
+    ['a shared secret', { algorithms: ['HS256'] }, '/issuers/0/algorithms/0'],
+    ['no algorithm', { algorithms: [] }, '/issuers/0/algorithms'],
+    ['much leeway', { leewaySeconds: 61 }, '/issuers/0/leewaySeconds'],
+    ['an odd tenant', { tenant: 'Acme Inc' }, '/issuers/0/tenant'],
+    ['what nobody knows', { clientSecret: 'x' }, '/issuers/0'],
+  ])('with %s is refused, with a pointer', ([, over, pointer]) => {
+    expect(() => parseIssuers(JSON.stringify({ issuers: [{ ...good, ...over }] }))).toThrow(pointer);
+  });
+
+  test('that is no JSON is refused', () => {
+    expect(() => parseIssuers('{')).toThrow('not JSON');
+  });
+});
