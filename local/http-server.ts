@@ -92,7 +92,7 @@ const serve = async (
   const refused = refuseForeignPage(request, door);
   const reply =
     refused ??
-    (await gateway(withOwnerKey(toGatewayRequest(request), request, door.knowsUsers ? ownerKey : undefined)));
+    (await gateway(await withOwnerKey(toGatewayRequest(request), request, door.knowsUsers ? ownerKey : undefined)));
   if (typeof reply.body === 'string' || Buffer.isBuffer(reply.body)) {
     response.writeHead(reply.statusCode, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
     response.end(reply.body);
@@ -108,20 +108,19 @@ const serve = async (
 
 const ownUser = process.geteuid?.();
 /** By connection, since it stays whose it is. */
-const users = new WeakMap<Socket, number | undefined>();
+const users = new WeakMap<Socket, Promise<number | undefined>>();
 
-const withOwnerKey = (
+const withOwnerKey = async (
   asked: GatewayRequest,
   { socket }: IncomingMessage,
   ownerKey: string | undefined,
-): GatewayRequest => {
+): Promise<GatewayRequest> => {
   const { headers } = asked;
   if (ownerKey === undefined || ownUser === undefined || 'authorization' in headers || isPassedOn(headers))
     return asked;
-  if (!users.has(socket)) users.set(socket, peerUserOf(socket));
-  return users.get(socket) === ownUser
-    ? { ...asked, headers: { ...headers, authorization: `Bearer ${ownerKey}` } }
-    : asked;
+  const user = users.get(socket) ?? peerUserOf(socket);
+  users.set(socket, user);
+  return (await user) === ownUser ? { ...asked, headers: { ...headers, authorization: `Bearer ${ownerKey}` } } : asked;
 };
 
 /** By a proxy, which may run as this user and speak for anyone. */

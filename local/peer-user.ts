@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 
 /*
@@ -12,25 +12,44 @@ const REMOTE = 2;
 const USER = 7;
 
 /** The user id of the process that connected from this machine; undefined where that cannot be known. */
-export const peerUserOf = ({ localPort, remoteAddress, remotePort }: Socket): number | undefined => {
+export const peerUserOf = async ({ localPort, remoteAddress, remotePort }: Socket): Promise<number | undefined> => {
   if (process.platform !== 'linux' || !isLoopback(remoteAddress)) return undefined;
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    for (const row of rowsOf(file)) {
-      const columns = row.trim().split(/\s+/);
-      // Its socket has our ports the other way round.
-      if (portOf(columns[LOCAL]) !== remotePort || portOf(columns[REMOTE]) !== localPort) continue;
-      if (!isLoopbackHex(columns[LOCAL]) || !isLoopbackHex(columns[REMOTE])) continue;
-      return Number(columns[USER]);
-    }
+  for (const row of await readRows()) {
+    const columns = row.trim().split(/\s+/);
+    // Its socket has our ports the other way round.
+    if (portOf(columns[LOCAL]) !== remotePort || portOf(columns[REMOTE]) !== localPort) continue;
+    if (!isLoopbackHex(columns[LOCAL]) || !isLoopbackHex(columns[REMOTE])) continue;
+    return Number(columns[USER]);
   }
   return undefined;
 };
 
+let reading: Promise<readonly string[]> | undefined;
+let next: Promise<readonly string[]> | undefined;
+
+/**
+ * The kernel takes some 5 ms for a list, so those who ask at one time share it. Whoever asks while one is read waits for the next: a
+ * list that was begun before a connection was made may still show another's with the same ports.
+ */
+const readRows = (): Promise<readonly string[]> => {
+  if (reading) {
+    next ??= reading.then(() => {
+      next = undefined;
+      return readRows();
+    });
+    return next;
+  }
+  reading = Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map(rowsOf))
+    .then((lists) => lists.flat())
+    .finally(() => (reading = undefined));
+  return reading;
+};
+
 const isLoopback = (address = ''): boolean => /^(::ffff:)?127\.|^::1$/.test(address);
 
-const rowsOf = (file: string): string[] => {
+const rowsOf = async (file: string): Promise<string[]> => {
   try {
-    return readFileSync(file, 'latin1').split('\n').slice(1, -1);
+    return (await readFile(file, 'latin1')).split('\n').slice(1, -1);
   } catch {
     // A kernel without IPv6 has no such file.
     return [];

@@ -1,6 +1,8 @@
 import type { Clock, Instant } from '../domain/clock.ts';
 import { PRIORITIES, type Priority } from '../domain/command.ts';
-import { keyedHeap } from './keyed-heap.ts';
+import type { TenantId } from '../domain/ids.ts';
+import { splitReference } from '../store/schema.ts';
+import { type KeyedHeap, keyedHeap } from './keyed-heap.ts';
 import type { ConsumedQueue, WakeUp } from './queue.ts';
 
 export interface InProcessQueueOptions {
@@ -17,25 +19,42 @@ interface Message {
 }
 
 interface Ready extends Message {
-  /** First in, first out among those of one priority. */
+  /** First in, first out among those of one priority and tenant. */
   readonly place: number;
 }
+
+/** What waits for one tenant, and what is handled for it. */
+interface Line {
+  readonly tenant: TenantId;
+  readonly ready: KeyedHeap<Ready>;
+  handled: number;
+  /** Counts hand-outs; 0: never. */
+  servedAt: number;
+}
+
+/** Of the messages handled at once, so many more may be, each the only one of its tenant. */
+const EXTRA_SHARE = 1 / 4;
 
 /**
  * The embedded queue: messages wait in memory.
  * A command waits at most once, at the highest priority and the earliest time it was sent with, and is never handled
  * twice at one time: sent while it is handled, it is handled again afterwards. Sending and handing out take O(log n).
+ *
+ * Tenants have equal shares: the next is one of the tenant for which the fewest are handled, and of those, of the one that was
+ * served the longest ago. Priority counts between a tenant's own messages, and between tenants that are equal so far. A tenant for which
+ * nothing is handled need not wait for the end of others' either: there is room for some more of just that kind.
  */
 export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOptions): ConsumedQueue => {
-  const ready = keyedHeap<Ready>((a, b) =>
-    a.priority === b.priority ? a.place < b.place : isHigher(a.priority, b.priority),
-  );
+  const byTenant = new Map<TenantId, Line>();
+  /** Those in which something waits. */
+  const lines = keyedHeap<Line>(isServedBefore);
   const delayed = keyedHeap<Message>((a, b) => a.at < b.at);
   /** Being handled; what is sent meanwhile waits here until the handling ends. */
   const handling = new Map<string, Message | undefined>();
   let handler: ((wakeUp: WakeUp) => Promise<void>) | undefined;
   let concurrency = 0;
   let places = 0;
+  let served = 0;
   let timer: { readonly at: Instant; readonly stop: AbortController } | undefined;
   let closing: Promise<void> | undefined;
   let idle = () => {};
@@ -46,7 +65,7 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
       handling.set(id, merge(handling.get(id), message));
       return;
     }
-    const before = ready.get(id) ?? delayed.get(id);
+    const before = byTenant.get(splitReference(id).tenant)?.ready.get(id) ?? delayed.get(id);
     const next = merge(before, message);
     if (next === before) return;
     if (next.at > clock.now()) delayed.set(id, next);
@@ -55,21 +74,45 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
     handOut();
   };
 
-  const makeReady = (message: Message): void => {
-    delayed.delete(message.wakeUp.id);
-    ready.set(message.wakeUp.id, { ...message, at: 0, place: ++places });
+  const lineOf = (tenant: TenantId): Line => {
+    const line = byTenant.get(tenant) ?? { tenant, ready: keyedHeap<Ready>(isBefore), handled: 0, servedAt: 0 };
+    byTenant.set(tenant, line);
+    return line;
   };
 
+  /** Puts a line where it belongs now that something of it has changed. */
+  const settle = (line: Line): void => {
+    if (line.ready.peek()) lines.set(line.tenant, line);
+    else lines.delete(line.tenant);
+    if (!line.ready.peek() && line.handled === 0) byTenant.delete(line.tenant);
+  };
+
+  const makeReady = (message: Message): void => {
+    const { id } = message.wakeUp;
+    delayed.delete(id);
+    const line = lineOf(splitReference(id).tenant);
+    line.ready.set(id, { ...message, at: 0, place: ++places });
+    settle(line);
+  };
+
+  const hasRoomFor = ({ handled }: Line): boolean =>
+    handling.size < concurrency ||
+    (handled === 0 && handling.size < concurrency + Math.ceil(concurrency * EXTRA_SHARE));
+
   const handOut = (): void => {
-    while (handler && !closing && handling.size < concurrency) {
-      const next = ready.peek();
-      if (!next) return;
-      ready.delete(next.wakeUp.id);
-      void handle(next.wakeUp);
+    while (handler && !closing) {
+      const line = lines.peek();
+      const next = line?.ready.peek();
+      if (!line || !next || !hasRoomFor(line)) return;
+      line.ready.delete(next.wakeUp.id);
+      line.handled++;
+      line.servedAt = ++served;
+      settle(line);
+      void handle(next.wakeUp, line);
     }
   };
 
-  const handle = async (wakeUp: WakeUp): Promise<void> => {
+  const handle = async (wakeUp: WakeUp, line: Line): Promise<void> => {
     handling.set(wakeUp.id, undefined);
     try {
       await handler?.(wakeUp);
@@ -78,6 +121,8 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
     } finally {
       const again = handling.get(wakeUp.id);
       handling.delete(wakeUp.id);
+      line.handled--;
+      settle(line);
       if (again && !closing) enqueue(again);
       handOut();
       if (handling.size === 0) idle();
@@ -123,12 +168,23 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
         idle = resolve;
         if (handling.size === 0) resolve();
       });
-      ready.clear();
+      lines.clear();
+      byTenant.clear();
       delayed.clear();
       setTimer();
       return closing;
     },
   };
+};
+
+const isBefore = (a: Ready, b: Ready): boolean =>
+  a.priority === b.priority ? a.place < b.place : isHigher(a.priority, b.priority);
+
+const isServedBefore = (a: Line, b: Line): boolean => {
+  if (a.handled !== b.handled) return a.handled < b.handled;
+  const [first, second] = [a.ready.peek()?.priority, b.ready.peek()?.priority];
+  if (first !== second && first && second) return isHigher(first, second);
+  return a.servedAt < b.servedAt;
 };
 
 const isHigher = (a: Priority, b: Priority): boolean => PRIORITIES.indexOf(a) < PRIORITIES.indexOf(b);

@@ -7,6 +7,8 @@ import { commandId } from '../support/commands.ts';
 import { settle } from '../support/fake-clock.ts';
 
 export const wakeUp = (n: number): WakeUp => ({ v: 1, id: referenceOf(toTenantId('default'), commandId(n)) });
+/** A message of a tenant’s. */
+const wakeUpOf = (tenant: string, n: number): WakeUp => ({ v: 1, id: referenceOf(toTenantId(tenant), commandId(n)) });
 export const numberOf = ({ id }: WakeUp): number => Number(id.slice(-6));
 
 export interface OpenedQueue {
@@ -124,6 +126,103 @@ export const consumedQueueContract = (
       open_.shift()?.();
       await settle();
       expect(open_).toHaveLength(2);
+    });
+
+    /** Handles what comes until it is told that it has ended, and notes whose it was. */
+    const holding = (queue: ConsumedQueue, concurrency: number) => {
+      const begun: string[] = [];
+      const ends: { readonly tenant: string; readonly end: () => void }[] = [];
+      queue.consume(
+        ({ id }) => {
+          const tenant = id.split('/')[0] ?? '';
+          begun.push(tenant);
+          return new Promise((resolve) => void ends.push({ tenant, end: resolve }));
+        },
+        { concurrency },
+      );
+      const endOne = async (of?: string): Promise<void> => {
+        const at = of === undefined ? 0 : ends.findIndex(({ tenant }) => tenant === of);
+        ends.splice(at, 1)[0]?.end();
+        await settle();
+      };
+      return { begun, ends, endOne };
+    };
+
+    test('10,000 of one tenant do not keep another’s first waiting, even while none of them ends', async () => {
+      const { queue } = open();
+      const { begun } = holding(queue, 8);
+      for (let n = 1; n <= 10_000; n++) await queue.send(wakeUpOf('a', n), { priority: 'high' });
+      await settle();
+      expect(begun).toHaveLength(8);
+      await queue.send(wakeUpOf('b', 1), { priority: 'low' });
+      await settle();
+      expect(begun.slice(8)).toEqual(['b']);
+    });
+
+    test('the room for others is for one of each, bounded, and never for a tenant that has something running', async () => {
+      const { queue } = open();
+      const { begun, endOne } = holding(queue, 8);
+      for (let n = 1; n <= 100; n++) await queue.send(wakeUpOf('a', n), { priority: 'normal' });
+      for (const tenant of ['b', 'c', 'd', 'e']) {
+        for (const n of [1, 2]) await queue.send(wakeUpOf(tenant, n), { priority: 'normal' });
+      }
+      await settle();
+      expect(begun).toEqual([...Array(8).fill('a'), 'b', 'c']);
+      // The next places are for those of whom nothing runs yet.
+      await endOne('a');
+      await endOne('a');
+      expect(begun.slice(10)).toEqual(['d', 'e']);
+    });
+
+    test('tenants that always have something waiting get equal shares', async () => {
+      const { queue } = open();
+      const { begun, endOne } = holding(queue, 6);
+      for (const [tenant, count] of [
+        ['a', 300],
+        ['b', 300],
+        ['c', 300],
+      ] as const) {
+        for (let n = 1; n <= count; n++) await queue.send(wakeUpOf(tenant, n), { priority: 'normal' });
+      }
+      for (let n = 0; n < 300; n++) await endOne();
+      const late = begun.slice(-150);
+      for (const tenant of ['a', 'b', 'c']) {
+        const count = late.filter((one) => one === tenant).length;
+        expect(count).toBeGreaterThanOrEqual(45);
+        expect(count).toBeLessThanOrEqual(55);
+      }
+    });
+
+    test('nobody waits while there is room, nothing is lost, and each is handed out once, in whatever order tenants come', async () => {
+      const { queue } = open();
+      const seen = new Set<string>();
+      let seed = 7;
+      const random = (): number => {
+        seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+        return seed / 2 ** 31;
+      };
+      const ends: (() => void)[] = [];
+      queue.consume(
+        ({ id }) => {
+          expect(seen.has(id)).toBe(false);
+          seen.add(id);
+          return new Promise((resolve) => ends.push(resolve));
+        },
+        { concurrency: 4 },
+      );
+      let sent = 0;
+      while (sent < 500 || seen.size < sent) {
+        if (sent < 500 && random() < 0.6) {
+          const priority = PRIORITIES[Math.floor(random() * PRIORITIES.length)] ?? 'normal';
+          await queue.send(wakeUpOf('abcde'[Math.floor(random() * 5)] ?? 'a', ++sent), { priority });
+        } else {
+          ends.splice(Math.floor(random() * ends.length), 1)[0]?.();
+        }
+        await settle();
+        expect(ends.length).toBeLessThanOrEqual(5);
+        expect(ends.length).toBeGreaterThanOrEqual(Math.min(4, sent - (seen.size - ends.length)));
+      }
+      expect(seen.size).toBe(500);
     });
 
     test('close waits for what is being handled, and hands out no more', async () => {

@@ -27,7 +27,7 @@ describe.skipIf(!isLinux)('the user at the other end', () => {
     const socket = await accept(host, (port) => {
       client = connect(port, host);
     });
-    expect(peerUserOf(socket)).toBe(process.geteuid?.());
+    expect(await peerUserOf(socket)).toBe(process.geteuid?.());
     client?.destroy();
     socket.destroy();
   });
@@ -37,7 +37,7 @@ describe.skipIf(!isLinux)('the user at the other end', () => {
     const socket = await accept('::', (port) => {
       client = connect(port, '127.0.0.1');
     });
-    expect(peerUserOf(socket)).toBe(process.geteuid?.());
+    expect(await peerUserOf(socket)).toBe(process.geteuid?.());
     client?.destroy();
     socket.destroy();
   });
@@ -48,7 +48,7 @@ describe.skipIf(!isLinux)('the user at the other end', () => {
     const socket = await accept('127.0.0.1', (port) => {
       child = spawn('/proc/self/exe', ['-e', script(port)], { uid: 65_534, stdio: 'ignore', argv0: 'node' });
     });
-    expect(peerUserOf(socket)).toBe(65_534);
+    expect(await peerUserOf(socket)).toBe(65_534);
     child?.kill('SIGKILL');
     socket.destroy();
   });
@@ -62,6 +62,6 @@ describe.skipIf(!isLinux)('the user at the other end', () => {
     socket.destroy();
     await closed;
     client?.destroy();
-    expect(peerUserOf(socket)).toBeUndefined();
+    expect(await peerUserOf(socket)).toBeUndefined();
   });
 });
