@@ -7,6 +7,7 @@ import { lazyObjects } from '../shared/objects/objects.ts';
 import type { ProviderLoader } from '../shared/providers/registry.ts';
 import { configureTarget, parseTargets } from '../shared/providers/targets.ts';
 import { lazyQueue } from '../shared/queue/queue.ts';
+import { lazyVault } from '../shared/secrets/vault.ts';
 import { dynamodbClient } from '../shared/store/dynamodb/client.ts';
 import { dynamodbStore } from '../shared/store/dynamodb/dynamodb.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
@@ -65,6 +66,10 @@ export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1
     objects: lazyObjects(async () => {
       const { s3Client, s3Objects } = await import('../shared/objects/s3.ts');
       return s3Objects({ client: s3Client({ region, ...endpoint('S3') }), bucket: setting(ENVIRONMENT.bucket) });
+    }),
+    vault: lazyVault(async () => {
+      const { secretsManager, secretsManagerClient } = await import('../shared/secrets/secrets-manager.ts');
+      return secretsManager({ client: secretsManagerClient({ region, ...endpoint('SECRETS_MANAGER') }), installation });
     }),
     queue: lazyQueue(async () => {
       const { sqsClient, sqsQueue } = await import('../shared/queue/sqs.ts');

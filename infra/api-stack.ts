@@ -25,10 +25,12 @@ import {
   mayReadInput,
   mayReadKey,
   mayReadOutput,
+  mayReadSecrets,
   mayRemoveInput,
   maySearch,
   mayStoreInput,
   mayStoreOutput,
+  mayStoreSecrets,
   mayWake,
   mayWrite,
   type Permission,
@@ -67,9 +69,14 @@ export class ApiStack extends Stack {
       commands: make('commands', [...calling, mayReadKey(data)], short),
       output: make('output', [mayRead(data), mayReadOutput(data), mayReadKey(data)], Duration.minutes(15)),
       providers: make('providers', [mayGet(data), mayReadKey(data)], short),
+      secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
       system: make('system', [mayGet(data)], short),
       // No key: whoever calls it shows the token of one attempt.
-      runner: make('runner', [...changing, mayReadInput(data), mayStoreOutput(data)], short),
+      runner: make(
+        'runner',
+        [...changing, mayReadInput(data), mayStoreOutput(data), mayReadSecrets(this, stage)],
+        short,
+      ),
     };
     const stream = this.makeUrl('output', InvokeMode.RESPONSE_STREAM);
     this.runnerUrl = this.makeUrl('runner', InvokeMode.BUFFERED).url;

@@ -1,8 +1,10 @@
+import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { LambdaMicrovmConfig } from '../shared/providers/lambda-microvm/config.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { IndexName } from '../shared/store/store.ts';
 import type { DataStack } from './data-stack.ts';
+import { installationOf } from './environment.ts';
 import type { QueueStack } from './queue-stack.ts';
 
 /** What a function's role may do: actions on resources, and nothing else. */
@@ -22,7 +24,7 @@ export const DENY_ALL = new PolicyStatement({ effect: Effect.DENY, actions: ['*'
 
 /*
  * What functions may be allowed, each by the calls that the code makes: shared/store/dynamodb, shared/queue/sqs.ts,
- * shared/objects/s3.ts.
+ * shared/objects/s3.ts, shared/secrets/secrets-manager.ts.
  */
 
 export const mayGet = ({ table }: DataStack): Permission => ({
@@ -82,6 +84,40 @@ export const mayReadKey = ({ key }: DataStack): Permission => ({
   actions: ['secretsmanager:GetSecretValue'],
   resources: [key.secretArn],
 });
+
+/** Secrets of tenants are named `errand/<installation>/<tenant>/<name>`, and AWS adds six characters. */
+const secrets = (stack: Stack, stage: string, actions: readonly string[]): Permission => {
+  const resourceName = `errand/${installationOf(stage)}/*`;
+  const resource = stack.formatArn({
+    service: 'secretsmanager',
+    resource: 'secret',
+    resourceName,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+  return {
+    actions: [...actions],
+    resources: [resource],
+    wildcards: [
+      {
+        finding: `Resource::arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:${resourceName}`,
+        reason: 'Secrets are named by the tenants that they belong to.',
+      },
+    ],
+  };
+};
+
+/** Who stores secrets need not read them. */
+export const mayStoreSecrets = (stack: Stack, stage: string): Permission =>
+  secrets(stack, stage, [
+    'secretsmanager:CreateSecret',
+    'secretsmanager:PutSecretValue',
+    'secretsmanager:UpdateSecretVersionStage',
+    'secretsmanager:DeleteSecret',
+  ]);
+
+/** What gives secrets to runners. */
+export const mayReadSecrets = (stack: Stack, stage: string): Permission =>
+  secrets(stack, stage, ['secretsmanager:GetSecretValue']);
 
 const arnsOf = ({ queues }: QueueStack): string[] => Object.values(queues).map(({ queueArn }) => queueArn);
 

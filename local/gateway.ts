@@ -4,6 +4,7 @@ import { commands } from '../functions/http/commands.ts';
 import { output } from '../functions/http/output.ts';
 import { providers } from '../functions/http/providers.ts';
 import { runner } from '../functions/http/runner.ts';
+import { secrets } from '../functions/http/secrets.ts';
 import { system } from '../functions/http/system.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import type { Endpoint } from '../shared/contract/endpoint.ts';
@@ -35,6 +36,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     commands: commands(deps),
     providers: providers(deps),
     runner: runner(deps),
+    secrets: secrets(deps),
     system: system(deps),
   };
   const streaming = { output: output(deps) };

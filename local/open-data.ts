@@ -13,6 +13,7 @@ import { filesObjects } from '../shared/objects/files.ts';
 import { loadProvider, providers } from '../shared/providers/registry.ts';
 import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
+import { sealedFiles } from '../shared/secrets/sealed-files.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
 import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
 import type { Log } from '../shared/telemetry/log.ts';
@@ -21,6 +22,7 @@ import { openIssuers } from './issuers.ts';
 import { ownerKeyOf } from './owner-key.ts';
 import { isLocked, tryLock } from './process-lock.ts';
 import { readTargets } from './targets.ts';
+import { vaultKeyOf } from './vault-key.ts';
 
 export interface OpenDataOptions {
   /** Made if it is not there, readable by its owner only. */
@@ -61,6 +63,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const closing = new AbortController();
   const ownerKey = ownerKeyOf(dataDirectory, random);
   const tokens = await openIssuers(dataDirectory, { clock, log });
+  const vaultKey = vaultKeyOf(dataDirectory, random);
   const store = sqliteStore({ file: join(dataDirectory, 'errand.db') });
   const principals = makePrincipals(store);
   const queue = inProcessQueue({ clock });
@@ -102,6 +105,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     }),
     store,
     objects: filesObjects({ directory: join(dataDirectory, 'objects') }),
+    vault: sealedFiles({ directory: join(dataDirectory, 'secrets'), key: vaultKey, random }),
     queue,
     changes: inProcessChanges(clock),
     targets: [local, ...elsewhere],

@@ -1,9 +1,8 @@
-import { linkSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '../shared/domain/clock.ts';
+import { makeKeyFile, readKeyFile } from './key-file.ts';
 
 const FILE = 'owner.key';
-const SECRET_BYTES = 32;
 
 const ownerKeyFile = (dataDirectory: string): string => join(dataDirectory, FILE);
 
@@ -11,40 +10,9 @@ const ownerKeyFile = (dataDirectory: string): string => join(dataDirectory, FILE
  * The key of whoever owns this data folder, made on first use, in a file that only its user can read.
  * @throws Error in words for a person when others can read it, or it is not a key
  */
-export const ownerKeyOf = (dataDirectory: string, random: Random): string => {
-  const file = ownerKeyFile(dataDirectory);
-  return readOwnerKey(dataDirectory) ?? make(file, random);
-};
+export const ownerKeyOf = (dataDirectory: string, random: Random): string =>
+  readOwnerKey(dataDirectory) ?? makeKeyFile(ownerKeyFile(dataDirectory), random);
 
 /** The key, if this user may read it; undefined where none was made yet. */
-export const readOwnerKey = (dataDirectory: string): string | undefined => {
-  const file = ownerKeyFile(dataDirectory);
-  try {
-    // Windows has no such modes.
-    if (process.platform !== 'win32' && statSync(file).mode & 0o077) {
-      throw new Error(
-        `Others can read the key of the owner. Run: chmod 600 ${file} (and remove it first if it may be known).`,
-      );
-    }
-    const key = readFileSync(file, 'utf8').trim();
-    if (/^[0-9a-f]{64}$/.test(key)) return key;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-  throw new Error(`${file} holds no key. Remove it, and the next start makes a new one.`);
-};
-
-/** Whole or not at all: of several processes that start at once, the first one's stays. */
-const make = (file: string, random: Random): string => {
-  const draft = `${file}.${random.hex(8)}`;
-  writeFileSync(draft, `${random.hex(SECRET_BYTES)}\n`, { mode: 0o600, flag: 'wx', flush: true });
-  try {
-    linkSync(draft, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    unlinkSync(draft);
-  }
-  return readFileSync(file, 'utf8').trim();
-};
+export const readOwnerKey = (dataDirectory: string): string | undefined =>
+  readKeyFile(ownerKeyFile(dataDirectory), 'the owner');

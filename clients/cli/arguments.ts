@@ -92,6 +92,7 @@ export interface CommandOptions {
   readonly cpu?: number;
   readonly memory?: number;
   readonly env?: Record<string, string>;
+  readonly secret?: Record<string, string>;
   readonly cwd?: string;
   readonly script?: string;
   readonly shell?: string;
@@ -132,6 +133,7 @@ export const toSubmission = async (
     cpu: options.cpu,
     memoryMiB: options.memory,
     env: options.env,
+    secrets: options.secret && toReferences(options.secret),
     cwd: options.cwd,
     shell: options.shell,
     timeoutSeconds: options.timeout,
@@ -146,6 +148,9 @@ export const toSubmission = async (
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Submission;
 };
+
+const toReferences = (names: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(names).map(([variable, name]) => [variable, `secret:${name}`]));
 
 /** As `toSubmission`, for what needs something to run. @throws UsageError */
 export const toWholeSubmission: typeof toSubmission = async (argv, options, terminal) => {

@@ -7,7 +7,7 @@ import type {
   RotateApiKey,
   Whoami,
 } from '../../shared/contract/access-schemas.ts';
-import type { Call } from './transport.ts';
+import type { Json, Send } from './transport.ts';
 
 export type ApiKey = z.output<typeof ApiKeyView>;
 /** With `key`, its text, which is told here and never again. */
@@ -26,9 +26,6 @@ export interface AccessCalls {
   /** From now on it is not good. */
   revokeKey(id: string): Promise<void>;
 }
-
-type Json = <T>(method: string, path: string, call?: Call) => Promise<T>;
-type Send = (method: string, path: string) => Promise<void>;
 
 const MOST_ITEMS = 100;
 

@@ -11,7 +11,8 @@ import type {
 } from '../../shared/contract/schemas.ts';
 import { type AccessCalls, makeAccessCalls } from './access.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
-import { type Call, makeTransport, PATIENT_TRIES, readJson, type Sleep } from './transport.ts';
+import { makeSecretCalls, type SecretCalls } from './secrets.ts';
+import { type Call, makeTransport, PATIENT_TRIES, readJson, type Send, type Sleep } from './transport.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -73,7 +74,7 @@ export interface Snapshot {
  * cannot be reached; both are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
  * but `signal` and those that make a key is safe to repeat.
  */
-export interface Client extends AccessCalls {
+export interface Client extends AccessCalls, SecretCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -118,6 +119,7 @@ export const makeClient = (options: ClientOptions): Client => {
 
   const json = <T>(method: string, path: string, call: Call = {}): Promise<T> =>
     transport.request(method, path, call, (response) => readJson<T>(response));
+  const send: Send = (method, path) => transport.request(method, path, {}, async () => {});
   const toCommand = (id: string, more = ''): string => `/v1/commands/${encodeURIComponent(id)}${more}`;
 
   const submit = (path: string, body: Submission | Replay, { idempotencyKey, ...wait }: SubmitOptions) =>
@@ -177,7 +179,8 @@ export const makeClient = (options: ClientOptions): Client => {
     endStdin: (id, { signal } = {}) =>
       json('DELETE', toCommand(id, '/stdin'), { commandId: id, tries: PATIENT_TRIES, signal }),
     targets: () => json('GET', '/v1/providers'),
-    ...makeAccessCalls(json, (method, path) => transport.request(method, path, {}, async () => {})),
+    ...makeAccessCalls(json, send),
+    ...makeSecretCalls(json, send),
   };
 };
 

@@ -27,6 +27,11 @@ export interface Call {
   readonly tries?: number;
 }
 
+/** A call whose answer is JSON. */
+export type Json = <T>(method: string, path: string, call?: Call) => Promise<T>;
+/** A call whose answer says nothing. */
+export type Send = (method: string, path: string) => Promise<void>;
+
 /** Counts failures in a row, and waits ever longer between tries. */
 export interface Backoff {
   /** Waits for the next try. @throws what the caller shall see, when no further try makes sense */

@@ -6,7 +6,7 @@ import { binary, json, noContent } from '../../shared/http/replies.ts';
 /** What runners beside their commands ask and tell. */
 export const runner = (deps: Deps) =>
   httpFunction(deps, {
-    redeemStart: async (_, { right, body }) => json(200, await redeemStart(deps, right, body.runner)),
+    redeemStart: async (_, { right, body }) => json(200, await redeemStart(deps, right, body)),
     lookAtRun: async (_, { right, query }) =>
       json(200, await lookAtOwnRun(deps, right, { stored: query.stored !== undefined })),
     readRunStdin: async (_, { right, query }) => {

@@ -5,6 +5,7 @@ import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
 import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { Secrets } from '../secrets/secrets.ts';
 import type { Commands } from '../store/commands.ts';
 import type { OutputLog } from '../store/output-log.ts';
 import type { Principals } from '../store/principals.ts';
@@ -37,6 +38,7 @@ export interface Deps {
   readonly commands: Commands;
   readonly output: OutputLog;
   readonly stdin: StdinLog;
+  readonly secrets: Secrets;
   readonly queue: Queue;
   readonly changes: Changes;
   /** The first is the default. */

@@ -2,6 +2,8 @@ import { makeCommandIds } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { DEFAULT_RULES } from '../engine/rules.ts';
 import type { Objects } from '../objects/objects.ts';
+import { makeSecrets } from '../secrets/secrets.ts';
+import type { Vault } from '../secrets/vault.ts';
 import { makeCommands } from '../store/commands.ts';
 import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makePrincipals } from '../store/principals.ts';
@@ -26,10 +28,11 @@ export interface Parts
     | 'log'
   > {
   readonly objects: Objects;
+  readonly vault: Vault;
 }
 
 export const makeDeps = (parts: Parts): Deps => {
-  const { clock, random, store, objects, changes, closing, lookEverySeconds } = parts;
+  const { clock, random, store, objects, vault, changes, closing, lookEverySeconds } = parts;
   return {
     ...parts,
     newCommandId: makeCommandIds(clock, random),
@@ -44,6 +47,7 @@ export const makeDeps = (parts: Parts): Deps => {
     }),
     stdin: makeStdinLog(store, objects, changes, random, lookEverySeconds),
     principals: makePrincipals(store),
+    secrets: makeSecrets({ store, vault, clock, random }),
     runs: makeHeldRuns(),
   };
 };

@@ -4,11 +4,13 @@ import { attemptKeyOf } from '../domain/ids.ts';
 import { toRunnerToken } from '../domain/runner-token.ts';
 import type { Observation } from '../engine/types.ts';
 import type { Provider, Run, RunIo, RunName, StartOutcome } from '../providers/provider.ts';
+import { runWithSecrets, type SecretValues } from '../secrets/secret-run.ts';
 import type { Stored } from '../store/commands.ts';
 import type { Chunk, OutputWriter } from '../store/output-writer.ts';
 import { type Reference, referenceOf, splitReference } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { type Moved, observeCommand, targetOf } from './observe-command.ts';
+import { resolveSecrets } from './resolve-secrets.ts';
 import { storeEnd } from './store-end.ts';
 
 /**
@@ -59,14 +61,26 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
   }
   const fields = { attempt: attemptKeyOf(command.id, attempt.number), target: target.name };
   let provider: Provider;
+  let secrets: SecretValues | undefined;
   try {
     provider = await target.load();
   } catch (error) {
     deps.log.error('A target could not be loaded', { ...fields, error });
     return { kind: 'rejected', fault: { detail: `The target ${target.name} could not be loaded.`, retryable: true } };
   }
+  // A runner elsewhere is told of them when it redeems the ticket, and masks what it sends.
+  if (command.spec.secrets && target.features.runner === 'in-process') {
+    const resolved = await resolveSecrets(deps, command).catch((error: unknown) => {
+      deps.log.error('The secrets of a command could not be had', { ...fields, error });
+      return undefined;
+    });
+    if (!resolved) return { kind: 'rejected', fault: { detail: NO_SECRETS, retryable: true } };
+    if (resolved.kind === 'refused') return { kind: 'rejected', fault: { detail: resolved.detail, retryable: false } };
+    secrets = resolved.values;
+  }
   try {
-    return await provider.start(toRun(command, attempt), io);
+    const run = toRun(command, attempt);
+    return await (secrets ? runWithSecrets(provider.start, run, io, secrets) : provider.start(run, io));
   } catch (error) {
     // A provider that throws broke its word, so nothing is known of what it did.
     deps.log.error('A provider threw from start', { ...fields, error });
@@ -75,6 +89,8 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
     return { kind: 'lost', detail: 'The provider failed in a way that leaves the outcome unknown.' };
   }
 };
+
+const NO_SECRETS = 'The secrets of the command could not be read from the vault.';
 
 /** It exists at the provider now, and its runner has the word. */
 const leaveToRunner = (

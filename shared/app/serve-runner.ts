@@ -1,15 +1,18 @@
+import type * as z from 'zod';
 import { isSameSecret, noRight } from '../access/access.ts';
-import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
+import type { EndHead, OutputHead, RedeemStart, RunnerOutlook, StartOrder } from '../contract/runner.ts';
 import { type Attempt, type Command, currentAttempt, waitsFor } from '../domain/command.ts';
 import { AppError, isConflict } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
-import type { RunnerRight } from '../domain/runner-token.ts';
+import { type RunnerRight, TAKES_SECRETS } from '../domain/runner-token.ts';
+import type { SecretValues } from '../secrets/secret-run.ts';
 import type { Stored } from '../store/commands.ts';
 import type { OutputSize } from '../store/output-log.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import { perform } from './advance-command.ts';
 import type { Deps } from './deps.ts';
 import { type Moved, observeCommand, targetOf } from './observe-command.ts';
+import { type Resolved, resolveSecrets } from './resolve-secrets.ts';
 import { toArgv } from './run-attempt.ts';
 import { storeEnd } from './store-end.ts';
 
@@ -38,10 +41,20 @@ const findOwnRun = async (deps: Deps, { tenant, id, attempt: number, ticket }: R
 
 /**
  * Gives the right to execute to the first runner that asks, and tells it what.
- * @throws AppError 'conflict' when another has it, or the attempt was canceled or given up: nothing may be executed
+ * @throws AppError 'conflict' when another has it, the attempt was canceled or given up, or a secret of the command is gone:
+ * nothing may be executed; 'unavailable' when its secrets cannot be had right now
  */
-export const redeemStart = async (deps: Deps, right: RunnerRight, runner: string): Promise<StartOrder> => {
+export const redeemStart = async (
+  deps: Deps,
+  right: RunnerRight,
+  { runner, can = [] }: z.output<typeof RedeemStart>,
+): Promise<StartOrder> => {
   const { reference, stored, attempt } = await findOwnRun(deps, right);
+  // Before the ticket is redeemed: a vault that is away leaves it to be asked for again.
+  const resolved: Resolved =
+    stored.command.spec.secrets && !can.includes(TAKES_SECRETS)
+      ? { kind: 'refused', detail: TOO_OLD }
+      : await resolveSecrets(deps, stored.command);
   const seen = { kind: 'redeemed', attempt: attempt.number, ticket: right.ticket, runner } as const;
   const moved = await observeCommand(deps, reference, seen, { from: stored });
   const redeemed = moved && currentAttempt(moved.stored.command);
@@ -49,14 +62,22 @@ export const redeemStart = async (deps: Deps, right: RunnerRight, runner: string
   if (!moved || redeemed?.runner !== runner || !waitsFor(moved.stored.command, attempt.number)) {
     throw new AppError('conflict', 'The start ticket is not to be had: execute nothing.');
   }
-  return toOrder(deps, moved.stored);
+  if (resolved.kind === 'resolved') return toOrder(deps, moved.stored, resolved.values);
+  // Only who has the ticket may say that nothing was executed.
+  const rejected = { kind: 'rejected', attempt: attempt.number, detail: resolved.detail, retryable: false } as const;
+  await perform(deps, reference, await observeCommand(deps, reference, rejected, { from: moved.stored }));
+  throw new AppError('conflict', `${resolved.detail} Execute nothing.`);
 };
 
-const toOrder = (deps: Deps, { command }: Stored): StartOrder => {
+const TOO_OLD =
+  'The runner is too old to be given secrets, and would run the command without them. Prepare the target again, which brings a new one.';
+
+const toOrder = (deps: Deps, { command }: Stored, secrets: SecretValues | undefined): StartOrder => {
   const { spec } = command;
   return {
     argv: toArgv(spec),
     env: spec.env,
+    ...(secrets ? { secrets: toBase64(secrets) } : {}),
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
     stdin: spec.stdin.kind === 'fixed' ? { base64: spec.stdin.base64 } : spec.stdin.kind,
     timeoutSeconds: spec.timeoutSeconds,
@@ -64,6 +85,9 @@ const toOrder = (deps: Deps, { command }: Stored): StartOrder => {
     keepBytes: LIMITS.outputBytes,
   };
 };
+
+const toBase64 = (values: SecretValues): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Buffer.from(value).toString('base64')]));
 
 /** The runner's look: what it has to do now, and if it asks how much of its output is stored. It vouches for the run, so the lease is renewed. */
 export const lookAtOwnRun = async (

@@ -8,6 +8,7 @@ import { LIMITS } from '../domain/limits.ts';
 import type { Watch } from '../events/changes.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import type { Deps, Target } from './deps.ts';
+import { requireSecrets } from './resolve-secrets.ts';
 
 const DEFAULT_TIMEOUT_SECONDS = 3_600;
 const DEFAULT_QUEUE_TTL_SECONDS = 3_600;
@@ -31,13 +32,14 @@ export interface Submitted {
 
 /**
  * Stores a command durably and wakes a worker. Nothing is stored when it throws.
- * @throws AppError 'invalid-request' for an unknown target; 'forbidden' for labels or targets beyond the caller's scope; 'unsupported-by-target' and 'isolation-unavailable' for
- * what the target cannot do; 'idempotency-mismatch' for a key that was used with another body
+ * @throws AppError 'invalid-request' for an unknown target or secret; 'forbidden' for labels, targets or secrets beyond the caller's rights; 'unsupported-by-target' and
+ * 'isolation-unavailable' for what the target cannot do; 'idempotency-mismatch' for a key that was used with another body
  */
 export const submitCommand = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
   const { idempotencyKey, replayOf, watched = false } = submission;
   const body = withLabelsOf(actor.scope, submission.body);
   const spec = toSpec(targetsOf(actor.scope, deps.targets), body);
+  await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
   const command: Command = {
@@ -133,6 +135,7 @@ const toSpec = (targets: readonly Target[], body: SubmitCommand): CommandSpec =>
     target: target.name,
     ...(body.image === undefined ? {} : { image: body.image }),
     env: body.env ?? {},
+    ...(body.secrets && Object.keys(body.secrets).length > 0 ? { secrets: body.secrets } : {}),
     ...(body.cwd === undefined ? {} : { cwd: body.cwd }),
     stdin: toStdin(body),
     timeoutSeconds: body.timeoutSeconds ?? Math.min(DEFAULT_TIMEOUT_SECONDS, target.features.longestTimeoutSeconds),

@@ -20,6 +20,7 @@ export const toSummary = (command: Command): CommandSummary => {
     ...(image === undefined ? {} : { image }),
     ...(cwd === undefined ? {} : { cwd }),
     envNames: Object.keys(spec.env),
+    ...(spec.secrets ? { secrets: { ...spec.secrets } } : {}),
     stdin: spec.stdin.kind,
     timeoutSeconds: spec.timeoutSeconds,
     queueTtlSeconds: spec.queueTtlSeconds,

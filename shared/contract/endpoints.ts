@@ -2,6 +2,7 @@ import type { Endpoint } from './endpoint.ts';
 import { accessEndpoints } from './endpoints/access.ts';
 import { commandEndpoints } from './endpoints/commands.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
+import { secretEndpoints } from './endpoints/secrets.ts';
 import { systemEndpoints } from './endpoints/system.ts';
 
 /**
@@ -11,6 +12,7 @@ import { systemEndpoints } from './endpoints/system.ts';
 export const endpoints = {
   ...commandEndpoints,
   ...accessEndpoints,
+  ...secretEndpoints,
   ...systemEndpoints,
   ...runnerEndpoints,
 } as const satisfies Record<string, Endpoint>;

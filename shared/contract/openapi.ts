@@ -12,6 +12,7 @@ const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = 
   commands: 'Submit, read and end commands.',
   output: 'What a command wrote, as bytes or live.',
   providers: 'Where commands can run.',
+  secrets: 'Named values that commands are given by reference.',
   system: 'The server itself.',
 };
 

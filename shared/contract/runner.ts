@@ -17,12 +17,18 @@ export const MOST_FRAMED_BYTES = 4 + HEAD_BYTES + FRAMED_BYTES;
 const count = z.int().min(0);
 
 /** Asks for the right to execute. `runner` is random and the same in each repetition: it tells two runners apart. */
-export const RedeemStart = z.strictObject({ runner: z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 hex digits') });
+export const RedeemStart = z.strictObject({
+  runner: z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 hex digits'),
+  /** What it can do that runners could not always, such as TAKES_SECRETS. What the server does not know of is fine. */
+  can: z.array(z.string().max(40)).max(40).optional(),
+});
 
 /** What to execute. It is told only to the one runner that redeemed the start ticket. */
 export interface StartOrder {
   readonly argv: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
+  /** The values of the variables that hold secrets, as base 64: to be masked in all that is said of the command. */
+  readonly secrets?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** `open`: to be read from `GET /runner/v1/stdin`. */
   readonly stdin: 'none' | 'open' | { readonly base64: string };
@@ -99,6 +105,7 @@ const exit = z.strictObject({
   outOfMemory: z.boolean().optional(),
   detail: detail.optional(),
   usage: z.strictObject({ cpuMs: z.number().min(0), peakMemoryMiB: z.number().min(0) }).optional(),
+  redactions: count.optional(),
 });
 export const EndHeadSchema = z.discriminatedUnion('kind', [
   z.strictObject({

@@ -10,6 +10,7 @@ import {
 } from '../domain/command.ts';
 import { COMMAND_ID, type CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { SECRET_REFERENCE } from '../domain/secrets.ts';
 
 const utf8 = new TextEncoder();
 const byteLength = (text: string): number => utf8.encode(text).length;
@@ -90,6 +91,12 @@ const submitFields = z.strictObject({
   env: counted(z.record(envName, processText(LIMITS.envValueBytes)), LIMITS.envVariables)
     .describe('All of the environment but PATH, HOME, LANG and ours (ERRAND_…).')
     .optional(),
+  secrets: counted(
+    z.record(envName, z.string().regex(SECRET_REFERENCE, 'must be secret: and the name of a secret')),
+    LIMITS.envVariables,
+  )
+    .describe('Variables that hold secrets: {"TOKEN": "secret:deploy-token"}. The values are masked in its output.')
+    .optional(),
   cwd: absolutePath.describe('Default: an empty folder of its own, removed afterwards.').optional(),
   stdin: z.string().describe('Input as text; or "open": parts follow by PUT …/stdin.').optional(),
   stdinBase64: z.base64().describe('Input as bytes.').optional(),
@@ -152,6 +159,11 @@ const ResultView = z
       })
       .optional()
       .describe('Absent where nobody counts it.'),
+    redactions: z
+      .int()
+      .min(0)
+      .optional()
+      .describe('How often a secret was masked in its output. Absent for a command that was given none.'),
   })
   .meta({ id: 'Result' });
 export type ResultView = z.infer<typeof ResultView>;
@@ -180,6 +192,7 @@ const summaryFields = {
   image: z.string().optional(),
   cwd: z.string().optional(),
   envNames: z.array(z.string()).describe('Values are not shown.'),
+  secrets: z.record(z.string(), z.string()).optional().describe('By name, as they were submitted.'),
   stdin: z.enum(['none', 'fixed', 'open']),
   timeoutSeconds: z.int(),
   queueTtlSeconds: z.int(),

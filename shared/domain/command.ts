@@ -79,6 +79,8 @@ export interface CommandSpec {
   readonly target: string;
   readonly image?: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Variables that hold secrets, as `secret:<name>`. Their values are in no record. */
+  readonly secrets?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin: Stdin;
   /** From the start of the command until it is stopped. */
@@ -110,6 +112,8 @@ export interface Exit {
   /** One sentence for a person, such as why the program could not be executed. */
   readonly detail?: string;
   readonly usage?: Usage;
+  /** How often a secret was masked in its output; absent for a command that was given none. */
+  readonly redactions?: number;
 }
 
 export interface Result extends OutputTotals {
@@ -121,6 +125,7 @@ export interface Result extends OutputTotals {
   /** The level that was really used. */
   readonly isolation: Isolation;
   readonly usage?: Usage;
+  readonly redactions?: number;
 }
 
 /** One try to run a command on a provider. */

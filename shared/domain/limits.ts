@@ -41,6 +41,10 @@ export const LIMITS = {
   scopeTargets: 100,
   /** Of a tenant's own. */
   roles: 100,
+  /** Of a tenant. */
+  secrets: 500,
+  /** One value, and all values that one command is given. */
+  secretBytes: 64 * KiB,
   /** How long a key may stay good beside the one that replaces it. */
   keyOverlapSeconds: 30 * 24 * 3_600,
 } as const;

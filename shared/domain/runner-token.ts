@@ -23,3 +23,6 @@ export const parseRunnerToken = (token: string): RunnerRight | undefined => {
     return undefined;
   }
 };
+
+/** What a runner says that it can: it gives a command its secrets, and masks them in all that it tells. */
+export const TAKES_SECRETS = 'secrets';

@@ -147,5 +147,6 @@ const resultOf = (
     ...('output' in ending ? ending.output : NO_OUTPUT),
     isolation: command.spec.isolation,
     ...(ending.kind === 'exit' && ending.exit.usage ? { usage: ending.exit.usage } : {}),
+    ...(ending.kind === 'exit' && ending.exit.redactions !== undefined ? { redactions: ending.exit.redactions } : {}),
   };
 };

@@ -1,6 +1,6 @@
 import type { EndHead, OutputHead, RunnerOutlook, StartOrder } from '../contract/runner.ts';
 import type { Clock } from '../domain/clock.ts';
-import { parseRunnerToken } from '../domain/runner-token.ts';
+import { parseRunnerToken, TAKES_SECRETS } from '../domain/runner-token.ts';
 import { encodeFramed } from './framed.ts';
 
 export interface ControlOptions {
@@ -109,7 +109,12 @@ export const makeControl = ({ url, token, runner, clock, fetch }: ControlOptions
 
   return {
     async redeem() {
-      const call = { method: 'POST', path: 'redeem', json: { runner }, patienceMs: REDEEM_PATIENCE_MS } as const;
+      const call = {
+        method: 'POST',
+        path: 'redeem',
+        json: { runner, can: [TAKES_SECRETS] },
+        patienceMs: REDEEM_PATIENCE_MS,
+      } as const;
       const response = await request(call);
       return response.ok ? ((await response.json()) as StartOrder) : undefined;
     },

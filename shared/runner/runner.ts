@@ -6,6 +6,7 @@ import { LIMITS } from '../domain/limits.ts';
 import type { OutputTotals } from '../domain/output.ts';
 import { parseRunnerToken } from '../domain/runner-token.ts';
 import type { Provider, Run, RunIo, StartOutcome } from '../providers/provider.ts';
+import { runWithSecrets, type SecretValues } from '../secrets/secret-run.ts';
 import { type Chunk, openOutputWriter } from '../store/output-writer.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Control } from './control.ts';
@@ -92,14 +93,16 @@ export interface WatchedRun {
 /** How the launcher leaves a command whose ticket is redeemed already: with a word, whatever it is. */
 export type LaunchOutcome = Exclude<StartOutcome, { kind: 'refused' | 'accepted' | 'unheard' }>;
 
-/** Executes the command by the local launcher, on an order that is redeemed already. */
+/** Executes the command by the local launcher, on an order that is redeemed already. Its secrets are masked in all that it says. */
 export const launch = async (
   { token, launcher, log }: Pick<RunnerOptions, 'token' | 'launcher' | 'log'>,
   order: StartOrder,
   io: RunIo,
 ): Promise<LaunchOutcome> => {
   try {
-    const outcome = await launcher.start(toRun(token, order), io);
+    const run = toRun(token, order);
+    const secrets = secretsOf(order);
+    const outcome = await (secrets ? runWithSecrets(launcher.start, run, io, secrets) : launcher.start(run, io));
     if (outcome.kind === 'ended' || outcome.kind === 'rejected' || outcome.kind === 'lost') return outcome;
     return { kind: 'ended', exit: { exitCode: null, signal: null, detail: 'It was stopped before it was executed.' } };
   } catch (error) {
@@ -107,6 +110,9 @@ export const launch = async (
     return { kind: 'lost', detail: 'The runner failed in a way that leaves the outcome unknown.' };
   }
 };
+
+const secretsOf = ({ secrets }: StartOrder): SecretValues | undefined =>
+  secrets && Object.fromEntries(Object.entries(secrets).map(([name, base64]) => [name, Buffer.from(base64, 'base64')]));
 
 const toRun = (token: string, order: StartOrder): Run => {
   const right = parseRunnerToken(token);

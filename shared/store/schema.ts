@@ -54,6 +54,8 @@ export const keys = {
   /** A role that the tenant made up. */
   role: (tenant: TenantId, name: string): Key => ({ pk: `${tenant}/roles`, sk: name }),
   apiKey: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/api-keys`, sk: id }),
+  /** What is known of a secret; its value is in the vault. */
+  secret: (tenant: TenantId, name: string): Key => ({ pk: `${tenant}/secrets`, sk: name }),
   /** Of the whole installation, as its slash tells: no tenant's id begins with one. */
   tenant: (tenant: TenantId): Key => ({ pk: '/tenants', sk: tenant }),
   /** Objects hold what is too large for an item. */

@@ -28,6 +28,7 @@ import { sh } from '../support/errand.ts';
 import { processesWith } from '../support/processes.ts';
 import { spawnedRunner, spawnedRunnerFeatures } from '../support/spawned-runner.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
+import { testVault } from '../support/vault.ts';
 
 /** Real time passes here, so leases are short. */
 const RULES = { ...DEFAULT_RULES, leaseSeconds: 3, pollSeconds: 1, stopSeconds: 2 };
@@ -47,6 +48,7 @@ const open = async () => {
       access: ownerAccess,
       store,
       objects: filesObjects({ directory: join(directory, 'objects') }),
+      vault: testVault(directory),
       queue,
       changes: inProcessChanges(systemClock),
       targets: [
@@ -123,6 +125,24 @@ const untilOutput = async ({ outputOf }: Opened, command: Command, text: string)
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 describe('a command with its runner elsewhere', () => {
+  test('is given its secrets, and what its runner sends is masked and counted', async () => {
+    const opened = await open();
+    const value = 'hunter2-is-no-password';
+    await opened.deps.secrets.put(owner.tenant, 'token', { bytes: Buffer.from(value), by: 'owner' });
+    const command = await opened.submit({
+      ...sh(
+        `[ "$TOKEN" = ${value} ] && echo "same $TOKEN"; printf %s "$TOKEN" | od -An -vtx1 | tr -d ' \\n' >&2; exit 3`,
+      ),
+      secrets: { TOKEN: 'secret:token' },
+    } as SubmitCommand);
+    expect(await opened.end(command)).toMatchObject({
+      status: 'failed',
+      result: { exitCode: 3, redactions: 2, stdoutBytes: 9, stderrBytes: 3 },
+    });
+    const { stdout, stderr } = await opened.outputOf(command);
+    expect([stdout.toString(), stderr.toString()]).toEqual(['same ***\n', '***']);
+  });
+
   test('runs to its end: exact output of both streams, input, exit code', async () => {
     const opened = await open();
     const input = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 256));

@@ -84,6 +84,7 @@ const REMOVE_INPUT = [
   's3:ListBucket objects if {"StringLike":{"s3:prefix":"*/stdin/"}}',
 ];
 const KEY = ['secretsmanager:GetSecretValue key'];
+const SECRETS = 'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:errand/errand-development/*';
 const QUEUES = ['high', 'normal', 'low'];
 const WAKE = QUEUES.map((queue) => `sqs:SendMessage ${queue}`);
 const TAKE = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes', 'ChangeMessageVisibility'].flatMap((action) =>
@@ -96,6 +97,7 @@ const AZURE = [
 ];
 
 const ROLES: Roles = {
+  access: lines(LOG, READ, WRITE, KEY),
   commands: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, KEY, [
     'dynamodb:BatchGetItem table',
     'dynamodb:Query table/index/list',
@@ -103,12 +105,22 @@ const ROLES: Roles = {
     's3:PutObject objects/*/stdin/*',
   ]),
   output: lines(LOG, READ, KEY, ['s3:GetObject objects/*/output/*']),
-  access: lines(LOG, READ, WRITE, KEY),
   providers: lines(LOG, KEY, ['dynamodb:GetItem table']),
+  // Who stores secrets cannot read them.
+  secrets: lines(
+    LOG,
+    READ,
+    WRITE,
+    KEY,
+    ['CreateSecret', 'PutSecretValue', 'UpdateSecretVersionStage', 'DeleteSecret'].map(
+      (action) => `secretsmanager:${action} ${SECRETS}`,
+    ),
+  ),
   system: lines(LOG, ['dynamodb:GetItem table']),
   runner: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, [
     's3:GetObject objects/*/stdin/*',
     's3:PutObject objects/*/output/*',
+    `secretsmanager:GetSecretValue ${SECRETS}`,
   ]),
   'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, ['s3:PutObject objects/*/output/*']),
   sweep: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, EXECUTE, ['dynamodb:Query table/index/due']),

@@ -13,11 +13,13 @@ import type { Provider } from '../../shared/providers/provider.ts';
 import { providers } from '../../shared/providers/registry.ts';
 import { inProcessQueue } from '../../shared/queue/in-process.ts';
 import type { Queue } from '../../shared/queue/queue.ts';
+import type { Vault } from '../../shared/secrets/vault.ts';
 import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { type Log, silentLog } from '../../shared/telemetry/log.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
 import { tempDirectory } from './temp-directory.ts';
+import { testVault } from './vault.ts';
 
 export const owner: Actor = ownerOf(toTenantId('default'));
 /** Whoever calls is the owner. */
@@ -38,6 +40,8 @@ interface WorkerOptions {
   /** Loses wake-ups, as a queue may. @default none */
   readonly loses?: () => boolean;
   readonly log?: Log;
+  /** @default files below `directory` */
+  readonly vault?: Vault;
   readonly isOwnerAlive?: (worker: string) => boolean;
   /** Where commands run. @default on this machine */
   readonly provider?: Provider;
@@ -77,6 +81,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
     random: { ...systemRandom, fraction: () => 0.5 },
     store,
     objects: filesObjects({ directory: join(directory, 'objects') }),
+    vault: options.vault ?? testVault(directory),
     queue,
     changes: inProcessChanges(clock),
     targets: [target],

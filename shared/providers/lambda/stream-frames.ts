@@ -80,6 +80,7 @@ const ExitSchema = z.strictObject({
     .nullable(),
   outOfMemory: z.boolean().exactOptional(),
   usage: z.strictObject({ cpuMs: z.number().min(0), peakMemoryMiB: z.number().min(0) }).exactOptional(),
+  redactions: z.int().min(0).exactOptional(),
   detail: detail.exactOptional(),
 });
 const Rejected = z.strictObject({ detail, retryable: z.boolean() });

@@ -63,7 +63,7 @@ const open = async (features: Partial<ProviderFeatures> = {}) => {
     survivor,
     /** From now on the worker is out of touch with the store for good. */
     bury: () => (isAlive = false),
-    redeem: (one = right()) => redeemStart(survivor, one, RUNNER),
+    redeem: (one = right()) => redeemStart(survivor, one, { runner: RUNNER }),
     end: (one = right(), head: EndHead = END) => endOwnRun(survivor, one, head, new Uint8Array()),
     /** Time passes, and the sweeper comes by. */
     later: async (seconds: number, sweeper: Deps = deps) => {
@@ -73,6 +73,22 @@ const open = async (features: Partial<ProviderFeatures> = {}) => {
     },
   };
 };
+
+describe('a runner that is older than secrets', () => {
+  test('is not given a command that needs them, which ends with the reason', async () => {
+    const { deps, submit, right, survivor, now } = await open();
+    await deps.secrets.put(owner.tenant, 'token', { bytes: Buffer.from('hunter2-is-no-password'), by: 'owner' });
+    const command = await submit({ secrets: { TOKEN: 'secret:token' } });
+    await expect(redeemStart(survivor, right(), { runner: RUNNER, can: ['other'] })).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('too old to be given secrets'),
+    });
+    expect(await now(command)).toMatchObject({
+      status: 'failed',
+      result: { reason: 'provider-error', detail: expect.stringContaining('Prepare the target again') },
+    });
+  });
+});
 
 describe('a start whose answer is lost', () => {
   const lost = () => Promise.reject(new Error('socket hang up'));

@@ -48,7 +48,7 @@ describe('pitfall 18: an index that lags behind', () => {
     };
     await look();
     const right = parseRunnerToken(provider.starts.at(-1)?.token ?? '') as RunnerRight;
-    await redeemStart(deps, right, 'a'.repeat(32));
+    await redeemStart(deps, right, { runner: 'a'.repeat(32) });
     await look();
     const exit = { exitCode: 0, signal: null };
     const output = { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 0 };

@@ -52,7 +52,7 @@ describe('a run that is read from elsewhere', () => {
   test('goes on when it is not heard any more, with what was heard stored, and its runner tells its end', async () => {
     const { clock, deps, run, now, output } = await open();
     const { io, right, settle: settleRun } = await run(1);
-    await redeemStart(deps, right, 'a'.repeat(32));
+    await redeemStart(deps, right, { runner: 'a'.repeat(32) });
     await io.redeemedElsewhere();
     await io.output('stdout', Buffer.from('heard'));
     settleRun({ kind: 'unheard', detail: 'Cut.' });
@@ -76,14 +76,14 @@ describe('a run that is read from elsewhere', () => {
     settleRun({ kind: 'unheard', detail: 'Cut.' });
     const again = await run(2);
     expect((await now())?.attempts).toMatchObject([{ status: 'expired', detail: 'Cut.' }, { status: 'starting' }]);
-    await expect(redeemStart(deps, right, 'a'.repeat(32))).rejects.toMatchObject({ code: 'conflict' });
+    await expect(redeemStart(deps, right, { runner: 'a'.repeat(32) })).rejects.toMatchObject({ code: 'conflict' });
     again.settle({ kind: 'refused' });
   });
 
   test('is lost when nobody has heard of it for the whole long lease, and not before', async () => {
     const { clock, deps, run, now } = await open();
     const { io, right, settle: settleRun } = await run(1);
-    await redeemStart(deps, right, 'a'.repeat(32));
+    await redeemStart(deps, right, { runner: 'a'.repeat(32) });
     await io.redeemedElsewhere();
     await clock.advance(20 * SECOND);
     await lookAtOwnRun(deps, right);
@@ -103,7 +103,7 @@ describe('a run that is read from elsewhere', () => {
   ])('whose runner has stored a %s chunk meanwhile is left to it, also with its end at hand', async ([, stored]) => {
     const { deps, run, now, output } = await open();
     const { io, right, settle: settleRun } = await run(1);
-    await redeemStart(deps, right, 'a'.repeat(32));
+    await redeemStart(deps, right, { runner: 'a'.repeat(32) });
     await io.redeemedElsewhere();
     await io.output('stdout', Buffer.from('one two'));
     await storeOwnOutput(deps, right, headOf(0, stored), Buffer.from(stored));
@@ -121,7 +121,7 @@ describe('a run that is read from elsewhere', () => {
   test('an end with the last of its output is stored though someone else stores output in the same moment', async () => {
     const { deps, run, now, output } = await open();
     const { io, right, settle: settleRun } = await run(1);
-    await redeemStart(deps, right, 'a'.repeat(32));
+    await redeemStart(deps, right, { runner: 'a'.repeat(32) });
     await io.redeemedElsewhere();
     await Promise.all([
       storeOwnOutput(deps, right, headOf(0, 'one two'), Buffer.from('one two')),
@@ -141,7 +141,7 @@ describe('a run that is read from elsewhere', () => {
   test('a chunk that its worker has stored the first of is refused, so that none of it is missed', async () => {
     const { clock, deps, run, output } = await open();
     const { io, right, settle: settleRun } = await run(1);
-    await redeemStart(deps, right, 'a'.repeat(32));
+    await redeemStart(deps, right, { runner: 'a'.repeat(32) });
     await io.redeemedElsewhere();
     await io.output('stdout', Buffer.from('one '));
     await clock.advance(SECOND);

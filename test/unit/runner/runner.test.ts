@@ -101,6 +101,22 @@ describe('the runner', () => {
     expect(Buffer.from(plane.ends[0]?.bytes ?? []).length).toBe(6);
   });
 
+  test('sends no secret: not in its output, not in the words of its end, not when it is cut off', async () => {
+    const TOKEN = 'hunter2-is-no-password';
+    const secrets = { TOKEN: Buffer.from(TOKEN).toString('base64') };
+    const { plane, until, hasLeft } = await open('printf "$TOKEN"; printf hunter >&2; exit 1', { secrets });
+    await until(hasLeft);
+    expect(plane.ends).toMatchObject([
+      { head: { exit: { exitCode: 1, redactions: 1 }, output: { stdoutBytes: 3, stderrBytes: 6 } } },
+    ]);
+    expect(Buffer.from(plane.ends[0]?.bytes ?? []).toString()).toMatch(/^(\*{3}hunter|hunter\*{3})$/);
+    const absent = await open('', { secrets, argv: [`/${TOKEN}/program`] });
+    await absent.until(absent.hasLeft);
+    expect(absent.plane.ends).toMatchObject([{ head: { kind: 'ended', exit: { exitCode: 127 } } }]);
+    expect(JSON.stringify(absent.plane.ends[0]?.head)).toMatch(/\*{3}/);
+    expect(JSON.stringify(absent.plane.ends)).not.toContain(TOKEN);
+  });
+
   test('told that its machine is to end stops the command at once, though nobody answers, and reports it', async () => {
     const { plane, until, written, evicted, clock, hasLeft, mark } = await open('echo ready; sleep 1000');
     await until(() => written() === 'ready\n');

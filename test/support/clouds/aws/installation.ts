@@ -39,7 +39,17 @@ export interface Installation {
   close(): Promise<void>;
 }
 
-const FUNCTIONS = ['access', 'commands', 'output', 'providers', 'system', 'runner', 'run-commands', 'sweep'] as const;
+const FUNCTIONS = [
+  'access',
+  'commands',
+  'output',
+  'providers',
+  'secrets',
+  'system',
+  'runner',
+  'run-commands',
+  'sweep',
+] as const;
 /** As the stacks say. */
 const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900, output: 900, sweep: 300 };
 

@@ -26,6 +26,7 @@ import { silentLog } from '../../../../shared/telemetry/log.ts';
 import { owner, ownerAccess } from '../../deps.ts';
 import { freezableStore } from '../../freezable-store.ts';
 import { tempDirectory } from '../../temp-directory.ts';
+import { testVault } from '../../vault.ts';
 import type { FunctionSpec } from './environment.ts';
 import { executorFunction } from './executor-function.ts';
 import { REGION, startLambdaCloud } from './lambda-cloud.ts';
@@ -65,6 +66,7 @@ export const openTwoWorkers = async (executor: Partial<FunctionSpec> = HASTY) =>
         access: ownerAccess,
         store: ownStore,
         objects,
+        vault: testVault(directory),
         queue,
         changes: inProcessChanges(systemClock),
         targets: [
