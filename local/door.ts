@@ -23,6 +23,10 @@ export interface Door {
   admits(address: string | undefined): boolean;
   /** Whether `Host`, or the host of an `Origin`, is one of this server's names. */
   isOwnName(hostAndPort: string): boolean;
+  /** Whether the address is this machine's or that of a proxy which is named: it may speak for many. */
+  isTrusted(address: string): boolean;
+  /** Whose connection it is: behind a proxy that is named, whom that one says it speaks for (its own word comes last). */
+  sourceOf(address: string | undefined, forwardedFor: string | undefined): string;
   /** Whether callers on this machine may be known by their user: not where a proxy may speak for anyone. */
   readonly knowsUsers: boolean;
 }
@@ -59,6 +63,11 @@ export const openDoor = (options: DoorOptions): Door => {
     isOwnName: (hostAndPort) => {
       const name = hostAndPort.replace(/:\d+$/, '').toLowerCase();
       return isLoopbackHost(name.replace(/^\[(.*)\]$/, '$1')) || names.has(name);
+    },
+    isTrusted: (address) => isLoopbackAddress(address) || proxies.has(plainAddress(address)),
+    sourceOf: (address = '', forwardedFor = '') => {
+      const said = forwardedFor.split(',').at(-1)?.trim() ?? '';
+      return proxies.has(plainAddress(address)) && isIP(said) !== 0 ? said : address;
     },
     knowsUsers: trustedProxies.length === 0,
   };

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../shared/domain/errors.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
+import { toNeighbourhood } from '../shared/limits/rates.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import type { Door } from './door.ts';
 import type { Gateway, GatewayReply } from './gateway.ts';
@@ -21,9 +22,31 @@ export interface ListenOptions {
   readonly port: number;
   readonly door: Door;
   readonly log: Log;
+  /** @default LOAD */
+  readonly load?: Partial<Load>;
   /** With it, whoever calls from this machine as the user of this process, and shows no key, is taken to hold this one. */
   readonly ownerKey?: string | undefined;
 }
+
+/** How much of callers the server bears with. */
+interface Load {
+  /** From the connection, or the end of the last request, to the last byte of the headers. */
+  readonly headersMs: number;
+  /** To the last byte of the body. Replies may take as long as they like. */
+  readonly requestMs: number;
+  readonly idleMs: number;
+  /** Of all callers: further ones are closed at once. */
+  readonly connections: number;
+  /** From one address, so that nobody takes all; those of proxies that are named, and of this machine, are not counted. */
+  readonly connectionsFromOne: number;
+}
+const LOAD: Load = {
+  headersMs: 10_000,
+  requestMs: 60_000,
+  idleMs: 65_000,
+  connections: 10_000,
+  connectionsFromOne: 500,
+};
 
 /**
  * Serves the gateway over HTTP/1.1.
@@ -31,12 +54,12 @@ export interface ListenOptions {
  */
 export const listen = async (gateway: Gateway, options: ListenOptions): Promise<HttpServer> => {
   const { host, port, door, log, ownerKey } = options;
-  // A client that trickles its headers or body is cut off; replies may take as long as they like.
+  const load = { ...LOAD, ...options.load };
   const times = {
-    headersTimeout: 10_000,
-    requestTimeout: 60_000,
-    keepAliveTimeout: 65_000,
-    connectionsCheckingInterval: 5_000,
+    headersTimeout: load.headersMs,
+    requestTimeout: load.requestMs,
+    keepAliveTimeout: load.idleMs,
+    connectionsCheckingInterval: Math.min(5_000, load.headersMs),
   };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     serve(gateway, request, response, { door, ownerKey }).catch((error: unknown) => {
@@ -45,8 +68,21 @@ export const listen = async (gateway: Gateway, options: ListenOptions): Promise<
     });
   };
   const server = door.tls ? createTlsServer({ ...times, ...door.tls }, answer) : createServer(times, answer);
+  server.maxConnections = load.connections;
+  const open = new Map<string, number>();
   server.on('connection', (socket: Socket) => {
-    if (!door.admits(socket.remoteAddress)) socket.destroy();
+    const { remoteAddress } = socket;
+    if (!door.admits(remoteAddress)) return socket.destroy();
+    if (remoteAddress === undefined || door.isTrusted(remoteAddress)) return;
+    const from = toNeighbourhood(remoteAddress);
+    const already = open.get(from) ?? 0;
+    if (already >= load.connectionsFromOne) return socket.destroy();
+    open.set(from, already + 1);
+    socket.once('close', () => {
+      const left = (open.get(from) ?? 1) - 1;
+      if (left > 0) open.set(from, left);
+      else open.delete(from);
+    });
   });
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
@@ -92,7 +128,13 @@ const serve = async (
   const refused = refuseForeignPage(request, door);
   const reply =
     refused ??
-    (await gateway(await withOwnerKey(toGatewayRequest(request), request, door.knowsUsers ? ownerKey : undefined)));
+    (await gateway(
+      await withOwnerKey(
+        toGatewayRequest(request, sourceOf(request, door)),
+        request,
+        door.knowsUsers ? ownerKey : undefined,
+      ),
+    ));
   if (typeof reply.body === 'string' || Buffer.isBuffer(reply.body)) {
     response.writeHead(reply.statusCode, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
     response.end(reply.body);
@@ -105,6 +147,10 @@ const serve = async (
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
 };
+
+const sourceOf = ({ socket, headers }: IncomingMessage, door: Door): string =>
+  // A socket that is gone has no address any more; that must not make it one of this process's own callers.
+  door.sourceOf(socket.remoteAddress ?? 'gone', [headers['x-forwarded-for'] ?? []].flat().join(','));
 
 const ownUser = process.geteuid?.();
 /** By connection, since it stays whose it is. */

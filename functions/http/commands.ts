@@ -5,6 +5,7 @@ import { replayCommand } from '../../shared/app/replay-command.ts';
 import { requireCommand } from '../../shared/app/require-command.ts';
 import { signalCommand } from '../../shared/app/signal-command.ts';
 import { submitCommand } from '../../shared/app/submit-command.ts';
+import { readUsage } from '../../shared/app/usage.ts';
 import { toView } from '../../shared/app/view.ts';
 import { waitForCommand } from '../../shared/app/wait-for-command.ts';
 import { endStdin, writeStdin } from '../../shared/app/write-stdin.ts';
@@ -13,6 +14,7 @@ import { json, parseIdempotencyKey, parsePreferWait, submittedReply } from '../.
 
 export const commands = (deps: Deps) =>
   httpFunction(deps, {
+    readUsage: async (_, { actor }) => json(200, await readUsage(deps, actor)),
     submitCommand: async (_, { actor, body, headers, remainingSeconds }) => {
       const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds);
       const idempotencyKey = parseIdempotencyKey(headers['idempotency-key']);

@@ -5,6 +5,7 @@ import { AppError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { Permission } from '../domain/permissions.ts';
 import type { ApiKey } from '../domain/principals.ts';
+import type { TenantLimits } from '../domain/quotas.ts';
 import type { Principals } from '../store/principals.ts';
 import { keys } from '../store/schema.ts';
 import type { AccessToken, AccessTokens } from './access-tokens.ts';
@@ -44,11 +45,12 @@ export const makeAccess = (options: AccessOptions): Access => {
       const parsed = parseApiKey(token);
       if (parsed) {
         const { tenant, id } = parsed;
-        const key = await goodKey(principals, tenant, id, { token, now: clock.now() });
-        const rights = key && (await rightsOfKey(principals, tenant, key));
+        const good = await goodKey(principals, tenant, id, { token, now: clock.now() });
+        const rights = good && (await rightsOfKey(principals, tenant, good.key));
         if (!rights) throw notGood();
+        const { key, limits } = good;
         if (notesUse) await noteUse(principals, tenant, key, clock.now());
-        return { id: key.member, tenant, ...rights, credential: { kind: 'api-key', id } };
+        return { id: key.member, tenant, ...rights, credential: { kind: 'api-key', id }, limits };
       }
       if (tokens && looksLikeAccessToken(token)) return byAccessToken(principals, await (await tokens()).verify(token));
       if (!isSameSecret(token, await ownerKey())) throw notGood();
@@ -78,7 +80,7 @@ const byAccessToken = async (principals: Principals, token: AccessToken | undefi
   const { id: member } = found.value;
   const rights = await rightsOfMember(principals, tenant, member);
   if (!rights) throw notGood();
-  return { id: member, tenant, ...rights, credential: { kind: 'access-token', id } };
+  return { id: member, tenant, ...rights, credential: { kind: 'access-token', id }, limits: tenantFound?.value.limits };
 };
 
 const goodKey = async (
@@ -86,14 +88,14 @@ const goodKey = async (
   tenant: TenantId,
   id: string,
   { token, now }: { readonly token: string; readonly now: Instant },
-): Promise<ApiKey | undefined> => {
+): Promise<{ key: ApiKey; limits: TenantLimits | undefined } | undefined> => {
   const [found, tenantFound] = await Promise.all([
     principals.apiKeys.get(keys.apiKey(tenant, id)),
     principals.tenants.get(keys.tenant(tenant)),
   ]);
   const key = found?.value;
   const isGood = key && hasHash(token, key.hash) && isValid(key, now) && !tenantFound?.value.suspended;
-  return isGood ? key : undefined;
+  return isGood ? { key, limits: tenantFound?.value.limits } : undefined;
 };
 
 const isValid = ({ revokedAt, expiresAt = Number.POSITIVE_INFINITY }: ApiKey, now: number): boolean =>

@@ -3,6 +3,8 @@ import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
+import type { Meter } from '../limits/meter.ts';
+import type { Rates } from '../limits/rates.ts';
 import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secrets } from '../secrets/secrets.ts';
@@ -33,6 +35,8 @@ export interface Deps {
   readonly access: Access;
   readonly principals: Principals;
   readonly newCommandId: () => CommandId;
+  readonly rates: Rates;
+  readonly meter: Meter;
   readonly rules: EngineRules;
   readonly store: Store;
   readonly commands: Commands;

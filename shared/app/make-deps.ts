@@ -1,6 +1,8 @@
 import { makeCommandIds } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { DEFAULT_RULES } from '../engine/rules.ts';
+import { makeMeter } from '../limits/meter.ts';
+import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
 import type { Vault } from '../secrets/vault.ts';
@@ -36,6 +38,8 @@ export const makeDeps = (parts: Parts): Deps => {
   return {
     ...parts,
     newCommandId: makeCommandIds(clock, random),
+    rates: makeRates(clock),
+    meter: makeMeter(store, clock),
     rules: DEFAULT_RULES,
     commands: makeCommands(store, random, clock),
     output: makeOutputLog(store, objects, {

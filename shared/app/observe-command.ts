@@ -40,7 +40,7 @@ export const observeCommand = async (
     if (isStoredWithItsStart(deps, stored.command, next)) {
       return { stored: { ...stored, command: next }, effects, changed: true };
     }
-    const saved = await deps.commands.save(stored, next, alongside);
+    const saved = await deps.commands.save(stored, next, alongside, deps.meter.end(stored.command, next));
     if (saved.ok) {
       deps.changes.announce(reference, 'record', saved.stored);
       if (isFinal(next.status)) await cleanUp(deps, reference, next);

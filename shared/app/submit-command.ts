@@ -5,6 +5,7 @@ import { type Command, type CommandSpec, ISOLATION_LEVELS, type Isolation, type 
 import { AppError, type Fault } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { hasQuotas } from '../domain/quotas.ts';
 import type { Watch } from '../events/changes.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import type { Deps, Target } from './deps.ts';
@@ -33,7 +34,8 @@ export interface Submitted {
 /**
  * Stores a command durably and wakes a worker. Nothing is stored when it throws.
  * @throws AppError 'invalid-request' for an unknown target or secret; 'forbidden' for labels, targets or secrets beyond the caller's rights; 'unsupported-by-target' and
- * 'isolation-unavailable' for what the target cannot do; 'idempotency-mismatch' for a key that was used with another body
+ * 'isolation-unavailable' for what the target cannot do; 'idempotency-mismatch' for a key that was used with another body;
+ * 'quota-exceeded' when its tenant has used what it may
  */
 export const submitCommand = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
   const { idempotencyKey, replayOf, watched = false } = submission;
@@ -42,6 +44,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
+  const toll = hasQuotas(actor.limits) ? deps.meter.submission(actor.tenant, actor.limits) : undefined;
   const command: Command = {
     id: deps.newCommandId(),
     tenant: actor.tenant,
@@ -54,6 +57,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
     signals: [],
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
+    ...(toll ? { metered: true } : {}),
   };
   const idempotency =
     idempotencyKey === undefined
@@ -63,7 +67,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
           bodyHash: sha256(canonicalJson([replayOf ?? null, body])),
           expiresAt: now + LIMITS.idempotencySeconds * 1_000,
         };
-  const added = await deps.commands.add(command, idempotency, now);
+  const added = await deps.commands.add(command, idempotency, now, toll);
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
   const { stored } = added;
   const watch = watched ? deps.changes.watch(referenceOf(actor.tenant, stored.command.id), ['record']) : undefined;

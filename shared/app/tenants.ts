@@ -17,9 +17,10 @@ type View = z.output<typeof TenantView>;
 /** A tenant with its first admin and that one's key, all or nothing. @throws AppError 'conflict' when the id is taken */
 export const addTenant = async (
   deps: Parts,
-  { id, name, admin = 'admin' }: z.output<typeof CreateTenant>,
+  { id, name, admin = 'admin', limits }: z.output<typeof CreateTenant>,
 ): Promise<z.output<typeof NewTenantView>> => {
-  const tenant: Tenant = { id, name, suspended: false, createdAt: deps.clock.now() };
+  const createdAt = deps.clock.now();
+  const tenant: Tenant = { id, name, suspended: false, createdAt, ...(limits ? { limits } : {}) };
   const tenantId = toTenantId(id);
   const member = newMember(deps, OWNER, { name: admin, kind: 'person', role: 'admin', scope: {} });
   const { text, write } = firstKeyOf(deps, tenantId, member.id);
@@ -55,12 +56,13 @@ export const getTenant = async ({ principals }: Pick<Deps, 'principals'>, id: st
 export const changeTenant = async (
   { principals }: Pick<Deps, 'principals'>,
   id: string,
-  { name, suspended }: z.output<typeof ChangeTenant>,
+  { name, suspended, limits }: z.output<typeof ChangeTenant>,
 ): Promise<View> => {
   const changed = await principals.tenants.change(keys.tenant(toTenantId(id)), (tenant) => ({
     ...tenant,
     name: name ?? tenant.name,
     suspended: suspended ?? tenant.suspended,
+    ...(limits ? { limits } : {}),
   }));
   if (!changed) throw noTenant(id);
   return toView(changed);
@@ -71,4 +73,8 @@ const noTenant = (id: string): AppError => {
   return new AppError('not-found', detail, { faults: [{ in: 'path', pointer: '/id', detail }] });
 };
 
-const toView = (tenant: Tenant): View => ({ ...tenant, createdAt: toTimestamp(tenant.createdAt) });
+const toView = (tenant: Tenant): View => ({
+  ...tenant,
+  limits: tenant.limits ?? {},
+  createdAt: toTimestamp(tenant.createdAt),
+});

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { LIMITS } from '../domain/limits.ts';
 import { PERMISSIONS } from '../domain/permissions.ts';
 import { labelKey, labelValue } from './schemas.ts';
+import { TenantLimitsSchema } from './usage-schemas.ts';
 
 const Name = z
   .string()
@@ -140,13 +141,18 @@ export const CreateTenant = z
     id: TenantIdText,
     name: Name,
     admin: Name.optional().describe('The first admin’s name. Default: admin.'),
+    limits: TenantLimitsSchema.optional(),
   })
   .meta({ id: 'CreateTenant' });
 export const ChangeTenant = z
-  .strictObject({ name: Name.optional(), suspended: z.boolean().optional() })
+  .strictObject({
+    name: Name.optional(),
+    suspended: z.boolean().optional(),
+    limits: TenantLimitsSchema.optional().describe('Instead of all those it has.'),
+  })
   .meta({ id: 'ChangeTenant' });
 export const TenantView = z
-  .object({ id: z.string(), name: z.string(), suspended: z.boolean(), createdAt: Time })
+  .object({ id: z.string(), name: z.string(), suspended: z.boolean(), limits: TenantLimitsSchema, createdAt: Time })
   .meta({ id: 'Tenant' });
 export const NewTenantView = TenantView.extend({ admin: MemberView, key: z.string() }).meta({ id: 'NewTenant' });
 export const TenantList = page(TenantView).meta({ id: 'TenantList' });

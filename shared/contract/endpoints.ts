@@ -4,6 +4,7 @@ import { commandEndpoints } from './endpoints/commands.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
 import { systemEndpoints } from './endpoints/system.ts';
+import { usageEndpoints } from './endpoints/usage.ts';
 
 /**
  * THE endpoint table. Routes, request validation, who may call, OpenAPI and the client are made from it: to add an endpoint,
@@ -13,6 +14,7 @@ export const endpoints = {
   ...commandEndpoints,
   ...accessEndpoints,
   ...secretEndpoints,
+  ...usageEndpoints,
   ...systemEndpoints,
   ...runnerEndpoints,
 } as const satisfies Record<string, Endpoint>;

@@ -1,6 +1,7 @@
 import type { Command } from './command.ts';
 import type { TenantId } from './ids.ts';
 import { type Permission, ROLES } from './permissions.ts';
+import type { TenantLimits } from './quotas.ts';
 
 /** How a caller proved who it is. */
 export type Credential =
@@ -30,6 +31,8 @@ export interface Actor {
   readonly permissions: ReadonlySet<Permission>;
   readonly scope: Scope;
   readonly credential: Credential;
+  /** Its tenant's. */
+  readonly limits?: TenantLimits | undefined;
 }
 
 /** Whoever runs the installation. */

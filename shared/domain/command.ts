@@ -187,6 +187,8 @@ export interface Command {
   readonly attempts: readonly Attempt[];
   readonly result?: Result;
   readonly replayOf?: CommandId;
+  /** Its end is counted, as its tenant has quotas. */
+  readonly metered?: true;
 }
 
 export const currentAttempt = (command: Command): Attempt | undefined => command.attempts.at(-1);

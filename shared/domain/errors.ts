@@ -22,6 +22,7 @@ export const PROBLEMS = {
   'isolation-unavailable': { status: 422, title: 'Isolation level not available', retryable: false },
   'unsupported-by-target': { status: 422, title: 'The target cannot do this', retryable: false },
   'rate-limited': { status: 429, title: 'Too many requests', retryable: true },
+  'quota-exceeded': { status: 429, title: 'Quota used up', retryable: true },
   unavailable: { status: 503, title: 'Not available right now', retryable: true },
 } as const satisfies Record<string, Problem>;
 

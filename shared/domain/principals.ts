@@ -1,6 +1,7 @@
 import type { Scope } from './actor.ts';
 import type { Instant } from './clock.ts';
 import type { Permission } from './permissions.ts';
+import type { TenantLimits } from './quotas.ts';
 
 /** Who an access token speaks of (OpenID Connect Core, section 2: `sub` is unique within its issuer). */
 export interface Identity {
@@ -54,5 +55,6 @@ export interface Tenant {
   readonly name: string;
   /** None of its credentials is good meanwhile. */
   readonly suspended: boolean;
+  readonly limits?: TenantLimits;
   readonly createdAt: Instant;
 }

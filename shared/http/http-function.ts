@@ -10,6 +10,7 @@ import { type EndpointName, endpoints, matchEndpoint } from '../contract/endpoin
 import type { Actor } from '../domain/actor.ts';
 import { AppError } from '../domain/errors.ts';
 import { parseRunnerToken, type RunnerRight } from '../domain/runner-token.ts';
+import { rateClassOf } from '../limits/rates.ts';
 import { type Parsed, parseRequest } from './parse-request.ts';
 import { PROBLEM_TYPE, toProblem } from './problem.ts';
 
@@ -56,7 +57,7 @@ const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionMo
     .use(problemJson(deps))
     .handler(async (event: APIGatewayProxyEventV2, context: Context) => {
       const { name, params } = route(event, handlers);
-      const caller = await authenticate(deps, name, event.headers['authorization']);
+      const { rateLimit, ...caller } = await admit(deps, name, event);
       const parsed = parseRequest(name, {
         params,
         query: event.queryStringParameters ?? {},
@@ -68,7 +69,8 @@ const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionMo
       const remainingSeconds = context.getRemainingTimeInMillis
         ? context.getRemainingTimeInMillis() / 1_000
         : undefined;
-      return withRequestId(await handle(deps, { ...parsed, ...caller, remainingSeconds }), event);
+      const reply = await handle(deps, { ...parsed, ...caller, remainingSeconds });
+      return withRequestId({ ...reply, headers: { ...rateLimit, ...reply.headers } }, event);
     });
 
 const route = (
@@ -91,28 +93,34 @@ const route = (
 };
 
 /** Before anything else of the request is looked at. What an endpoint does not need is a hole that nothing reads. */
-const authenticate = async (
-  { access }: Pick<Deps, 'access'>,
+const admit = async (
+  { access, rates }: Pick<Deps, 'access' | 'rates'>,
   name: EndpointName,
-  authorization: string | undefined,
-): Promise<Pick<Request<EndpointName>, 'actor' | 'right'>> => {
+  { headers, requestContext }: APIGatewayProxyEventV2,
+): Promise<Pick<Request<EndpointName>, 'actor' | 'right'> & { rateLimit?: Record<string, string> }> => {
   const endpoint: Endpoint = endpoints[name];
   const nobody = {} as { actor: Actor; right: RunnerRight };
-  if (endpoint.access === 'anyone') return nobody;
-  const token = /^Bearer ([\x21-\x7e]+)$/i.exec(authorization ?? '')?.[1];
+  if (endpoint.access === 'anyone') {
+    rates.admitAnyone(requestContext.http.sourceIp);
+    return nobody;
+  }
+  const token = /^Bearer ([\x21-\x7e]+)$/i.exec(headers['authorization'] ?? '')?.[1];
   if (endpoint.access !== 'runner') {
     const actor = await access.authenticate(token);
+    const rateLimit = rates.admit(actor, rateClassOf(endpoint));
     if (endpoint.permission !== undefined) requirePermission(actor, endpoint.permission);
-    return { ...nobody, actor };
+    return { ...nobody, actor, rateLimit };
   }
   const right = token === undefined ? undefined : parseRunnerToken(token);
   if (!right) throw noRight();
   return { ...nobody, right };
 };
 
-const problemJson = ({ log }: Pick<Deps, 'log'>): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
-  onError: ({ error, event }): Reply => {
+const problemJson = ({ log, rates }: Pick<Deps, 'log' | 'rates'>): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
+  onError: ({ error: thrown, event }): Reply => {
     const { requestId } = event.requestContext;
+    const isBadCredential = thrown instanceof AppError && thrown.code === 'unauthenticated';
+    const error = (isBadCredential && rates.countFailure(event.requestContext.http.sourceIp)) || thrown;
     const problem = toProblem(error, requestId);
     if (problem.status >= 500) log.error('A request failed', { requestId, error });
     const headers = error instanceof AppError ? error.headers : {};

@@ -1,9 +1,10 @@
 import { isInScope } from '../domain/actor.ts';
 import type { Clock, Instant, Random } from '../domain/clock.ts';
 import type { Command, Status } from '../domain/command.ts';
+import { AppError } from '../domain/errors.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
 import { dueAtOf, dueBy, duePartitions, indexKeys, keys, type Reference, referenceOf } from './schema.ts';
-import type { Item, Store, Write } from './store.ts';
+import type { Item, Store, Write, Written } from './store.ts';
 
 /** A command with the version that a save of it must find. */
 export interface Stored {
@@ -49,10 +50,13 @@ export interface CommandPage {
 /** The commands, above the store. */
 export interface Commands {
   find(reference: Reference): Promise<Stored | undefined>;
-  /** Stores a new command, once for each idempotency key that has not expired by `now`. */
-  add(command: Command, idempotency: Idempotency | undefined, now: Instant): Promise<Added>;
-  /** Compare-and-set, with `alongside` in the same transaction. Only the one that sees `ok: true` may act on it. */
-  save(from: Stored, next: Command, alongside?: readonly Write[]): Promise<Saved>;
+  /**
+   * Stores a new command, once for each idempotency key that has not expired by `now`. `toll` is written in the same
+   * transaction. @throws what `toll` does: then nothing is stored
+   */
+  add(command: Command, idempotency: Idempotency | undefined, now: Instant, toll?: Toll): Promise<Added>;
+  /** Compare-and-set, with `alongside` and `toll` in the same transaction. Only the one that sees `ok: true` may act on it. */
+  save(from: Stored, next: Command, alongside?: readonly Write[], toll?: Toll): Promise<Saved>;
   /**
    * Moves a command that turned out not to be due yet to its place in the index; without it, it would be found again and
    * again. Of two that do, either is right.
@@ -68,6 +72,9 @@ export interface Commands {
   ): Promise<CommandPage>;
 }
 
+/** What has to be written with a change, made anew for each try: counters that others change too. */
+export type Toll = () => Promise<readonly Write[]>;
+
 interface CommandData {
   readonly command: Command;
   /** Tells the writer of this version that it was its own write, should the answer have been lost. */
@@ -82,7 +89,19 @@ interface IdempotencyData {
 /** How many items one list request may read: bounds the work that a filter with few matches causes. */
 const MOST_SCANNED = 1_000;
 
+/** Each try that fails, somebody else's succeeded. */
+const MOST_TOLL_TRIES = 100;
+
 export const makeCommands = (store: Store, random: Random, clock: Clock): Commands => {
+  const writeWithToll = async (writes: readonly Write[], toll: Toll | undefined): Promise<Written> => {
+    if (!toll) return store.write(writes);
+    for (let tries = 1; tries <= MOST_TOLL_TRIES; tries++) {
+      const written = await store.write([...writes, ...(await toll())]);
+      if (written.ok || written.index < writes.length) return written;
+    }
+    throw new AppError('unavailable', 'Too many others change what this tenant has used. Try again.');
+  };
+
   const itemOf = (command: Command, version: number, indexedDueAt = command.dueAt): Item => {
     const reference = referenceOf(command.tenant, command.id);
     return {
@@ -111,21 +130,22 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
     { id, bodyHash }: IdempotencyData,
     { bodyHash: ours }: Idempotency,
     command: Command,
+    toll: Toll | undefined,
   ): Promise<Added> => {
     const repeated = { kind: 'repeated', id, sameBody: bodyHash === ours } as const;
     if (!repeated.sameBody || store.atomicWrites === 'free') return repeated;
     const own = { ...command, id };
     const item = itemOf(own, 1);
-    const written = await store.write([{ put: item, ifVersion: 0 }]);
+    const written = await writeWithToll([{ put: item, ifVersion: 0 }], toll);
     if (!written.ok && !isOwn(written.actual, item)) return repeated;
     return { kind: 'added', stored: { command: own, version: 1, indexedDueAt: own.dueAt } };
   };
 
-  const save: Commands['save'] = async (from, next, alongside = []) => {
+  const save: Commands['save'] = async (from, next, alongside = [], toll = undefined) => {
     const version = from.version + 1;
     const indexedDueAt = placeOf(next, from.indexedDueAt);
     const item = itemOf(next, version, indexedDueAt);
-    const written = await store.write([...alongside, { put: item, ifVersion: from.version }]);
+    const written = await writeWithToll([...alongside, { put: item, ifVersion: from.version }], toll);
     if (written.ok || isOwn(written.actual, item)) {
       return { ok: true, stored: { command: next, version, indexedDueAt } };
     }
@@ -137,18 +157,18 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
       return toStored(await store.get(keys.command(reference)));
     },
 
-    async add(command, idempotency, now) {
+    async add(command, idempotency, now, toll) {
       const item = itemOf(command, 1);
       const added = { kind: 'added', stored: { command, version: 1, indexedDueAt: command.dueAt } } as const;
       if (!idempotency) {
-        const written = await store.write([{ put: item, ifVersion: 0 }]);
+        const written = await writeWithToll([{ put: item, ifVersion: 0 }], toll);
         if (written.ok || isOwn(written.actual, item)) return added;
         throw new Error(`Command id ${command.id} is taken`);
       }
       const key = keys.idempotency(command.tenant, idempotency.keyHash);
       for (let before = await store.get(key); ; ) {
         const fresh = before === undefined || (before.expiresAt ?? 0) <= now;
-        if (before && !fresh) return repeat(before.data as IdempotencyData, idempotency, command);
+        if (before && !fresh) return repeat(before.data as IdempotencyData, idempotency, command, toll);
         const record: Item = {
           ...key,
           version: (before?.version ?? 0) + 1,
@@ -158,9 +178,11 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
         const claim: Write = { put: record, ifVersion: before?.version ?? 0 };
         const putCommand: Write = { put: item, ifVersion: 0 };
         const isApart = store.atomicWrites === 'costly';
-        const written = await store.write(isApart ? [claim] : [claim, putCommand]);
+        // Before the key is claimed for a command that is then refused.
+        if (isApart) await toll?.();
+        const written = await (isApart ? store.write([claim]) : writeWithToll([claim, putCommand], toll));
         if (written.ok || (written.actual?.data as IdempotencyData | undefined)?.id === command.id) {
-          return isApart ? repeat(record.data as IdempotencyData, idempotency, command) : added;
+          return isApart ? repeat(record.data as IdempotencyData, idempotency, command, toll) : added;
         }
         if (written.index === 1) throw new Error(`Command id ${command.id} is taken`);
         before = written.actual;

@@ -56,6 +56,10 @@ export const keys = {
   apiKey: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/api-keys`, sk: id }),
   /** What is known of a secret; its value is in the vault. */
   secret: (tenant: TenantId, name: string): Key => ({ pk: `${tenant}/secrets`, sk: name }),
+  /** What the tenant used today, and how many of its commands have not ended. */
+  usage: (tenant: TenantId): Key => ({ pk: `${tenant}/usage`, sk: 'now' }),
+  /** What it used on a day before. */
+  usageOf: (tenant: TenantId, day: string): Key => ({ pk: `${tenant}/usage`, sk: `day/${day}` }),
   /** Of the whole installation, as its slash tells: no tenant's id begins with one. */
   tenant: (tenant: TenantId): Key => ({ pk: '/tenants', sk: tenant }),
   /** Objects hold what is too large for an item. */

@@ -1,0 +1,89 @@
+import type { Clock } from '../domain/clock.ts';
+import { type Command, isFinal } from '../domain/command.ts';
+import { AppError } from '../domain/errors.ts';
+import type { TenantId } from '../domain/ids.ts';
+import { dayOf, endOfDay, exceeded, NOTHING_USED, type TenantLimits, type Usage } from '../domain/quotas.ts';
+import type { Toll } from '../store/commands.ts';
+import { keys } from '../store/schema.ts';
+import type { Store, Write } from '../store/store.ts';
+
+/** Counts what tenants with quotas use. The counters change in the same transaction as the commands, so they never drift. */
+export interface Meter {
+  /** One more command. Its writes reject with AppError 'quota-exceeded' when there is no room. */
+  submission(tenant: TenantId, limits: TenantLimits): Toll;
+  /** What a command used, if this change is its end; undefined if not, or if it is not counted. */
+  end(before: Command, next: Command): Toll | undefined;
+  /** Of today. */
+  used(tenant: TenantId): Promise<Usage>;
+  /** Of days before, the last first. */
+  past(tenant: TenantId, days: number): Promise<readonly Usage[]>;
+}
+
+export const makeMeter = (store: Store, clock: Pick<Clock, 'now'>): Meter => {
+  const read = async (tenant: TenantId): Promise<{ usage: Usage; past: Usage | undefined; version: number }> => {
+    const item = await store.get(keys.usage(tenant));
+    const day = dayOf(clock.now());
+    const stored = item?.data as Usage | undefined;
+    const usage = stored?.day === day ? stored : { ...NOTHING_USED, day, unfinished: stored?.unfinished ?? 0 };
+    return { usage, past: stored && stored.day !== day ? stored : undefined, version: item?.version ?? 0 };
+  };
+
+  const count =
+    (tenant: TenantId, add: (usage: Usage) => Usage): Toll =>
+    async () => {
+      const { usage, past, version } = await read(tenant);
+      const today: Write = {
+        put: { ...keys.usage(tenant), version: version + 1, data: add(usage) },
+        ifVersion: version,
+      };
+      if (!past) return [today];
+      // The first of a day puts the last day by.
+      return [today, { put: { ...keys.usageOf(tenant, past.day), version: 1, data: past }, ifVersion: 0 }];
+    };
+
+  return {
+    submission: (tenant, limits) =>
+      count(tenant, (usage) => {
+        const quota = exceeded(limits, usage);
+        if (quota) throw noRoom(quota, limits[quota] as number, clock);
+        return { ...usage, commands: usage.commands + 1, unfinished: usage.unfinished + 1 };
+      }),
+
+    end(before, next) {
+      if (!next.metered || isFinal(before.status) || !isFinal(next.status)) return undefined;
+      const { result } = next;
+      const ranMs = next.attempts.reduce(
+        (sum, { startedAt, endedAt }) => sum + ((endedAt ?? 0) - (startedAt ?? endedAt ?? 0)),
+        0,
+      );
+      const cpuMs = result?.usage?.cpuMs ?? ranMs * (next.spec.cpu ?? 1);
+      const outputBytes = (result?.stdoutBytes ?? 0) + (result?.stderrBytes ?? 0);
+      return count(next.tenant, (usage) => ({
+        ...usage,
+        unfinished: Math.max(0, usage.unfinished - 1),
+        cpuMs: usage.cpuMs + Math.round(cpuMs),
+        outputBytes: usage.outputBytes + outputBytes,
+      }));
+    },
+
+    used: async (tenant) => (await read(tenant)).usage,
+
+    async past(tenant, days) {
+      const { past } = await read(tenant);
+      const { pk, sk } = keys.usageOf(tenant, '');
+      const items = await store.query(pk, { from: sk, to: `${sk}:`, limit: days, reverse: true });
+      return [...(past ? [past] : []), ...items.map(({ data }) => data as Usage)].slice(0, days);
+    },
+  };
+};
+
+const noRoom = (quota: string, most: number, clock: Pick<Clock, 'now'>): AppError => {
+  const now = clock.now();
+  if (quota === 'unfinishedCommands') {
+    const detail = `This tenant has ${most} commands that have not ended, as many as it may. Try again when one has.`;
+    return new AppError('quota-exceeded', detail, { headers: { 'retry-after': '1' } });
+  }
+  const seconds = Math.ceil((endOfDay(now) - now) / 1_000);
+  const detail = `This tenant's quota for today is used up: ${quota} ${most}. It begins again at ${new Date(endOfDay(now)).toISOString()}; an owner can raise it.`;
+  return new AppError('quota-exceeded', detail, { headers: { 'retry-after': String(seconds) } });
+};

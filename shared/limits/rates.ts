@@ -1,0 +1,127 @@
+import type { Endpoint } from '../contract/endpoint.ts';
+import type { Actor } from '../domain/actor.ts';
+import type { Clock } from '../domain/clock.ts';
+import { AppError } from '../domain/errors.ts';
+import { type Rate, type Taken, type TokenBuckets, tokenBuckets } from './token-buckets.ts';
+
+/** What a request counts as. */
+export type RateClass = 'submit' | 'read' | 'change';
+
+/** Per caller, unless the tenant's limits say less. A tenant has four times as much for all its callers together. */
+export const RATES: Readonly<Record<RateClass, Rate>> = {
+  submit: { perSecond: 1_000, burst: 5_000 },
+  read: { perSecond: 1_000, burst: 10_000 },
+  change: { perSecond: 100, burst: 500 },
+};
+const CALLERS_OF_A_TENANT = 4;
+/** Calls without a credential, from one address: health checks, the API's description. */
+const ANYONE: Rate = { perSecond: 100, burst: 500 };
+/** Calls whose credential is not good, from one address. */
+const FAILURES: Rate = { perSecond: 1, burst: 50 };
+
+/** Of each kind; some 10 MB in all. */
+const MOST_BUCKETS = 20_000;
+
+/**
+ * How often callers may call, as this process sees it. Headers as draft-ietf-httpapi-ratelimit-headers-10 has them; not a
+ * standard yet.
+ */
+export interface Rates {
+  /**
+   * Counts a call of an actor, and gives the headers that tell it what is left; none for the installation's own key, which has
+   * no limits.
+   * @throws AppError 'rate-limited'
+   */
+  admit(actor: Actor, kind: RateClass): Record<string, string>;
+  /** Counts a call without a credential. @throws AppError 'rate-limited' */
+  admitAnyone(sourceIp: string): void;
+  /**
+   * Counts a credential that was not good. From an address that showed too many the answer is no longer what was wrong, but to
+   * wait; a good one from there is as good as ever, so that nobody is kept out by a neighbour.
+   * @returns AppError 'rate-limited' to answer with, if so
+   */
+  countFailure(sourceIp: string): AppError | undefined;
+}
+
+export const makeRates = (clock: Pick<Clock, 'now'>): Rates => {
+  const buckets = { caller: tokenBuckets(clock, MOST_BUCKETS), tenant: tokenBuckets(clock, MOST_BUCKETS) };
+  const sources = { anyone: tokenBuckets(clock, MOST_BUCKETS), failures: tokenBuckets(clock, MOST_BUCKETS) };
+
+  const takeFrom = (from: TokenBuckets, sourceIp: string, rate: Rate): AppError | undefined => {
+    // A caller within this process has none.
+    if (sourceIp === '') return undefined;
+    const taken = from.take(toNeighbourhood(sourceIp), rate);
+    return taken.allowed ? undefined : tooMany('from this address', taken);
+  };
+
+  return {
+    admit(actor, kind) {
+      if (actor.credential.kind === 'installation-key') return {};
+      const rate = RATES[kind];
+      const perTenant = actor.limits?.requestsPerSecond;
+      const tenantRate =
+        perTenant === undefined
+          ? times(rate, CALLERS_OF_A_TENANT)
+          : { perSecond: perTenant, burst: Math.max(1, perTenant) };
+      const tenantName = perTenant === undefined ? `${actor.tenant}/${kind}` : actor.tenant;
+      // First what the tenant has left, without taking: a caller that is refused shall not use up the others' share.
+      const ofTenant = buckets.tenant.look(tenantName, tenantRate);
+      if (!ofTenant.allowed) throw tooMany('of this tenant', ofTenant, headersOf([['tenant', tenantRate, ofTenant]]));
+      const ofCaller = buckets.caller.take(`${actor.tenant}/${actor.id}/${kind}`, rate);
+      if (!ofCaller.allowed) throw tooMany('of this caller', ofCaller, headersOf([[kind, rate, ofCaller]]));
+      return headersOf([
+        [kind, rate, ofCaller],
+        ['tenant', tenantRate, buckets.tenant.take(tenantName, tenantRate)],
+      ]);
+    },
+    admitAnyone(sourceIp) {
+      const refused = takeFrom(sources.anyone, sourceIp, ANYONE);
+      if (refused) throw refused;
+    },
+    countFailure: (sourceIp) => takeFrom(sources.failures, sourceIp, FAILURES),
+  };
+};
+
+/** What a call of this endpoint counts as. */
+export const rateClassOf = ({ permission, method }: Pick<Endpoint, 'permission' | 'method'>): RateClass => {
+  if (permission?.startsWith('commands:')) return permission === 'commands:read' ? 'read' : 'submit';
+  return method === 'GET' ? 'read' : 'change';
+};
+
+const times = ({ perSecond, burst }: Rate, factor: number): Rate => ({
+  perSecond: perSecond * factor,
+  burst: burst * factor,
+});
+
+const tooMany = (whose: string, { retryAfterSeconds }: Taken, headers: Record<string, string> = {}): AppError => {
+  const seconds = Math.max(1, Math.ceil(retryAfterSeconds));
+  return new AppError('rate-limited', `Too many requests ${whose}. Wait ${seconds} s, then call less often.`, {
+    headers: { ...headers, 'retry-after': String(seconds) },
+  });
+};
+
+/** A policy's quota is its burst, and its window the time in which that comes back. */
+const headersOf = (all: readonly (readonly [name: string, Rate, Taken])[]): Record<string, string> => ({
+  'ratelimit-policy': all
+    .map(([name, { perSecond, burst }]) => `"${name}";q=${burst};w=${Math.ceil(burst / perSecond)}`)
+    .join(', '),
+  ratelimit: all
+    .map(([name, , { remaining, fullAfterSeconds }]) => `"${name}";r=${remaining};t=${Math.ceil(fullAfterSeconds)}`)
+    .join(', '),
+});
+
+/** Who has an IPv6 address has all of its network's 2^64 (RFC 4291, section 2.5.4). */
+export const toNeighbourhood = (address: string): string => {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase();
+  if (!plain.includes(':')) return plain;
+  const [head = '', tail] = (plain.split('%')[0] as string).split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  // A dotted tail stands for two groups.
+  const groups = [...before, ...after].reduce((sum, group) => sum + (group.includes('.') ? 2 : 1), 0);
+  const all = tail === undefined ? before : [...before, ...Array<string>(Math.max(0, 8 - groups)).fill('0'), ...after];
+  return `${all
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+};
