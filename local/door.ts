@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
+import { plainAddress } from '../shared/limits/addresses.ts';
 
 /** How the server can be reached, as whoever starts it says. */
 export interface DoorOptions {
@@ -26,7 +27,7 @@ export interface Door {
   /** Whether the address is this machine's or that of a proxy which is named: it may speak for many. */
   isTrusted(address: string): boolean;
   /** Whose connection it is: behind a proxy that is named, whom that one says it speaks for (its own word comes last). */
-  sourceOf(address: string | undefined, forwardedFor: string | undefined): string;
+  sourceOf(address: string, forwardedFor: string | undefined): string;
   /** Whether callers on this machine may be known by their user: not where a proxy may speak for anyone. */
   readonly knowsUsers: boolean;
 }
@@ -65,7 +66,7 @@ export const openDoor = (options: DoorOptions): Door => {
       return isLoopbackHost(name.replace(/^\[(.*)\]$/, '$1')) || names.has(name);
     },
     isTrusted: (address) => isLoopbackAddress(address) || proxies.has(plainAddress(address)),
-    sourceOf: (address = '', forwardedFor = '') => {
+    sourceOf: (address, forwardedFor = '') => {
       const said = forwardedFor.split(',').at(-1)?.trim() ?? '';
       return proxies.has(plainAddress(address)) && isIP(said) !== 0 ? said : address;
     },
@@ -90,6 +91,3 @@ export const isLoopbackHost = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
 const isLoopbackAddress = (address: string): boolean => isLoopbackHost(plainAddress(address));
-
-/** IPv4 as it comes to a socket of both kinds. */
-const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase();

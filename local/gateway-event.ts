@@ -70,7 +70,7 @@ export const toEvent = (
 };
 
 /** A request of Node's HTTP server, its body still to be read. */
-export const toGatewayRequest = (request: IncomingMessage, sourceIp: string): GatewayRequest => {
+export const toGatewayRequest = (request: IncomingMessage): GatewayRequest => {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) {
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(',') : value;
@@ -80,6 +80,7 @@ export const toGatewayRequest = (request: IncomingMessage, sourceIp: string): Ga
     target: request.url ?? '/',
     headers,
     body: request,
-    sourceIp,
+    // A socket that is gone has no address any more; that must not make it one of this process's own callers.
+    sourceIp: request.socket.remoteAddress ?? 'gone',
   };
 };

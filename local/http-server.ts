@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../shared/domain/errors.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
-import { toNeighbourhood } from '../shared/limits/rates.ts';
+import { toNeighbourhood } from '../shared/limits/addresses.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import type { Door } from './door.ts';
 import type { Gateway, GatewayReply } from './gateway.ts';
@@ -128,13 +128,7 @@ const serve = async (
   const refused = refuseForeignPage(request, door);
   const reply =
     refused ??
-    (await gateway(
-      await withOwnerKey(
-        toGatewayRequest(request, sourceOf(request, door)),
-        request,
-        door.knowsUsers ? ownerKey : undefined,
-      ),
-    ));
+    (await gateway(await withOwnerKey(toDoorRequest(request, door), request, door.knowsUsers ? ownerKey : undefined)));
   if (typeof reply.body === 'string' || Buffer.isBuffer(reply.body)) {
     response.writeHead(reply.statusCode, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) });
     response.end(reply.body);
@@ -148,9 +142,10 @@ const serve = async (
   });
 };
 
-const sourceOf = ({ socket, headers }: IncomingMessage, door: Door): string =>
-  // A socket that is gone has no address any more; that must not make it one of this process's own callers.
-  door.sourceOf(socket.remoteAddress ?? 'gone', [headers['x-forwarded-for'] ?? []].flat().join(','));
+const toDoorRequest = (request: IncomingMessage, door: Door): GatewayRequest => {
+  const asked = toGatewayRequest(request);
+  return { ...asked, sourceIp: door.sourceOf(asked.sourceIp, asked.headers['x-forwarded-for']) };
+};
 
 const ownUser = process.geteuid?.();
 /** By connection, since it stays whose it is. */

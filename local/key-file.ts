@@ -1,5 +1,6 @@
-import { linkSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { Random } from '../shared/domain/clock.ts';
+import { writeOnce } from './once-file.ts';
 
 const KEY_BYTES = 32;
 
@@ -25,16 +26,5 @@ export const readKeyFile = (file: string, whose: string): string | undefined => 
   throw new Error(`${file} holds no key. Remove it, and the next start makes a new one.`);
 };
 
-/** Whole or not at all: of several processes that start at once, the first one's stays. */
-export const makeKeyFile = (file: string, random: Random): string => {
-  const draft = `${file}.${random.hex(8)}`;
-  writeFileSync(draft, `${random.hex(KEY_BYTES)}\n`, { mode: 0o600, flag: 'wx', flush: true });
-  try {
-    linkSync(draft, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    unlinkSync(draft);
-  }
-  return readFileSync(file, 'utf8').trim();
-};
+/** Of several processes that make it at once, the first one's stays. */
+export const makeKeyFile = (file: string, random: Random): string => writeOnce(file, random.hex(KEY_BYTES), random);

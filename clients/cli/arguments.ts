@@ -166,12 +166,17 @@ const readScript = async (path: string, { stdin }: Pick<Terminal, 'stdin'>): Pro
       throw new Error(`The script ${path} cannot be read: ${why}. Give a file, or - for stdin.`, { cause });
     });
   }
+  return (await readPiped(stdin, LIMITS.argumentBytes)).toString('utf8');
+};
+
+/** All of it; of what is longer than any that is taken, enough to tell so. */
+export const readPiped = async (stdin: Terminal['stdin'], mostBytes: number): Promise<Buffer> => {
   const pieces: Buffer[] = [];
   let length = 0;
   for await (const piece of stdin) {
     pieces.push(piece as Buffer);
     length += (piece as Buffer).length;
-    if (length > LIMITS.argumentBytes) break;
+    if (length > mostBytes) break;
   }
-  return Buffer.concat(pieces).toString('utf8');
+  return Buffer.concat(pieces);
 };

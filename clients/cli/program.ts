@@ -209,26 +209,25 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .description('Revoke keys: from now on they are not good.')
     .action(async (ids, _, command) => onExit(await (await keys()).revokeKeys(ids, optionsOf(command), terminal)));
   const secret = program.command('secret').description('Store values that commands are given by reference.');
+  const secrets = () => import('./commands/secret.ts');
   examples(
     withJson(secret.command('set').argument('<name>', 'letters, digits and . _ -'))
       .description('Store a secret from stdin or a file, never from the command line.')
       .option('--from-file <file>', 'its bytes as they are; from stdin, less one line break at the end')
       .action(async (name, _, command) =>
-        onExit(await (await import('./commands/secret.ts')).setSecret(name, optionsOf(command), terminal)),
+        onExit(await (await secrets()).setSecret(name, optionsOf(command), terminal)),
       ),
     ['pass show deploy | errand secret set deploy-token', 'errand run --secret TOKEN=deploy-token -- ./deploy'],
   );
   withJson(secret.command('list'))
     .description('List secrets, without their values.')
-    .action(async (_, command) =>
-      onExit(await (await import('./commands/secret.ts')).listSecrets(optionsOf(command), terminal)),
-    );
+    .action(async (_, command) => onExit(await (await secrets()).listSecrets(optionsOf(command), terminal)));
   secret
     .command('remove')
     .argument('<name...>', 'secrets')
     .description('Remove secrets; commands that need them fail to start.')
     .action(async (names, _, command) =>
-      onExit(await (await import('./commands/secret.ts')).removeSecrets(names, optionsOf(command), terminal)),
+      onExit(await (await secrets()).removeSecrets(names, optionsOf(command), terminal)),
     );
   program
     .command('serve')

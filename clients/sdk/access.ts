@@ -1,13 +1,12 @@
 import type * as z from 'zod';
 import type {
-  ApiKeyList,
   ApiKeyView,
   CreateApiKey,
   NewApiKeyView,
   RotateApiKey,
   Whoami,
 } from '../../shared/contract/access-schemas.ts';
-import type { Json, Send } from './transport.ts';
+import { allItems, type Json, type Send } from './transport.ts';
 
 export type ApiKey = z.output<typeof ApiKeyView>;
 /** With `key`, its text, which is told here and never again. */
@@ -27,20 +26,10 @@ export interface AccessCalls {
   revokeKey(id: string): Promise<void>;
 }
 
-const MOST_ITEMS = 100;
-
 export const makeAccessCalls = (json: Json, send: Send): AccessCalls => ({
   whoami: () => json('GET', '/v1/whoami'),
   createKey: (terms) => json('POST', '/v1/api-keys', { json: terms, tries: 1 }),
-  async *listKeys() {
-    let cursor: string | undefined;
-    do {
-      const query = { cursor, limit: MOST_ITEMS };
-      const page: z.output<typeof ApiKeyList> = await json('GET', '/v1/api-keys', { query });
-      yield* page.items;
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
-  },
+  listKeys: () => allItems(json, '/v1/api-keys'),
   rotateKey: (id, terms = {}) =>
     json('POST', `/v1/api-keys/${encodeURIComponent(id)}/rotate`, { json: terms, tries: 1 }),
   revokeKey: (id) => send('DELETE', `/v1/api-keys/${encodeURIComponent(id)}`),

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
-import type { SecretList, SecretView, StoredSecretView } from '../../shared/contract/secret-schemas.ts';
-import type { Json, Send } from './transport.ts';
+import type { SecretView, StoredSecretView } from '../../shared/contract/secret-schemas.ts';
+import { allItems, type Json, type Send } from './transport.ts';
 
 export type Secret = z.output<typeof SecretView>;
 /** With `warnings`: what to know of this value, such as that it is too short to be masked. */
@@ -16,22 +16,12 @@ export interface SecretCalls {
   removeSecret(name: string): Promise<void>;
 }
 
-const MOST_ITEMS = 100;
 const pathOf = (name: string): string => `/v1/secrets/${encodeURIComponent(name)}`;
 
 export const makeSecretCalls = (json: Json, send: Send): SecretCalls => ({
   // Twice it is a version more, of the same value.
   putSecret: (name, bytes) => json('PUT', pathOf(name), { json: { valueBase64: toBase64(bytes) } }),
-  async *listSecrets() {
-    let cursor: string | undefined;
-    do {
-      const page: z.output<typeof SecretList> = await json('GET', '/v1/secrets', {
-        query: { cursor, limit: MOST_ITEMS },
-      });
-      yield* page.items;
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
-  },
+  listSecrets: () => allItems(json, '/v1/secrets'),
   removeSecret: (name) => send('DELETE', pathOf(name)),
 });
 

@@ -32,6 +32,19 @@ export type Json = <T>(method: string, path: string, call?: Call) => Promise<T>;
 /** A call whose answer says nothing. */
 export type Send = (method: string, path: string) => Promise<void>;
 
+const MOST_ITEMS = 100;
+
+/** All items of a list, page after page. */
+export async function* allItems<T>(json: Json, path: string): AsyncGenerator<T> {
+  let cursor: string | undefined;
+  do {
+    const query = { cursor, limit: MOST_ITEMS };
+    const page = await json<{ readonly items: readonly T[]; readonly nextCursor?: string }>('GET', path, { query });
+    yield* page.items;
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+}
+
 /** Counts failures in a row, and waits ever longer between tries. */
 export interface Backoff {
   /** Waits for the next try. @throws what the caller shall see, when no further try makes sense */

@@ -5,7 +5,6 @@ import { AppError, type Fault } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { secretNameOf } from '../domain/secrets.ts';
 import type { SecretValues } from '../secrets/secret-run.ts';
-import type { Secret } from '../secrets/secrets.ts';
 import { SealBroken } from '../secrets/vault.ts';
 import type { Deps } from './deps.ts';
 
@@ -26,8 +25,9 @@ export const requireSecrets = async (deps: Pick<Deps, 'secrets'>, actor: Actor, 
     throw new AppError('forbidden', 'To give secrets to a command takes the permission secrets:read.');
   }
   const names = [...new Set(wanted.map(([, reference]) => secretNameOf(reference)))];
-  const found = new Map<string, Secret | undefined>();
-  for (const name of names) found.set(name, await deps.secrets.find(actor.tenant, name));
+  const found = new Map(
+    await Promise.all(names.map(async (name) => [name, await deps.secrets.find(actor.tenant, name)] as const)),
+  );
   const faults = wanted.flatMap(([variable, reference]): Fault[] => {
     const fault = (detail: string): Fault[] => [{ in: 'body', pointer: `/secrets/${variable}`, detail }];
     if (Object.hasOwn(env, variable)) return fault('is in env too');

@@ -18,9 +18,9 @@ export const readUsage = async (
   { meter, commands, clock }: Parts,
   { tenant, limits }: Actor,
 ): Promise<z.output<typeof UsageView>> => {
-  const counted = hasQuotas(limits);
-  const { usage, complete } = counted
-    ? { usage: await meter.used(tenant), complete: true }
+  const { today, past } = await meter.used(tenant, DAYS);
+  const { usage, complete } = hasQuotas(limits)
+    ? { usage: today, complete: true }
     : await lookUp({ commands, clock }, tenant);
   return {
     tenant,
@@ -28,7 +28,7 @@ export const readUsage = async (
     unfinishedCommands: usage.unfinished,
     complete,
     limits: { ...limits },
-    days: (await meter.past(tenant, DAYS)).map(toView),
+    days: past.map(toView),
   };
 };
 

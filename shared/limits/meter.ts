@@ -13,10 +13,8 @@ export interface Meter {
   submission(tenant: TenantId, limits: TenantLimits): Toll;
   /** What a command used, if this change is its end; undefined if not, or if it is not counted. */
   end(before: Command, next: Command): Toll | undefined;
-  /** Of today. */
-  used(tenant: TenantId): Promise<Usage>;
-  /** Of days before, the last first. */
-  past(tenant: TenantId, days: number): Promise<readonly Usage[]>;
+  /** Of today, and of so many days before, the last first. */
+  used(tenant: TenantId, days: number): Promise<{ readonly today: Usage; readonly past: readonly Usage[] }>;
 }
 
 export const makeMeter = (store: Store, clock: Pick<Clock, 'now'>): Meter => {
@@ -66,13 +64,12 @@ export const makeMeter = (store: Store, clock: Pick<Clock, 'now'>): Meter => {
       }));
     },
 
-    used: async (tenant) => (await read(tenant)).usage,
-
-    async past(tenant, days) {
-      const { past } = await read(tenant);
+    async used(tenant, days) {
+      const { usage, past } = await read(tenant);
       const { pk, sk } = keys.usageOf(tenant, '');
       const items = await store.query(pk, { from: sk, to: `${sk}:`, limit: days, reverse: true });
-      return [...(past ? [past] : []), ...items.map(({ data }) => data as Usage)].slice(0, days);
+      const before = [...(past ? [past] : []), ...items.map(({ data }) => data as Usage)];
+      return { today: usage, past: before.slice(0, days) };
     },
   };
 };

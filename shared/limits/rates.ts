@@ -2,6 +2,7 @@ import type { Endpoint } from '../contract/endpoint.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { Clock } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
+import { toNeighbourhood } from './addresses.ts';
 import { type Rate, type Taken, type TokenBuckets, tokenBuckets } from './token-buckets.ts';
 
 /** What a request counts as. */
@@ -109,19 +110,3 @@ const headersOf = (all: readonly (readonly [name: string, Rate, Taken])[]): Reco
     .map(([name, , { remaining, fullAfterSeconds }]) => `"${name}";r=${remaining};t=${Math.ceil(fullAfterSeconds)}`)
     .join(', '),
 });
-
-/** Who has an IPv6 address has all of its network's 2^64 (RFC 4291, section 2.5.4). */
-export const toNeighbourhood = (address: string): string => {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase();
-  if (!plain.includes(':')) return plain;
-  const [head = '', tail] = (plain.split('%')[0] as string).split('::');
-  const before = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  // A dotted tail stands for two groups.
-  const groups = [...before, ...after].reduce((sum, group) => sum + (group.includes('.') ? 2 : 1), 0);
-  const all = tail === undefined ? before : [...before, ...Array<string>(Math.max(0, 8 - groups)).fill('0'), ...after];
-  return `${all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
-};

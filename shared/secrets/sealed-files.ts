@@ -2,8 +2,7 @@ import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Random } from '../domain/clock.ts';
-import { AppError } from '../domain/errors.ts';
-import { SealBroken, type SecretPlace, type Vault } from './vault.ts';
+import { guarded, SealBroken, type SecretPlace, type Vault } from './vault.ts';
 
 export interface SealedFilesOptions {
   readonly directory: string;
@@ -93,12 +92,4 @@ const syncFolder = async (path: string): Promise<void> => {
 const undefinedIfMissing = (error: unknown): undefined => {
   if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
   throw error;
-};
-
-const guarded = async <T>({ name }: Pick<SecretPlace, 'name'>, act: () => Promise<T>): Promise<T> => {
-  try {
-    return await act();
-  } catch (cause) {
-    throw new AppError('unavailable', `The vault cannot be used for the secret ${name} right now.`, { cause });
-  }
 };

@@ -7,8 +7,7 @@ import {
   type SecretsManagerClientConfig,
   UpdateSecretVersionStageCommand,
 } from '@aws-sdk/client-secrets-manager';
-import { AppError } from '../domain/errors.ts';
-import type { SecretPlace, Vault } from './vault.ts';
+import { guarded, type SecretPlace, type Vault } from './vault.ts';
 
 export interface SecretsManagerOptions {
   readonly client: SecretsManagerClient;
@@ -103,11 +102,3 @@ const isGone = (error: unknown): boolean =>
   nameOf(error) === 'ResourceNotFoundException' ||
   nameOf(error) === 'InvalidParameterException' ||
   (nameOf(error) === 'InvalidRequestException' && /delet/i.test((error as Error).message));
-
-const guarded = async <T>({ name }: Pick<SecretPlace, 'name'>, act: () => Promise<T>): Promise<T> => {
-  try {
-    return await act();
-  } catch (cause) {
-    throw new AppError('unavailable', `The vault cannot be used for the secret ${name} right now.`, { cause });
-  }
-};

@@ -1,3 +1,4 @@
+import { AppError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 
 /** Names one value of one secret. A new value has a new `value`, so that what is stored never changes. */
@@ -38,4 +39,13 @@ export const lazyVault = (open: () => Promise<Vault>): Vault => {
     drop: async (place) => (await vault()).drop(place),
     remove: async (secret) => (await vault()).remove(secret),
   };
+};
+
+/** What a vault does for a secret, whose failure is that of the vault. @throws AppError 'unavailable' */
+export const guarded = async <T>({ name }: Pick<SecretPlace, 'name'>, act: () => Promise<T>): Promise<T> => {
+  try {
+    return await act();
+  } catch (cause) {
+    throw new AppError('unavailable', `The vault cannot be used for the secret ${name} right now.`, { cause });
+  }
 };

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { LIMITS } from '../../../shared/domain/limits.ts';
 import type { Secret } from '../../sdk/secrets.ts';
-import { UsageError } from '../arguments.ts';
+import { readPiped, UsageError } from '../arguments.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { ago, table } from '../render.ts';
 import { say, type Terminal, write } from '../terminal.ts';
@@ -78,14 +78,7 @@ const readWhole = (path: string): Promise<Buffer> =>
 const readStdin = async ({ stdin }: Pick<Terminal, 'stdin'>): Promise<Buffer> => {
   // It would be shown while it is typed.
   if (stdin.isTTY) throw new UsageError('Pipe the value in, or name its file with --from-file.');
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of stdin) {
-    pieces.push(piece as Buffer);
-    length += (piece as Buffer).length;
-    if (length > LIMITS.secretBytes + 2) break;
-  }
-  const bytes = Buffer.concat(pieces);
+  const bytes = await readPiped(stdin, LIMITS.secretBytes + 2);
   const breakBytes = /\r?\n$/.exec(bytes.toString('latin1'))?.[0].length ?? 0;
   return bytes.subarray(0, bytes.length - breakBytes);
 };

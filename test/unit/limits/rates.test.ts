@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Actor, ownerOf } from '../../../shared/domain/actor.ts';
 import { toTenantId } from '../../../shared/domain/ids.ts';
-import { makeRates, RATES, toNeighbourhood } from '../../../shared/limits/rates.ts';
+import { toNeighbourhood } from '../../../shared/limits/addresses.ts';
+import { makeRates, RATES } from '../../../shared/limits/rates.ts';
 import { tokenBuckets } from '../../../shared/limits/token-buckets.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 

@@ -29,7 +29,7 @@ export const httpApi = (lambda: () => LambdaClient, outputUrl: string): Promise<
   listen(async (request, response) => {
     const body = await readBody(request, MOST_BODY_BYTES);
     if (body === 'too-large') return void response.writeHead(413).end('{"message":"Request Too Long"}');
-    const event = toEvent(toGatewayRequest(request, request.socket.remoteAddress ?? 'gone'), body, Date.now());
+    const event = toEvent(toGatewayRequest(request), body, Date.now());
     const match = matchEndpoint(request.method ?? 'GET', event.rawPath);
     const name = match.kind === 'endpoint' ? (endpoints[match.name] as Endpoint).function : 'system';
     if (name === 'output') return proxy(`${outputUrl}${request.url}`, request, response);
@@ -44,11 +44,7 @@ export const httpApi = (lambda: () => LambdaClient, outputUrl: string): Promise<
   });
 
 const proxy = async (url: string, request: IncomingMessage, response: ServerResponse): Promise<void> => {
-  const {
-    host: _,
-    connection: __,
-    ...headers
-  } = toGatewayRequest(request, request.socket.remoteAddress ?? 'gone').headers;
+  const { host: _, connection: __, ...headers } = toGatewayRequest(request).headers;
   const answer = await fetch(url, {
     method: request.method ?? 'GET',
     // The deployed route adds it, so that live events end before the gateway's patience does.
@@ -69,9 +65,7 @@ export const functionUrl = (
   listen(async (request, response) => {
     const body = await readBody(request, MOST_BODY_BYTES);
     if (body === 'too-large') return void response.writeHead(413).end();
-    const Payload = JSON.stringify(
-      toEvent(toGatewayRequest(request, request.socket.remoteAddress ?? 'gone'), body, Date.now()),
-    );
+    const Payload = JSON.stringify(toEvent(toGatewayRequest(request), body, Date.now()));
     if (stream) return passOn(lambda, functionName, Payload, response);
     const answer = await lambda().send(new InvokeCommand({ FunctionName: functionName, Payload }));
     if (answer.FunctionError) return void response.writeHead(502).end('Internal Server Error');
