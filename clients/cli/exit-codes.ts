@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import type { CommandView } from '../../shared/contract/schemas.ts';
 
 /** The CLI's own exit codes; all others are the command's. */
-export const EXIT = { usage: 2, timedOut: 124, fault: 125, interrupted: 130, brokenPipe: 141 } as const;
+export const EXIT = { denied: 1, usage: 2, timedOut: 124, fault: 125, interrupted: 130, brokenPipe: 141 } as const;
 
 /** The exit code that stands for how a command ended, as shells and timeout(1) have it. */
 export const exitCodeOf = ({ status, result }: Pick<CommandView, 'status' | 'result'>): number => {

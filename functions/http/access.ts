@@ -1,6 +1,8 @@
 import { createApiKey, listApiKeys, revokeApiKey, rotateApiKey } from '../../shared/app/api-keys.ts';
+import { answerApproval, getApproval, listApprovals } from '../../shared/app/approvals.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { addMember, changeMember, getMember, listMembers, removeMember } from '../../shared/app/members.ts';
+import { applyPolicy, explainPolicy, getPolicy, listPolicies, restorePolicy } from '../../shared/app/policies.ts';
 import { listRoles, putRole, removeRole } from '../../shared/app/roles.ts';
 import { addTenant, changeTenant, getTenant, listTenants } from '../../shared/app/tenants.ts';
 import { whoami } from '../../shared/app/whoami.ts';
@@ -32,6 +34,15 @@ export const access = (deps: Deps) =>
       await removeRole(deps, actor, params.name);
       return noContent();
     },
+    applyPolicy: async (_, { actor, body }) => json(201, await applyPolicy(deps, actor, body)),
+    listPolicies: async (_, { actor, query }) => json(200, await listPolicies(deps, actor, query)),
+    getPolicy: async (_, { actor, params }) => json(200, await getPolicy(deps, actor, params.version)),
+    restorePolicy: async (_, { actor, params, body }) =>
+      json(201, await restorePolicy(deps, actor, params.version, body)),
+    explainPolicy: async (_, { actor, body }) => json(200, await explainPolicy(deps, actor, body)),
+    listApprovals: async (_, { actor, query }) => json(200, await listApprovals(deps, actor, query)),
+    getApproval: async (_, { actor, params }) => json(200, await getApproval(deps, actor, params.id)),
+    answerApproval: async (_, { actor, params, body }) => json(200, await answerApproval(deps, actor, params.id, body)),
     addTenant: async (_, { body }) => json(201, await addTenant(deps, body)),
     listTenants: async (_, { query }) => json(200, await listTenants(deps, query)),
     getTenant: async (_, { params }) => json(200, await getTenant(deps, params.id)),

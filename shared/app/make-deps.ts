@@ -6,8 +6,10 @@ import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
 import type { Vault } from '../secrets/vault.ts';
+import { makeApprovals } from '../store/approvals.ts';
 import { makeCommands } from '../store/commands.ts';
 import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
+import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
@@ -51,6 +53,8 @@ export const makeDeps = (parts: Parts): Deps => {
     }),
     stdin: makeStdinLog(store, objects, changes, random, lookEverySeconds),
     principals: makePrincipals(store),
+    policies: makePolicies(store),
+    approvals: makeApprovals(store),
     secrets: makeSecrets({ store, vault, clock, random }),
     runs: makeHeldRuns(),
   };

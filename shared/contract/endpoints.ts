@@ -1,6 +1,7 @@
 import type { Endpoint } from './endpoint.ts';
 import { accessEndpoints } from './endpoints/access.ts';
 import { commandEndpoints } from './endpoints/commands.ts';
+import { policyEndpoints } from './endpoints/policies.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
 import { systemEndpoints } from './endpoints/system.ts';
@@ -13,6 +14,7 @@ import { usageEndpoints } from './endpoints/usage.ts';
 export const endpoints = {
   ...commandEndpoints,
   ...accessEndpoints,
+  ...policyEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...systemEndpoints,

@@ -87,7 +87,12 @@ const submitFields = z.strictObject({
     .max(63)
     .describe('Where it runs; see GET /v1/providers. Default: the first target.')
     .optional(),
-  image: z.string().min(1).max(512).optional(),
+  image: z
+    .string()
+    .min(1)
+    .max(512)
+    .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode' })
+    .optional(),
   env: counted(z.record(envName, processText(LIMITS.envValueBytes)), LIMITS.envVariables)
     .describe('All of the environment but PATH, HOME, LANG and ours (ERRAND_…).')
     .optional(),
@@ -98,7 +103,11 @@ const submitFields = z.strictObject({
     .describe('Variables that hold secrets: {"TOKEN": "secret:deploy-token"}. The values are masked in its output.')
     .optional(),
   cwd: absolutePath.describe('Default: an empty folder of its own, removed afterwards.').optional(),
-  stdin: z.string().describe('Input as text; or "open": parts follow by PUT …/stdin.').optional(),
+  stdin: z
+    .string()
+    .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode' })
+    .describe('Input as text; or "open": parts follow by PUT …/stdin.')
+    .optional(),
   stdinBase64: z.base64().describe('Input as bytes.').optional(),
   timeoutSeconds: z.int().min(1).max(LIMITS.timeoutSeconds).describe('Run time-out. Default 3600.').optional(),
   queueTtlSeconds: z
@@ -206,6 +215,12 @@ const summaryFields = {
   result: ResultView.nullable(),
   attempts: z.array(AttemptView),
   replayOf: CommandIdText.nullable(),
+  policy: z
+    .object({ version: z.int(), rule: z.string().optional(), approval: z.string().optional() })
+    .optional()
+    .describe(
+      'What of the tenant’s policy let it in: a version, its rule or its default, an approval. Absent without one.',
+    ),
 };
 
 /** A command as it is listed: everything but its output. */

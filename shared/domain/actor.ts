@@ -1,4 +1,4 @@
-import type { Command } from './command.ts';
+import type { CommandSpec } from './command.ts';
 import type { TenantId } from './ids.ts';
 import { type Permission, ROLES } from './permissions.ts';
 import type { TenantLimits } from './quotas.ts';
@@ -46,6 +46,9 @@ export const ownerOf = (tenant: TenantId): Actor => ({
 });
 
 /** Whether the command is within the scope. */
-export const isInScope = ({ targets, labels }: Scope, { spec }: Pick<Command, 'spec'>): boolean =>
+export const isInScope = (
+  { targets, labels }: Scope,
+  { spec }: { readonly spec: Pick<CommandSpec, 'target' | 'labels'> },
+): boolean =>
   (targets === undefined || targets.includes(spec.target)) &&
   Object.entries(labels ?? {}).every(([name, value]) => spec.labels[name] === value);

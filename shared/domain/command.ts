@@ -166,6 +166,14 @@ export interface SentSignal {
   readonly signal: SignalName;
 }
 
+/** What of its tenant's policy let a command in. */
+export interface Admission {
+  readonly version: number;
+  /** Undefined: the policy's default. */
+  readonly rule?: string;
+  readonly approval?: string;
+}
+
 /** The record of a command: what the store keeps and the engine moves. */
 export interface Command {
   readonly id: CommandId;
@@ -187,6 +195,8 @@ export interface Command {
   readonly attempts: readonly Attempt[];
   readonly result?: Result;
   readonly replayOf?: CommandId;
+  /** What its tenant's policy let it in by. */
+  readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */
   readonly metered?: true;
 }

@@ -11,6 +11,8 @@ export const PROBLEMS = {
   'invalid-request': { status: 400, title: 'The request is not valid', retryable: false },
   unauthenticated: { status: 401, title: 'Not authenticated', retryable: false },
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
+  'policy-denied': { status: 403, title: 'Denied by the policy', retryable: false },
+  'approval-required': { status: 403, title: 'Needs an approval', retryable: false },
   'not-found': { status: 404, title: 'Not found', retryable: false },
   'method-not-allowed': { status: 405, title: 'Method not allowed', retryable: false },
   conflict: { status: 409, title: 'Conflicts with the present state', retryable: false },

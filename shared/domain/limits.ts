@@ -41,6 +41,13 @@ export const LIMITS = {
   scopeTargets: 100,
   /** Of a tenant's own. */
   roles: 100,
+  /** Of one policy. */
+  policyRules: 200,
+  /** Of one condition of a rule. */
+  policyPatterns: 100,
+  patternCharacters: 255,
+  /** Until an approval is answered, and from then on until it is used. */
+  approvalSeconds: 10 * 60,
   /** Of a tenant. */
   secrets: 500,
   /** One value, and all values that one command is given. */

@@ -55,6 +55,12 @@ export interface Commands {
    * transaction. @throws what `toll` does: then nothing is stored
    */
   add(command: Command, idempotency: Idempotency | undefined, now: Instant, toll?: Toll): Promise<Added>;
+  /** The command that an idempotency key was used for, if it was and has not expired. */
+  findRepeated(
+    tenant: TenantId,
+    idempotency: Idempotency,
+    now: Instant,
+  ): Promise<Extract<Added, { kind: 'repeated' }> | undefined>;
   /** Compare-and-set, with `alongside` and `toll` in the same transaction. Only the one that sees `ok: true` may act on it. */
   save(from: Stored, next: Command, alongside?: readonly Write[], toll?: Toll): Promise<Saved>;
   /**
@@ -74,6 +80,11 @@ export interface Commands {
 
 /** What has to be written with a change, made anew for each try: counters that others change too. */
 export type Toll = () => Promise<readonly Write[]>;
+
+export const allOf = (...tolls: readonly (Toll | undefined)[]): Toll | undefined => {
+  const given = tolls.filter((toll) => toll !== undefined);
+  return given.length > 1 ? async () => (await Promise.all(given.map((toll) => toll()))).flat() : given[0];
+};
 
 interface CommandData {
   readonly command: Command;
@@ -190,6 +201,13 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
     },
 
     save,
+
+    async findRepeated(tenant, { keyHash, bodyHash }, now) {
+      const item = await store.get(keys.idempotency(tenant, keyHash));
+      if (!item || (item.expiresAt ?? 0) <= now) return undefined;
+      const { id, bodyHash: earlier } = item.data as IdempotencyData;
+      return { kind: 'repeated', id, sameBody: earlier === bodyHash };
+    },
 
     async reindex(stored) {
       const { command, indexedDueAt } = stored;

@@ -56,6 +56,13 @@ export const keys = {
   apiKey: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/api-keys`, sk: id }),
   /** What is known of a secret; its value is in the vault. */
   secret: (tenant: TenantId, name: string): Key => ({ pk: `${tenant}/secrets`, sk: name }),
+  /** Which version of the tenant's policy holds. */
+  policy: (tenant: TenantId): Key => ({ pk: `${tenant}/policy`, sk: 'present' }),
+  policyVersion: (tenant: TenantId, version: number): Key => ({
+    pk: `${tenant}/policy`,
+    sk: `version/${sortable(version, 8)}`,
+  }),
+  approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
   /** What the tenant used today, and how many of its commands have not ended. */
   usage: (tenant: TenantId): Key => ({ pk: `${tenant}/usage`, sk: 'now' }),
   /** What it used on a day before. */

@@ -101,7 +101,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(invocations).toEqual({ commands: 1, 'run-commands': 1, runner: 1, execute: 1 });
     expect(sqs.requests).toEqual({ SendMessage: 1 });
     expect(dynamodb.writeUnits).toBeLessThanOrEqual(9);
-    expect(dynamodb.readUnits).toBeLessThanOrEqual(4);
+    expect(dynamodb.readUnits).toBeLessThanOrEqual(5);
   });
 
   const TARGETS = ['lambda', 'lambda-microvm', 'cloud-run', 'azure-container-instances'] as const;
@@ -246,6 +246,14 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect((await ask('GET', `/v1/commands/${ours.id}`, key)).status).toBe(404);
     expect((await ask('GET', `/v1/commands/${theirs.id}`, KEY)).status).toBe(404);
     expect((await ask('POST', '/v1/tenants', key, { id: 'mine', name: 'Mine' })).status).toBe(403);
+    const policy = { default: 'deny', rules: [{ name: 'echo', effect: 'allow', programs: ['echo'] }] };
+    expect((await ask('POST', '/v1/policies', key, { policy })).status).toBe(201);
+    expect((await ask('POST', '/v1/commands', key, { script: 'echo $(ls)' })).body).toMatchObject({
+      code: 'policy-denied',
+    });
+    expect((await ask('POST', '/v1/commands', key, { script: 'echo hi', target: 'lambda' })).body).toMatchObject({
+      policy: { rule: 'echo' },
+    });
     expect((await ask('PATCH', '/v1/tenants/acme', KEY, { suspended: true })).status).toBe(200);
     expect((await ask('GET', '/v1/whoami', key)).status).toBe(401);
   });

@@ -57,6 +57,23 @@ const secret = async (call: Call) => {
   return name;
 };
 
+const POLICY = {
+  default: 'allow',
+  rules: [{ name: 'ask', effect: 'approval', programs: ['needs-approval'] }],
+};
+const policy = async (call: Call) =>
+  String((await json<{ version: number }>(call('POST', '/v1/policies', { policy: POLICY }))).version);
+let approvals = 0;
+/** Asked for by somebody else, as whoever asks cannot answer. */
+const approval = async (call: Call) => {
+  await policy(call);
+  const asking = await idOf(call('POST', '/v1/members', { name: 'asking', role: 'operator' }));
+  const { key: text } = await json<{ key: string }>(call('POST', '/v1/api-keys', { name: 'k', member: asking }));
+  const argv = ['needs-approval', String(++approvals)];
+  const response = await callAs(`Bearer ${text}`)('POST', '/v1/commands', { argv });
+  return response.headers.get('location')?.split('/').at(-1) ?? '';
+};
+
 const samples = {
   submitCommand: { body: { argv: ['true'] }, status: 202 },
   listCommands: { status: 200 },
@@ -85,6 +102,14 @@ const samples = {
   listTenants: { status: 200 },
   getTenant: { make: tenant, status: 200 },
   changeTenant: { make: tenant, body: { name: 'n' }, status: 200 },
+  applyPolicy: { body: { policy: POLICY }, status: 201 },
+  listPolicies: { status: 200 },
+  getPolicy: { make: policy, status: 200 },
+  restorePolicy: { make: policy, body: {}, status: 201 },
+  explainPolicy: { body: { command: { argv: ['true'] } }, status: 200 },
+  listApprovals: { status: 200 },
+  getApproval: { make: approval, status: 200 },
+  answerApproval: { make: approval, body: { approve: true }, status: 200 },
   listSecrets: { status: 200 },
   putSecret: { make: secret, body: { value: 'a new value' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
@@ -103,7 +128,8 @@ const NAMES = Object.keys(endpoints) as EndpointName[];
 const ROLE_NAMES = ['viewer', 'operator', 'admin', 'auditor', 'agent', 'owner'] as const satisfies readonly RoleName[];
 /** A thing of this tenant's that another tenant's admin asks for. */
 const OF_A_TENANT: readonly EndpointName[] = NAMES.filter(
-  (name) => endpoints[name].path.includes('{') && !endpoints[name].path.startsWith('/v1/tenants'),
+  // Versions of a policy are numbers, which are everyone's own.
+  (name) => endpoints[name].path.includes('{') && !/^\/v1\/(tenants|policies)/.test(endpoints[name].path),
 );
 
 let embedded: Embedded;

@@ -1,0 +1,93 @@
+import type { Actor } from '../domain/actor.ts';
+import type { Instant } from '../domain/clock.ts';
+import type { Admission, CommandSpec } from '../domain/command.ts';
+import { AppError } from '../domain/errors.ts';
+import type { CommandId } from '../domain/ids.ts';
+import { secretNameOf } from '../domain/secrets.ts';
+import type { Decision, Facts } from '../policy/decide.ts';
+import type { Toll } from '../store/commands.ts';
+import { useOfApproval } from './approvals.ts';
+import type { Deps, Target } from './deps.ts';
+
+type Parts = Pick<Deps, 'policies' | 'approvals' | 'clock'>;
+
+/** What lets a command in. */
+export interface Admitted {
+  /** For its record; undefined where the tenant has no policy. */
+  readonly admission?: Admission;
+  /** Uses its approval up, in the same transaction. */
+  readonly toll?: Toll;
+}
+
+/**
+ * The one door: whatever is submitted, by whatever way, is decided about here.
+ * @throws AppError 'policy-denied'; 'approval-required', when an approval was asked for
+ */
+export const decideSubmission = async (
+  deps: Parts,
+  actor: Actor,
+  { spec, target, id }: { readonly spec: CommandSpec; readonly target: Target; readonly id: CommandId },
+): Promise<Admitted> => {
+  const present = await deps.policies.present(actor.tenant);
+  if (!present) return {};
+  const { version, policy } = present;
+  // Only where there is a policy: the reader of scripts is large.
+  const [{ decide }, { readCommand }] = await Promise.all([
+    import('../policy/decide.ts'),
+    import('../policy/reading.ts'),
+  ]);
+  const decision = decide(policy, factsOf(actor, spec, target, deps.clock.now()), readCommand(spec));
+  const rule = decision.rule?.name;
+  const admission: Admission = { version, ...(rule === undefined ? {} : { rule }) };
+  if (decision.effect === 'allow') return { admission };
+  const because = becauseOf(decision);
+  if (decision.effect === 'deny') {
+    const detail = `${because} (Policy, version ${version}.)`;
+    throw new AppError('policy-denied', detail, {
+      faults: [{ in: 'body', pointer: pointerOf(decision, spec), detail }],
+    });
+  }
+  const approval = await useOfApproval(deps, actor, { spec, id, because, admission });
+  return { admission: { ...admission, approval: approval.id }, toll: approval.toll };
+};
+
+export const factsOf = (
+  { role, id }: Pick<Actor, 'role' | 'id'>,
+  spec: CommandSpec,
+  { features }: Pick<Target, 'features'>,
+  now: Instant,
+): Facts => ({
+  role,
+  member: id,
+  target: spec.target,
+  image: spec.image,
+  labels: spec.labels,
+  secrets: Object.values(spec.secrets ?? {}).map(secretNameOf),
+  isolation: spec.isolation,
+  network: spec.isolation === 'sandbox' && features.sandbox?.network === 'none' ? 'none' : 'reachable',
+  timeoutSeconds: spec.timeoutSeconds,
+  queueTtlSeconds: spec.queueTtlSeconds,
+  cpu: spec.cpu,
+  memoryMiB: spec.memoryMiB,
+  attempts: spec.retry.maxAttempts,
+  now,
+});
+
+const VERBS = { allow: 'allows', deny: 'denies', approval: 'asks for an approval of' } as const;
+
+/** One sentence for a person: which rule decides, about what. */
+export const becauseOf = ({ effect, rule, program, unreadable }: Decision): string => {
+  const what = program === undefined ? 'this' : quoted(program);
+  if (rule)
+    return `The rule ${rule.name} ${VERBS[effect]} ${what}${rule.reason === undefined ? '' : `: ${rule.reason}`}.`;
+  if (unreadable.length > 0 && effect !== 'allow') {
+    return `It cannot be told what this runs (${unreadable.join('; ')}), and the policy ${VERBS[effect]} what cannot be read.`;
+  }
+  return `No rule applies to ${what}, and the policy ${VERBS[effect]} what no rule applies to.`;
+};
+
+const FILES: Readonly<Record<string, string>> = { '>': 'a file that is written', '<': 'a file that is read' };
+const quoted = (program: string): string => FILES[program] ?? JSON.stringify(program.slice(0, 100));
+
+const pointerOf = ({ program, unreadable }: Decision, { argv }: CommandSpec): string =>
+  program === undefined && unreadable.length === 0 ? '' : argv ? '/argv' : '/script';
