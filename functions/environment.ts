@@ -2,6 +2,8 @@
 export const ENVIRONMENT = {
   table: 'ERRAND_TABLE',
   bucket: 'ERRAND_BUCKET',
+  /** Where checkpoints of audit logs are locked away. */
+  checkpoints: 'ERRAND_CHECKPOINTS',
   queueHigh: 'ERRAND_QUEUE_HIGH',
   queueNormal: 'ERRAND_QUEUE_NORMAL',
   queueLow: 'ERRAND_QUEUE_LOW',
@@ -9,6 +11,8 @@ export const ENVIRONMENT = {
   targets: 'ERRAND_TARGETS',
   /** The secret that holds the owner's key, by its ARN. */
   keySecret: 'ERRAND_KEY_SECRET',
+  /** The secret from which the key is made that signs the audit log, by its ARN. */
+  auditSecret: 'ERRAND_AUDIT_SECRET',
 } as const;
 
 /** @throws Error when the function was deployed without it */

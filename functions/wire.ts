@@ -2,6 +2,7 @@ import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { makeAccess } from '../shared/access/access.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
+import { makeSigner } from '../shared/audit/signing.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
 import { lazyObjects } from '../shared/objects/objects.ts';
 import type { ProviderLoader } from '../shared/providers/registry.ts';
@@ -46,6 +47,11 @@ export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1
   });
   const { targets: configs, installation = 'errand', runnerUrl = '' } = parseTargets(setting(ENVIRONMENT.targets));
   const context = () => ({ clock, random, log, installation, runnerUrl, ...awsIdentity(region) });
+  const bucketOf = (name: string) =>
+    lazyObjects(async () => {
+      const { s3Client, s3Objects } = await import('../shared/objects/s3.ts');
+      return s3Objects({ client: s3Client({ region, ...endpoint('S3') }), bucket: setting(name) });
+    });
   const health = makeTargetHealth(store, clock);
   const [first, ...others] = configs.map((config) => {
     const target = configureTarget(config, load, context);
@@ -59,14 +65,11 @@ export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1
     access: makeAccess({
       principals: makePrincipals(store),
       clock,
-      readOwnerKey: () => readSecret(region, endpoint('SECRETS_MANAGER')),
+      readOwnerKey: () => readSecret(region, endpoint('SECRETS_MANAGER'), ENVIRONMENT.keySecret),
       notesUse,
     }),
     store,
-    objects: lazyObjects(async () => {
-      const { s3Client, s3Objects } = await import('../shared/objects/s3.ts');
-      return s3Objects({ client: s3Client({ region, ...endpoint('S3') }), bucket: setting(ENVIRONMENT.bucket) });
-    }),
+    objects: bucketOf(ENVIRONMENT.bucket),
     vault: lazyVault(async () => {
       const { secretsManager, secretsManagerClient } = await import('../shared/secrets/secrets-manager.ts');
       return secretsManager({ client: secretsManagerClient({ region, ...endpoint('SECRETS_MANAGER') }), installation });
@@ -84,9 +87,30 @@ export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1
     targets: [first, ...others],
     worker: `worker-${clock.now()}-${random.hex(4)}`,
     lookEverySeconds,
+    signer: once(async () =>
+      makeSigner(await readSecret(region, endpoint('SECRETS_MANAGER'), ENVIRONMENT.auditSecret)),
+    ),
+    keepCheckpoint: async (signed) => {
+      const { tenant, size } = signed.checkpoint;
+      const name = `${tenant}/${String(size).padStart(12, '0')}.json`;
+      await bucketOf(ENVIRONMENT.checkpoints).put(name, Buffer.from(JSON.stringify(signed)));
+    },
+    // Indexes lag, and an answer takes at most half of it.
+    auditSettleSeconds: 60,
+    sealsOnRead: false,
     // Lambda freezes a process, it does not close it.
     closing: new AbortController().signal,
   });
+};
+
+const once = <T>(make: () => Promise<T>): (() => Promise<T>) => {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    // What failed is tried again.
+    made.catch(() => (made = undefined));
+    return made;
+  };
 };
 
 /** For functions that only answer: what they know of providers is in the store. */
@@ -94,10 +118,11 @@ const noProvider: ProviderLoader = async (kind) => {
   throw new Error(`This function does not use providers (${kind}).`);
 };
 
-const readSecret = async (region: string, endpoint: { readonly endpoint?: string }): Promise<string> => {
+const readSecret = async (region: string, endpoint: { readonly endpoint?: string }, name: string): Promise<string> => {
   const { GetSecretValueCommand, SecretsManagerClient } = await import('@aws-sdk/client-secrets-manager');
   const client = new SecretsManagerClient({ region, ...endpoint });
-  const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: setting(ENVIRONMENT.keySecret) }));
-  if (SecretString === undefined || SecretString.length < 32) throw new Error('The owner’s key is not set.');
+  const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: setting(name) }));
+  if (SecretString === undefined || SecretString.length < 32)
+    throw new Error(`The secret that ${name} names is not set.`);
   return SecretString;
 };

@@ -21,6 +21,7 @@ import { environmentOf, installationOf } from './environment.ts';
 import { ErrandFunction } from './errand-function.ts';
 import {
   mayGet,
+  mayNote,
   mayRead,
   mayReadInput,
   mayReadKey,
@@ -28,6 +29,7 @@ import {
   mayReadSecrets,
   mayRemoveInput,
   maySearch,
+  maySign,
   mayStoreInput,
   mayStoreOutput,
   mayStoreSecrets,
@@ -65,10 +67,14 @@ export class ApiStack extends Stack {
     const changing = [mayRead(data), mayWrite(data), ...mayRemoveInput(data), mayWake(queue)];
     const calling = [...changing, ...maySearch(data, 'list'), mayReadOutput(data), mayStoreInput(data)];
     this.functions = {
-      access: make('access', [mayRead(data), mayWrite(data), mayReadKey(data)], short),
+      access: make('access', [mayRead(data), mayWrite(data), mayReadKey(data), maySign(data)], short),
       commands: make('commands', [...calling, mayReadKey(data)], short),
-      output: make('output', [mayRead(data), mayReadOutput(data), mayReadKey(data)], Duration.minutes(15)),
-      providers: make('providers', [mayGet(data), mayReadKey(data)], short),
+      output: make(
+        'output',
+        [mayRead(data), mayNote(data), mayReadOutput(data), mayReadKey(data)],
+        Duration.minutes(15),
+      ),
+      providers: make('providers', [mayGet(data), mayNote(data), mayReadKey(data)], short),
       secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
       system: make('system', [mayGet(data)], short),
       // No key: whoever calls it shows the token of one attempt.

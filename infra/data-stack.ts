@@ -1,6 +1,6 @@
 import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import { AttributeType, Billing, ProjectionType, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
-import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket } from 'aws-cdk-lib/aws-s3';
+import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket, ObjectLockRetention } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { TABLE } from '../shared/store/schema.ts';
@@ -23,6 +23,12 @@ export class DataStack extends Stack {
   readonly objectsArnExport: string;
   /** The owner's key. AWS makes it, and it is in no template. */
   readonly key: Secret;
+  /** From which the key is made that signs the audit log. */
+  readonly auditKey: Secret;
+  /** Checkpoints of audit logs: whoever holds the whole account cannot change or remove one for a year. */
+  readonly checkpoints: Bucket;
+  readonly checkpointsArn: string;
+  readonly checkpointsArnExport: string;
 
   constructor(scope: Construct, id: string, props: StackProps = {}) {
     super(scope, id, props);
@@ -59,6 +65,19 @@ export class DataStack extends Stack {
     this.objectsArnExport = `${this.stackName}-objects-arn`;
     new CfnOutput(this, 'ObjectsArn', { value: this.objects.bucketArn, exportName: this.objectsArnExport });
     this.objectsArn = Fn.importValue(this.objectsArnExport);
+    this.checkpoints = new Bucket(this, 'Checkpoints', {
+      ...PRIVATE,
+      versioned: true,
+      objectLockEnabled: true,
+      objectLockDefaultRetention: ObjectLockRetention.compliance(Duration.days(365)),
+      serverAccessLogsBucket: accessLogs as IBucket,
+    });
+    this.checkpointsArnExport = `${this.stackName}-checkpoints-arn`;
+    new CfnOutput(this, 'CheckpointsArn', {
+      value: this.checkpoints.bucketArn,
+      exportName: this.checkpointsArnExport,
+    });
+    this.checkpointsArn = Fn.importValue(this.checkpointsArnExport);
     this.key = new Secret(this, 'Key', {
       description: 'The key of the owner of this installation of Errand',
       generateSecretString: { passwordLength: 48, excludePunctuation: true },
@@ -68,6 +87,15 @@ export class DataStack extends Stack {
       id: 'AwsSolutions-SMG4',
       reason:
         'Whoever holds the key has to be told of a new one, so that it is changed by hand: docs/guides/deploy-aws.md.',
+    });
+    this.auditKey = new Secret(this, 'AuditKey', {
+      description: 'What signs the audit log of this installation of Errand',
+      generateSecretString: { passwordLength: 64, excludePunctuation: true },
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    Validations.of(this.auditKey).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason: 'Whoever verifies the log has to be told of a new key, so that it is changed by hand: docs/audit.md.',
     });
   }
 }

@@ -30,10 +30,12 @@ export const environmentOf = (
 ): Record<string, string> => ({
   [ENVIRONMENT.table]: data.table.tableName,
   [ENVIRONMENT.bucket]: data.objects.bucketName,
+  [ENVIRONMENT.checkpoints]: data.checkpoints.bucketName,
   [ENVIRONMENT.queueHigh]: queue.queues.high.queueUrl,
   [ENVIRONMENT.queueNormal]: queue.queues.normal.queueUrl,
   [ENVIRONMENT.queueLow]: queue.queues.low.queueUrl,
   [ENVIRONMENT.keySecret]: data.key.secretArn,
+  [ENVIRONMENT.auditSecret]: data.auditKey.secretArn,
   [ENVIRONMENT.targets]: stack.toJsonString({
     installation: installationOf(stage),
     ...(runnerUrl === undefined ? {} : { runnerUrl }),

@@ -49,6 +49,13 @@ export const mayWrite = ({ table }: DataStack): Permission => ({
   resources: [table.tableArn],
 });
 
+/** To write down what was refused, and nothing else. */
+export const mayNote = ({ table }: DataStack): Permission => ({
+  actions: ['dynamodb:PutItem'],
+  resources: [table.tableArn],
+  conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': '*/audit' } },
+});
+
 /** Objects are named `<tenant>/<command>/<kind>/…`: whoever handles one kind need not reach the other. */
 const objects = (
   { objectsArn, objectsArnExport }: DataStack,
@@ -83,6 +90,24 @@ export const mayRemoveInput = (data: DataStack): readonly Permission[] => [
 export const mayReadKey = ({ key }: DataStack): Permission => ({
   actions: ['secretsmanager:GetSecretValue'],
   resources: [key.secretArn],
+});
+
+/** Checkpoints are named by their tenants. */
+export const mayKeepCheckpoints = ({ checkpointsArn, checkpointsArnExport }: DataStack): Permission => ({
+  actions: ['s3:PutObject'],
+  resources: [`${checkpointsArn}/*`],
+  wildcards: [
+    {
+      finding: `Resource::${checkpointsArnExport}/*`,
+      reason: 'Checkpoints are named by the tenants that they belong to.',
+    },
+  ],
+});
+
+/** Who may sign for the installation. */
+export const maySign = ({ auditKey }: DataStack): Permission => ({
+  actions: ['secretsmanager:GetSecretValue'],
+  resources: [auditKey.secretArn],
 });
 
 /** Secrets of tenants are named `errand/<installation>/<tenant>/<name>`, and AWS adds six characters. */

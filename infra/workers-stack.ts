@@ -15,10 +15,12 @@ import { ErrandFunction } from './errand-function.ts';
 import type { Options } from './options.ts';
 import {
   mayExecute,
+  mayKeepCheckpoints,
   mayRead,
   mayRemoveInput,
   mayRunMicrovms,
   maySearch,
+  maySign,
   maySignInToAzure,
   mayStoreOutput,
   mayTake,
@@ -84,7 +86,13 @@ export class WorkersStack extends Stack {
       entry: 'sweep',
       stage,
       environment,
-      permissions: [...running, ...maySearch(data, 'due')],
+      permissions: [
+        ...running,
+        ...maySearch(data, 'due'),
+        ...maySearch(data, 'list'),
+        maySign(data),
+        mayKeepCheckpoints(data),
+      ],
       timeout: Duration.minutes(SWEEP_MINUTES),
       bundles,
       // The next minute is the retry.

@@ -17,6 +17,7 @@ import { sealedFiles } from '../shared/secrets/sealed-files.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
 import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import { signerOf } from './audit-key.ts';
 import { installationOf } from './installation.ts';
 import { openIssuers } from './issuers.ts';
 import { ownerKeyOf } from './owner-key.ts';
@@ -64,6 +65,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const ownerKey = ownerKeyOf(dataDirectory, random);
   const tokens = await openIssuers(dataDirectory, { clock, log });
   const vaultKey = vaultKeyOf(dataDirectory, random);
+  const signer = signerOf(dataDirectory, random);
   const store = sqliteStore({ file: join(dataDirectory, 'errand.db') });
   const principals = makePrincipals(store);
   const queue = inProcessQueue({ clock });
@@ -111,6 +113,12 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     targets: [local, ...elsewhere],
     worker,
     lookEverySeconds: 1,
+    signer,
+    // All that this user can write, this user can change: errand audit checkpoint is for elsewhere.
+    keepCheckpoint: async () => {},
+    // One store, of one machine: what is stored is seen.
+    auditSettleSeconds: 0,
+    sealsOnRead: true,
     closing: closing.signal,
     log,
   });

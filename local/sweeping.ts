@@ -1,5 +1,6 @@
 import type { Deps } from '../shared/app/deps.ts';
 import { endOrphans } from '../shared/app/end-orphans.ts';
+import { sealAudit } from '../shared/app/seal-audit.ts';
 import { recover, sweep } from '../shared/app/sweep.ts';
 
 const SWEEP_SECONDS = 5;
@@ -22,6 +23,7 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
   while (!closing.aborted) {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);
     if (!closing.aborted) await attempt(() => sweep(deps));
+    if (!closing.aborted) await attempt(() => sealAudit(deps));
     if (closing.aborted || clock.now() < orphansAt) continue;
     orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
     await attempt(() => endOrphans(deps));

@@ -1,5 +1,6 @@
 import type { Check } from '../../shared/isolation/checks.ts';
 
+export type { LogLine } from '../../shared/audit/verify.ts';
 export type { Check } from '../../shared/isolation/checks.ts';
 export type { BatteryReport, Finding, LevelReport, Outcome } from '../../shared/isolation/judge.ts';
 export type { Place, PlaceLimits } from '../../shared/isolation/place.ts';
@@ -18,3 +19,7 @@ export const checkThisMachine = async (env: NodeJS.ProcessEnv): Promise<Check[]>
 
 export const attackIsolation: typeof import('../../local/isolation/attack.ts').attackIsolation = async (options) =>
   (await import('../../local/isolation/attack.ts')).attackIsolation(options);
+
+/** Asks nobody, and knows nothing of where a log comes from. */
+export const verifyLog: typeof import('../../shared/audit/verify.ts').verifyLog = async (lines, trust) =>
+  (await import('../../shared/audit/verify.ts')).verifyLog(lines, trust);

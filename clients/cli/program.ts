@@ -287,6 +287,49 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
         onExit(await (await approvals()).answerApprovals(ids, approve, optionsOf(command), terminal)),
       );
   }
+  const audit = program
+    .command('audit')
+    .description('Read what was done and decided, and prove that none of it was changed.');
+  const audits = () => import('./commands/audit.ts');
+  examples(
+    withJson(audit.command('list'))
+      .description('List what was done and decided, newest first.')
+      .option('--type <type>', 'only of this type, such as policy.applied')
+      .option('--actor <id>', 'only by this member')
+      .option('--subject <id>', 'only about this, such as a command’s id')
+      .option('--limit <count>', 'at most so many (default 50)', parseWholeNumber)
+      .action(async (_, command) => onExit(await (await audits()).listAudit(optionsOf(command), terminal))),
+    ['errand audit list --type command.denied', 'errand audit list --subject cmd_01j…'],
+  );
+  audit
+    .command('export')
+    .description('Write the log with its checkpoints to stdout, a line of JSON each.')
+    .option('--from <entry>', 'from this one on', parsePositive)
+    .action(async (_, command) => onExit(await (await audits()).exportAudit(optionsOf(command), terminal)));
+  audit
+    .command('checkpoint')
+    .description('Print the last checkpoint and the public key: keep them elsewhere.')
+    .action(async (_, command) => onExit(await (await audits()).printCheckpoint(optionsOf(command), terminal)));
+  examples(
+    withJson(audit.command('verify').argument('[file]', 'what export wrote; without one, the server’s log'))
+      .description(
+        'Prove that nothing of a log was changed, cut or reordered. A file is verified without asking anyone.',
+      )
+      .option('--checkpoint <file>', 'what checkpoint printed before: the log must reach that far, unchanged')
+      .option('--key <public-key>', 'the installation’s public key')
+      .action(async (file, _, command) =>
+        onExit(await (await audits()).verifyAudit(file, optionsOf(command), terminal)),
+      ),
+    [
+      'errand audit checkpoint > kept.json        # now, and keep it elsewhere',
+      'errand audit export > log.jsonl; errand audit verify log.jsonl --checkpoint kept.json',
+    ],
+  );
+  program
+    .command('receipt')
+    .argument('<id>', 'a command that has ended')
+    .description('Print a signed statement of how a command ended.')
+    .action(async (id, _, command) => onExit(await (await audits()).printReceipt(id, optionsOf(command), terminal)));
   program
     .command('serve')
     .description('Start the embedded server: API, store and execution in this process.')

@@ -10,6 +10,7 @@ import type {
   TargetList,
 } from '../../shared/contract/schemas.ts';
 import { type AccessCalls, makeAccessCalls } from './access.ts';
+import { type AuditCalls, makeAuditCalls } from './audit.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
@@ -75,7 +76,7 @@ export interface Snapshot {
  * cannot be reached; both are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
  * but `signal` and those that make a key is safe to repeat.
  */
-export interface Client extends AccessCalls, PolicyCalls, SecretCalls {
+export interface Client extends AccessCalls, AuditCalls, PolicyCalls, SecretCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -181,6 +182,7 @@ export const makeClient = (options: ClientOptions): Client => {
       json('DELETE', toCommand(id, '/stdin'), { commandId: id, tries: PATIENT_TRIES, signal }),
     targets: () => json('GET', '/v1/providers'),
     ...makeAccessCalls(json, send),
+    ...makeAuditCalls(json, transport),
     ...makePolicyCalls(json),
     ...makeSecretCalls(json, send),
   };

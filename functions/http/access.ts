@@ -1,5 +1,6 @@
 import { createApiKey, listApiKeys, revokeApiKey, rotateApiKey } from '../../shared/app/api-keys.ts';
 import { answerApproval, getApproval, listApprovals } from '../../shared/app/approvals.ts';
+import { exportAudit, readAudit, readCheckpoints, readReceipt, verifyAudit } from '../../shared/app/audit.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { addMember, changeMember, getMember, listMembers, removeMember } from '../../shared/app/members.ts';
 import { applyPolicy, explainPolicy, getPolicy, listPolicies, restorePolicy } from '../../shared/app/policies.ts';
@@ -7,7 +8,7 @@ import { listRoles, putRole, removeRole } from '../../shared/app/roles.ts';
 import { addTenant, changeTenant, getTenant, listTenants } from '../../shared/app/tenants.ts';
 import { whoami } from '../../shared/app/whoami.ts';
 import { httpFunction } from '../../shared/http/http-function.ts';
-import { json, noContent } from '../../shared/http/replies.ts';
+import { json, jsonLines, noContent } from '../../shared/http/replies.ts';
 
 /** Who may do what. */
 export const access = (deps: Deps) =>
@@ -43,8 +44,16 @@ export const access = (deps: Deps) =>
     listApprovals: async (_, { actor, query }) => json(200, await listApprovals(deps, actor, query)),
     getApproval: async (_, { actor, params }) => json(200, await getApproval(deps, actor, params.id)),
     answerApproval: async (_, { actor, params, body }) => json(200, await answerApproval(deps, actor, params.id, body)),
-    addTenant: async (_, { body }) => json(201, await addTenant(deps, body)),
+    readAudit: async (_, { actor, query }) => json(200, await readAudit(deps, actor, query)),
+    exportAudit: async (_, { actor, query }) => {
+      const { text, next } = await exportAudit(deps, actor, query);
+      return jsonLines(text, next === undefined ? {} : { 'errand-next-entry': String(next) });
+    },
+    readCheckpoints: async (_, { actor, query }) => json(200, await readCheckpoints(deps, actor, query)),
+    verifyAudit: async (_, { actor }) => json(200, await verifyAudit(deps, actor)),
+    readReceipt: async (_, { actor, params }) => json(200, await readReceipt(deps, actor, params.id)),
+    addTenant: async (_, { actor, body }) => json(201, await addTenant(deps, actor, body)),
     listTenants: async (_, { query }) => json(200, await listTenants(deps, query)),
     getTenant: async (_, { params }) => json(200, await getTenant(deps, params.id)),
-    changeTenant: async (_, { params, body }) => json(200, await changeTenant(deps, params.id, body)),
+    changeTenant: async (_, { actor, params, body }) => json(200, await changeTenant(deps, actor, params.id, body)),
   });

@@ -2,6 +2,7 @@ import type { ScheduledEvent } from 'aws-lambda';
 import { checkTargets } from '../../shared/app/check-targets.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { endOrphans } from '../../shared/app/end-orphans.ts';
+import { sealAudit } from '../../shared/app/seal-audit.ts';
 import { sweep } from '../../shared/app/sweep.ts';
 
 /** Each of these is worth its price less often than each minute. */
@@ -14,6 +15,7 @@ export const sweepOnSchedule =
   async ({ time }: Pick<ScheduledEvent, 'time'>): Promise<void> => {
     const minute = Math.floor(Date.parse(time) / 60_000);
     await sweep(deps);
+    await sealAudit(deps);
     if (minute % CHECK_EVERY_MINUTES === 0) await checkTargets(deps);
     if (minute % ORPHANS_EVERY_MINUTES === 0) await endOrphans(deps);
   };

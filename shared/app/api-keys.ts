@@ -7,12 +7,13 @@ import { type Instant, toTimestamp } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import type { ApiKey } from '../domain/principals.ts';
 import { keys } from '../store/schema.ts';
+import { auditWrite } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { requireMember } from './members.ts';
 import { nextCursor, type PageQuery, toPage } from './paging.ts';
 import { requireNoMoreThan, toScope, toScopeView } from './scope.ts';
 
-type Parts = Pick<Deps, 'principals' | 'clock' | 'random'>;
+type Parts = Pick<Deps, 'principals' | 'clock' | 'random' | 'auditLog'>;
 type NewKey = z.output<typeof NewApiKeyView>;
 
 /**
@@ -46,17 +47,28 @@ export const createApiKey = async (
 };
 
 /** Whoever gets to see a key can do all that it can. @throws AppError 'forbidden' */
-const requireRightsOf = async ({ principals }: Parts, actor: Actor, key: KeyTerms): Promise<void> => {
+const requireRightsOf = async (
+  { principals }: Pick<Parts, 'principals'>,
+  actor: Actor,
+  key: KeyTerms,
+): Promise<void> => {
   const rights = await rightsOfKey(principals, actor.tenant, key);
   if (rights) requireNoMoreThan(actor, rights.permissions, rights.scope);
 };
 
 type KeyTerms = Pick<ApiKey, 'name' | 'member' | 'permissions' | 'scope' | 'expiresAt'>;
 
-const addKey = async ({ principals, clock, random }: Parts, actor: Actor, terms: KeyTerms): Promise<NewKey> => {
-  const { id, hash, text } = makeApiKey(actor.tenant, random);
-  const key: ApiKey = { ...terms, id, hash, createdAt: clock.now(), createdBy: actor.id };
-  await principals.apiKeys.add(keys.apiKey(actor.tenant, id), key);
+const addKey = async (deps: Parts, actor: Actor, terms: KeyTerms, replaced?: string): Promise<NewKey> => {
+  const { id, hash, text } = makeApiKey(actor.tenant, deps.random);
+  const key: ApiKey = { ...terms, id, hash, createdAt: deps.clock.now(), createdBy: actor.id };
+  const { member, permissions, scope, expiresAt } = terms;
+  const event = auditWrite(deps, actor, replaced === undefined ? 'key.created' : 'key.rotated', id, {
+    ...{ member, scope },
+    ...(permissions ? { permissions } : {}),
+    ...(expiresAt === undefined ? {} : { expiresAt: toTimestamp(expiresAt) }),
+    ...(replaced === undefined ? {} : { replaced }),
+  });
+  await deps.principals.apiKeys.add(keys.apiKey(actor.tenant, id), key, [event]);
   return { ...toView(key), key: text };
 };
 
@@ -100,11 +112,16 @@ export const rotateApiKey = async (
   }
   await requireRightsOf(deps, actor, old);
   const { name, member, permissions, scope } = old;
-  const made = await addKey(deps, actor, {
-    ...{ name, member, scope },
-    ...(permissions ? { permissions } : {}),
-    ...ending(now, expiresAt),
-  });
+  const made = await addKey(
+    deps,
+    actor,
+    {
+      ...{ name, member, scope },
+      ...(permissions ? { permissions } : {}),
+      ...ending(now, expiresAt),
+    },
+    id,
+  );
   await deps.principals.apiKeys.change(keys.apiKey(actor.tenant, id), (latest) => ({
     ...latest,
     expiresAt: Math.min(latest.expiresAt ?? Number.MAX_SAFE_INTEGER, now + overlapSeconds * 1_000),
@@ -115,9 +132,9 @@ export const rotateApiKey = async (
 /** From now on it is not good. @throws AppError 'not-found' */
 export const revokeApiKey = async (deps: Parts, actor: Actor, id: string): Promise<void> => {
   await requireKey(deps, actor, id);
-  await deps.principals.apiKeys.change(keys.apiKey(actor.tenant, id), (key) =>
-    key.revokedAt === undefined ? { ...key, revokedAt: deps.clock.now() } : undefined,
-  );
+  const revoke = (key: ApiKey) => (key.revokedAt === undefined ? { ...key, revokedAt: deps.clock.now() } : undefined);
+  const event = auditWrite(deps, actor, 'key.revoked', id);
+  await deps.principals.apiKeys.change(keys.apiKey(actor.tenant, id), revoke, [event]);
 };
 
 /** The same for another member's key as for one that never was. */
@@ -139,7 +156,11 @@ const ending = (now: Instant, text: string | undefined): Pick<ApiKey, 'expiresAt
 };
 
 /** The first key of a tenant's first admin, made by the installation's owner. */
-export const firstKeyOf = (deps: Parts, tenant: Actor['tenant'], member: string) => {
+export const firstKeyOf = (
+  deps: Pick<Parts, 'principals' | 'clock' | 'random'>,
+  tenant: Actor['tenant'],
+  member: string,
+) => {
   const { id, hash, text } = makeApiKey(tenant, deps.random);
   const key: ApiKey = { id, hash, name: 'first', member, scope: {}, createdAt: deps.clock.now(), createdBy: OWNER };
   return { text, write: deps.principals.apiKeys.writeOf(keys.apiKey(tenant, id), key, 0) };

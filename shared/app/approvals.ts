@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
 import type * as z from 'zod';
+import { hashOf } from '../audit/chain.ts';
 import type { AnswerApproval, ApprovalList, ApprovalView } from '../contract/policy-schemas.ts';
 import { type Actor, isInScope } from '../domain/actor.ts';
 import { type Approval, stateOf } from '../domain/approvals.ts';
@@ -10,10 +10,11 @@ import { AppError } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { Toll } from '../store/commands.ts';
+import { auditWrite } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { nextCursor, type PageQuery, toPage } from './paging.ts';
 
-type Parts = Pick<Deps, 'approvals' | 'clock'>;
+type Parts = Pick<Deps, 'approvals' | 'clock' | 'auditLog'>;
 type View = z.output<typeof ApprovalView>;
 
 interface Asked {
@@ -28,10 +29,11 @@ interface Asked {
  * @throws AppError 'approval-required' when there is none yet: then it was asked for; 'policy-denied' when it was rejected
  */
 export const useOfApproval = async (
-  { approvals, clock }: Parts,
+  deps: Parts,
   actor: Actor,
   { spec, id: command, because, admission }: Asked,
 ): Promise<{ readonly id: string; readonly toll: Toll }> => {
+  const { approvals, clock } = deps;
   const { tenant } = actor;
   const now = clock.now();
   const id = approvalIdOf(actor, spec);
@@ -49,7 +51,11 @@ export const useOfApproval = async (
     const why = comment === undefined ? '' : ` ${comment}`;
     throw new AppError('policy-denied', `${because} The approval ${id} was rejected.${why}`);
   }
-  if (state !== 'pending') await approvals.ask(tenant, newApproval(id, actor, spec, admission, now));
+  if (state !== 'pending') {
+    const details = { commandHash: hashOf(spec), policy: admission };
+    const event = auditWrite(deps, actor, 'approval.requested', id, details);
+    await approvals.ask(tenant, newApproval(id, actor, spec, admission, now), [event]);
+  }
   throw waiting(id, because, 'was asked for. Once it is approved, submit the same again');
 };
 
@@ -64,9 +70,7 @@ const waiting = (id: string, because: string, what: string): AppError =>
 
 /** All of what is asked, and who asks. */
 const approvalIdOf = ({ tenant, id }: Actor, spec: CommandSpec): string =>
-  `apr_${sha256(canonicalize([tenant, id, spec]) as string).slice(0, 32)}`;
-
-const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
+  `apr_${hashOf([tenant, id, spec]).slice(0, 32)}`;
 
 const newApproval = (id: string, actor: Actor, spec: CommandSpec, admission: Admission, now: Instant): Approval => ({
   id,
@@ -85,12 +89,18 @@ const newApproval = (id: string, actor: Actor, spec: CommandSpec, admission: Adm
     secrets: spec.secrets ?? {},
     timeoutSeconds: spec.timeoutSeconds,
     labels: spec.labels,
-    ...(spec.stdin.kind === 'fixed' ? { stdinHash: sha256(Buffer.from(spec.stdin.base64, 'base64')) } : {}),
+    ...(spec.stdin.kind === 'fixed'
+      ? { stdinHash: createHash('sha256').update(Buffer.from(spec.stdin.base64, 'base64')).digest('hex') }
+      : {}),
   },
 });
 
 /** @throws AppError 'not-found', also for one beyond the caller's scope */
-export const getApproval = async ({ approvals, clock }: Parts, actor: Actor, id: string): Promise<View> => {
+export const getApproval = async (
+  { approvals, clock }: Pick<Parts, 'approvals' | 'clock'>,
+  actor: Actor,
+  id: string,
+): Promise<View> => {
   const found = await approvals.find(actor.tenant, id);
   if (!found || !isSeen(actor, found)) throw noApproval(id);
   return toView(found, clock.now());
@@ -99,7 +109,7 @@ export const getApproval = async ({ approvals, clock }: Parts, actor: Actor, id:
 const isSeen = ({ scope }: Actor, { request }: Approval): boolean => isInScope(scope, { spec: request });
 
 export const listApprovals = async (
-  { approvals, clock }: Parts,
+  { approvals, clock }: Pick<Parts, 'approvals' | 'clock'>,
   actor: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof ApprovalList>> => {
@@ -119,22 +129,24 @@ export const listApprovals = async (
  * @throws AppError 'not-found'; 'forbidden' for one's own; 'conflict' when it was answered or is no longer to be
  */
 export const answerApproval = async (
-  { approvals, clock }: Parts,
+  deps: Parts,
   actor: Actor,
   id: string,
   { approve, comment }: z.output<typeof AnswerApproval>,
 ): Promise<View> => {
-  const at = clock.now();
-  const answered = await approvals.change(actor.tenant, id, (latest) => {
+  const at = deps.clock.now();
+  const event = auditWrite(deps, actor, 'approval.answered', id, { approved: approve });
+  const answer = { approved: approve, by: actor.id, at, ...(comment === undefined ? {} : { comment }) };
+  const change = (latest: Approval): Approval => {
     if (!isSeen(actor, latest)) throw noApproval(id);
     if (latest.requestedBy === actor.id) {
       throw new AppError('forbidden', 'Whoever asks for an approval cannot answer it; somebody else has to.');
     }
     const state = stateOf(latest, at);
     if (state !== 'pending') throw new AppError('conflict', `${id} is ${state}; it cannot be answered any more.`);
-    const answer = { approved: approve, by: actor.id, at, ...(comment === undefined ? {} : { comment }) };
     return { ...latest, answer, expiresAt: at + LIMITS.approvalSeconds * 1_000 };
-  });
+  };
+  const answered = await deps.approvals.change(actor.tenant, id, change, [event]);
   if (!answered) throw noApproval(id);
   return toView(answered, at);
 };

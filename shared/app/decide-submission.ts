@@ -9,7 +9,7 @@ import type { Toll } from '../store/commands.ts';
 import { useOfApproval } from './approvals.ts';
 import type { Deps, Target } from './deps.ts';
 
-type Parts = Pick<Deps, 'policies' | 'approvals' | 'clock'>;
+type Parts = Pick<Deps, 'policies' | 'approvals' | 'clock' | 'auditLog'>;
 
 /** What lets a command in. */
 export interface Admitted {

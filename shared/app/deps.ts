@@ -1,4 +1,6 @@
 import type { Access } from '../access/access.ts';
+import type { Signer } from '../audit/signing.ts';
+import type { SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { EngineRules } from '../engine/rules.ts';
@@ -9,6 +11,7 @@ import type { Health, Provider, ProviderFeatures } from '../providers/provider.t
 import type { Queue } from '../queue/queue.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import type { Approvals } from '../store/approvals.ts';
+import type { AuditLog } from '../store/audit-log.ts';
 import type { Commands } from '../store/commands.ts';
 import type { OutputLog } from '../store/output-log.ts';
 import type { Policies } from '../store/policies.ts';
@@ -38,6 +41,15 @@ export interface Deps {
   readonly principals: Principals;
   readonly policies: Policies;
   readonly approvals: Approvals;
+  readonly auditLog: AuditLog;
+  /** Signs what this installation states. */
+  readonly signer: () => Promise<Signer>;
+  /** Puts a checkpoint where it cannot be changed or removed; nowhere, where there is no such place. */
+  readonly keepCheckpoint: (checkpoint: SignedCheckpoint) => Promise<void>;
+  /** So long what happened waits for what may still come before it. */
+  readonly auditSettleSeconds: number;
+  /** Whether whoever reads the audit log sees all that happened until then, as nothing lags behind here. */
+  readonly sealsOnRead: boolean;
   readonly newCommandId: () => CommandId;
   readonly rates: Rates;
   readonly meter: Meter;

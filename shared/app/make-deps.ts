@@ -7,6 +7,7 @@ import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
 import type { Vault } from '../secrets/vault.ts';
 import { makeApprovals } from '../store/approvals.ts';
+import { makeAuditLog } from '../store/audit-log.ts';
 import { makeCommands } from '../store/commands.ts';
 import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makePolicies } from '../store/policies.ts';
@@ -30,6 +31,10 @@ export interface Parts
     | 'lookEverySeconds'
     | 'closing'
     | 'log'
+    | 'signer'
+    | 'keepCheckpoint'
+    | 'auditSettleSeconds'
+    | 'sealsOnRead'
   > {
   readonly objects: Objects;
   readonly vault: Vault;
@@ -53,6 +58,7 @@ export const makeDeps = (parts: Parts): Deps => {
     }),
     stdin: makeStdinLog(store, objects, changes, random, lookEverySeconds),
     principals: makePrincipals(store),
+    auditLog: makeAuditLog(store, clock, random),
     policies: makePolicies(store),
     approvals: makeApprovals(store),
     secrets: makeSecrets({ store, vault, clock, random }),

@@ -7,11 +7,12 @@ import { AppError } from '../domain/errors.ts';
 import { isRoleName } from '../domain/permissions.ts';
 import type { Member } from '../domain/principals.ts';
 import { keys } from '../store/schema.ts';
+import { auditWrite } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { nextCursor, type PageQuery, toPage } from './paging.ts';
 import { requireNoMoreThan, toScope, toScopeView } from './scope.ts';
 
-type Parts = Pick<Deps, 'principals' | 'clock' | 'random'>;
+type Parts = Pick<Deps, 'principals' | 'clock' | 'random' | 'auditLog'>;
 type View = z.output<typeof MemberView>;
 
 const ID_BYTES = 8;
@@ -32,7 +33,8 @@ export const addMember = async (
   });
   await requireRole(deps, actor, role);
   requireNoMoreThan(actor, await permissionsOf(deps.principals, actor.tenant, role), member.scope);
-  await deps.principals.addMember(actor.tenant, member).catch((error: unknown) => {
+  const event = auditWrite(deps, actor, 'member.added', member.id, { kind, role });
+  await deps.principals.addMember(actor.tenant, member, [event]).catch((error: unknown) => {
     if (!(error instanceof AppError && error.code === 'conflict')) throw error;
     const detail = 'Another member has this identity.';
     throw new AppError('conflict', detail, { faults: [{ in: 'body', pointer: '/identity', detail }] });
@@ -80,13 +82,20 @@ export const changeMember = async (
     await requireRole(deps, actor, name === member.role ? undefined : name);
     requireNoMoreThan(actor, await permissionsOf(principals, actor.tenant, name), toScope(scope ?? member.scope));
   }
-  const changed = await principals.members.change(keys.member(actor.tenant, id), (latest) => ({
+  const change = (latest: Member): Member => ({
     ...latest,
     name: plain.name ?? latest.name,
     disabled: plain.disabled ?? latest.disabled,
     role: role ?? latest.role,
     scope: scope ? toScope(scope) : latest.scope,
-  }));
+  });
+  const details = {
+    ...(role === undefined ? {} : { role }),
+    ...(scope ? { scope } : {}),
+    ...(plain.disabled === undefined ? {} : { disabled: plain.disabled }),
+  };
+  const event = auditWrite(deps, actor, 'member.changed', id, details);
+  const changed = await principals.members.change(keys.member(actor.tenant, id), change, [event]);
   return toMemberView(changed ?? member);
 };
 
@@ -96,7 +105,7 @@ export const removeMember = async (deps: Parts, actor: Actor, id: string): Promi
   const member = (await principals.members.get(keys.member(actor.tenant, id)))?.value;
   if (!member) return;
   requireNoMoreThan(actor, await permissionsOf(principals, actor.tenant, member.role), member.scope);
-  await principals.removeMember(actor.tenant, member);
+  await principals.removeMember(actor.tenant, member, [auditWrite(deps, actor, 'member.removed', id)]);
 };
 
 /** @throws AppError 'not-found', the same for another tenant's member as for one that never was */
@@ -111,7 +120,11 @@ export const requireMember = async (
   throw new AppError('not-found', detail, { faults: [{ in: 'path', pointer: '/id', detail }] });
 };
 
-const requireRole = async ({ principals }: Parts, { tenant }: Actor, name: string | undefined): Promise<void> => {
+const requireRole = async (
+  { principals }: Pick<Parts, 'principals'>,
+  { tenant }: Actor,
+  name: string | undefined,
+): Promise<void> => {
   if (name === undefined || isRoleName(name) || (await principals.roles.get(keys.role(tenant, name)))) return;
   const detail = `There is no role ${name}. GET /v1/roles lists them.`;
   throw new AppError('invalid-request', detail, { faults: [{ in: 'body', pointer: '/role', detail }] });

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { hashOf } from '../audit/chain.ts';
 import type {
   ApplyPolicy,
   ExplainPolicy,
@@ -14,23 +15,37 @@ import type { Policy, PolicyVersion } from '../domain/policy.ts';
 import { decide } from '../policy/decide.ts';
 import { readCommand } from '../policy/reading.ts';
 import { warningsOf } from '../policy/warnings.ts';
+import { auditWrite } from './audit-events.ts';
 import { becauseOf, factsOf } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
 import { invalidCursor, nextCursor, type PageQuery, toPage } from './paging.ts';
 import { specify } from './specify.ts';
 
-type Parts = Pick<Deps, 'policies' | 'clock'>;
+type Parts = Pick<Deps, 'policies' | 'clock' | 'auditLog'>;
 type View = z.output<typeof PolicyVersionView>;
 
 /** A new version, which holds for the next submission. @throws AppError 'conflict' when `onVersion` is not the present one */
 export const applyPolicy = async (
-  { policies, clock }: Parts,
-  { tenant, id }: Actor,
+  deps: Parts,
+  actor: Actor,
   { policy, comment, onVersion }: z.output<typeof ApplyPolicy>,
 ): Promise<View> => {
-  const applied = { policy, appliedAt: clock.now(), appliedBy: id, ...(comment === undefined ? {} : { comment }) };
-  return toView(await policies.apply(tenant, applied, onVersion), true);
+  const by = { appliedAt: deps.clock.now(), appliedBy: actor.id, ...(comment === undefined ? {} : { comment }) };
+  return toView(await apply(deps, actor, { policy, ...by }, onVersion), true);
 };
+
+const apply = (
+  deps: Parts,
+  actor: Actor,
+  applied: Omit<PolicyVersion, 'version'>,
+  onVersion?: number,
+): Promise<PolicyVersion> =>
+  deps.policies.apply(actor.tenant, applied, onVersion, ({ version, policy, restored }) => [
+    auditWrite(deps, actor, 'policy.applied', String(version), {
+      policyHash: hashOf(policy),
+      ...(restored === undefined ? {} : { restored }),
+    }),
+  ]);
 
 /** The same policy as in an earlier version, as a new one: versions are never undone. @throws AppError 'not-found', 'conflict' */
 export const restorePolicy = async (
@@ -39,10 +54,9 @@ export const restorePolicy = async (
   version: string,
   { comment }: z.output<typeof RestorePolicy>,
 ): Promise<View> => {
-  const { policies, clock } = deps;
   const { policy, version: restored } = await requireVersion(deps, actor, version);
-  const by = { appliedAt: clock.now(), appliedBy: actor.id, ...(comment === undefined ? {} : { comment }) };
-  return toView(await policies.apply(actor.tenant, { policy, restored, ...by }, undefined), true);
+  const by = { appliedAt: deps.clock.now(), appliedBy: actor.id, ...(comment === undefined ? {} : { comment }) };
+  return toView(await apply(deps, actor, { policy, restored, ...by }), true);
 };
 
 /** @throws AppError 'not-found' */
@@ -118,7 +132,11 @@ const within = <T>(pointer: string, read: () => T): T => {
 
 const NO_POLICY: Policy = { default: 'allow', rules: [] };
 
-const requireVersion = async ({ policies }: Parts, { tenant }: Actor, version: string): Promise<PolicyVersion> => {
+const requireVersion = async (
+  { policies }: Pick<Parts, 'policies'>,
+  { tenant }: Actor,
+  version: string,
+): Promise<PolicyVersion> => {
   const found = version === 'current' ? await policies.present(tenant) : await policies.get(tenant, Number(version));
   if (found) return found;
   const detail = version === 'current' ? 'There is no policy.' : `There is no version ${version} of the policy.`;

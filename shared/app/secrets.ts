@@ -6,10 +6,11 @@ import { AppError } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { LEAST_MASKED_BYTES } from '../secrets/encodings.ts';
 import type { Secret } from '../secrets/secrets.ts';
+import { auditWrite } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { nextCursor, type PageQuery, toPage } from './paging.ts';
 
-type Parts = Pick<Deps, 'secrets'>;
+type Parts = Pick<Deps, 'secrets' | 'auditLog' | 'clock'>;
 
 const SHORT = `It is shorter than ${LEAST_MASKED_BYTES} bytes: it is not masked in what commands write.`;
 
@@ -18,7 +19,7 @@ const SHORT = `It is shorter than ${LEAST_MASKED_BYTES} bytes: it is not masked 
  * @throws AppError 'invalid-request' for no bytes or too many, 'conflict' for too many secrets, 'unavailable'
  */
 export const putSecret = async (
-  { secrets }: Parts,
+  deps: Parts,
   actor: Actor,
   name: string,
   body: z.output<typeof PutSecret>,
@@ -33,13 +34,14 @@ export const putSecret = async (
       faults: [{ in: 'body', pointer: `/${field}`, detail }],
     });
   }
-  const stored = await secrets.put(actor.tenant, name, { bytes, by: actor.id });
+  const alongside = [auditWrite(deps, actor, 'secret.put', name)];
+  const stored = await deps.secrets.put(actor.tenant, name, { bytes, by: actor.id, alongside });
   return { ...toView(stored), warnings: bytes.length < LEAST_MASKED_BYTES ? [SHORT] : [] };
 };
 
 /** The caller's tenant's, by name, without their values. */
 export const listSecrets = async (
-  { secrets }: Parts,
+  { secrets }: Pick<Parts, 'secrets'>,
   actor: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof SecretList>> => {
@@ -55,8 +57,8 @@ export const listSecrets = async (
 };
 
 /** Commands that need it and have not started will fail. None there is fine. @throws AppError 'unavailable' */
-export const removeSecret = ({ secrets }: Parts, actor: Actor, name: string): Promise<void> =>
-  secrets.remove(actor.tenant, name);
+export const removeSecret = (deps: Parts, actor: Actor, name: string): Promise<void> =>
+  deps.secrets.remove(actor.tenant, name, [auditWrite(deps, actor, 'secret.removed', name)]);
 
 const toView = ({ name, version, bytes, createdAt, updatedAt, updatedBy }: Secret): z.output<typeof SecretView> => ({
   name,

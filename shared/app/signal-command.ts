@@ -4,6 +4,7 @@ import { AppError } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { referenceOf } from '../store/schema.ts';
+import { auditWrite } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { observeCommand, targetOf } from './observe-command.ts';
 import { requireCommand } from './require-command.ts';
@@ -23,7 +24,13 @@ export const signalCommand = async (deps: Deps, actor: Actor, id: CommandId, sig
     throw new AppError('conflict', `${id} was sent ${LIMITS.signals} signals already, which is the most.`);
   }
   const reference = referenceOf(actor.tenant, id);
-  const moved = await observeCommand(deps, reference, { kind: 'signal-requested', signal }, { from: stored });
+  const event = auditWrite(deps, actor, 'command.signaled', id, { signal });
+  const moved = await observeCommand(
+    deps,
+    reference,
+    { kind: 'signal-requested', signal },
+    { from: stored, alongside: [event] },
+  );
   if (!moved?.changed) {
     throw new AppError(
       'conflict',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { hashOf } from '../audit/chain.ts';
 import type { SubmitCommand } from '../contract/schemas.ts';
 import { type Actor, isInScope } from '../domain/actor.ts';
 import type { Command } from '../domain/command.ts';
@@ -10,6 +10,7 @@ import { hasQuotas } from '../domain/quotas.ts';
 import type { Watch } from '../events/changes.ts';
 import { allOf, type Idempotency } from '../store/commands.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
+import { noteRefusal } from './audit-events.ts';
 import { type Admitted, decideSubmission } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
 import { requireSecrets } from './resolve-secrets.ts';
@@ -49,7 +50,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
       ? undefined
       : {
           keyHash: sha256(idempotencyKey),
-          bodyHash: sha256(canonicalize([replayOf ?? null, body]) as string),
+          bodyHash: hashOf([replayOf ?? null, body]),
           expiresAt: now + LIMITS.idempotencySeconds * 1_000,
         };
   let admitted: Admitted;
@@ -58,7 +59,12 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
   } catch (refusal) {
     // What was let in once is answered as it was, whatever has changed since.
     const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));
-    if (!earlier) throw refusal;
+    if (!earlier) {
+      if (refusal instanceof AppError && refusal.code === 'policy-denied') {
+        await noteRefusal(deps, actor, 'command.denied', spec.target, { commandHash: hashOf(spec) });
+      }
+      throw refusal;
+    }
     return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
   }
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
@@ -69,6 +75,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
     spec,
     status: 'queued',
     submittedBy: actor.id,
+    submittedWith: { role: actor.role, credential: actor.credential },
     submittedAt: now,
     dueAt: Math.min(expiresAt, now + deps.rules.requeueSeconds * 1_000),
     expiresAt,

@@ -1,22 +1,25 @@
 import type * as z from 'zod';
 import { OWNER } from '../access/rights.ts';
 import type { ChangeTenant, CreateTenant, NewTenantView, TenantList, TenantView } from '../contract/access-schemas.ts';
+import type { Actor } from '../domain/actor.ts';
 import { toTimestamp } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import { type TenantId, toTenantId } from '../domain/ids.ts';
 import type { Tenant } from '../domain/principals.ts';
 import { keys } from '../store/schema.ts';
 import { firstKeyOf } from './api-keys.ts';
+import { auditWrite } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { newMember, toMemberView } from './members.ts';
 import { nextCursor, type PageQuery, toPage } from './paging.ts';
 
-type Parts = Pick<Deps, 'principals' | 'clock' | 'random'>;
+type Parts = Pick<Deps, 'principals' | 'clock' | 'random' | 'auditLog'>;
 type View = z.output<typeof TenantView>;
 
 /** A tenant with its first admin and that one's key, all or nothing. @throws AppError 'conflict' when the id is taken */
 export const addTenant = async (
   deps: Parts,
+  actor: Actor,
   { id, name, admin = 'admin', limits }: z.output<typeof CreateTenant>,
 ): Promise<z.output<typeof NewTenantView>> => {
   const createdAt = deps.clock.now();
@@ -25,7 +28,11 @@ export const addTenant = async (
   const member = newMember(deps, OWNER, { name: admin, kind: 'person', role: 'admin', scope: {} });
   const { text, write } = firstKeyOf(deps, tenantId, member.id);
   const { principals } = deps;
-  const alongside = [principals.members.writeOf(keys.member(tenantId, member.id), member, 0), write];
+  const alongside = [
+    principals.members.writeOf(keys.member(tenantId, member.id), member, 0),
+    write,
+    auditWrite(deps, actor, 'tenant.added', id, limits ? { limits } : {}),
+  ];
   await principals.tenants.add(keys.tenant(tenantId), tenant, alongside);
   return { ...toView(tenant), admin: toMemberView(member), key: text };
 };
@@ -54,16 +61,20 @@ export const getTenant = async ({ principals }: Pick<Deps, 'principals'>, id: st
 
 /** @throws AppError 'not-found' */
 export const changeTenant = async (
-  { principals }: Pick<Deps, 'principals'>,
+  deps: Parts,
+  actor: Actor,
   id: string,
   { name, suspended, limits }: z.output<typeof ChangeTenant>,
 ): Promise<View> => {
-  const changed = await principals.tenants.change(keys.tenant(toTenantId(id)), (tenant) => ({
+  const change = (tenant: Tenant): Tenant => ({
     ...tenant,
     name: name ?? tenant.name,
     suspended: suspended ?? tenant.suspended,
     ...(limits ? { limits } : {}),
-  }));
+  });
+  const details = { ...(suspended === undefined ? {} : { suspended }), ...(limits ? { limits } : {}) };
+  const event = auditWrite(deps, actor, 'tenant.changed', id, details);
+  const changed = await deps.principals.tenants.change(keys.tenant(toTenantId(id)), change, [event]);
   if (!changed) throw noTenant(id);
   return toView(changed);
 };

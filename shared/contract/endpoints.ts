@@ -1,5 +1,6 @@
 import type { Endpoint } from './endpoint.ts';
 import { accessEndpoints } from './endpoints/access.ts';
+import { auditEndpoints } from './endpoints/audit.ts';
 import { commandEndpoints } from './endpoints/commands.ts';
 import { policyEndpoints } from './endpoints/policies.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
@@ -15,6 +16,7 @@ export const endpoints = {
   ...commandEndpoints,
   ...accessEndpoints,
   ...policyEndpoints,
+  ...auditEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...systemEndpoints,

@@ -150,7 +150,7 @@ export type SignalCommand = z.infer<typeof SignalCommand>;
 const Timestamp = z.iso.datetime();
 const Bytes = z.int().min(0);
 
-const ResultView = z
+export const ResultView = z
   .object({
     exitCode: z.int().nullable().describe('Null when a signal ended it, or nobody can know.'),
     signal: z.string().nullable(),

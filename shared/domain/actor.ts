@@ -1,17 +1,8 @@
 import type { CommandSpec } from './command.ts';
+import type { Credential } from './credential.ts';
 import type { TenantId } from './ids.ts';
 import { type Permission, ROLES } from './permissions.ts';
 import type { TenantLimits } from './quotas.ts';
-
-/** How a caller proved who it is. */
-export type Credential =
-  /** The installation's own, which its owner holds. */
-  | { readonly kind: 'installation-key' }
-  | { readonly kind: 'api-key'; readonly id: string }
-  /** Of a session that a login began. */
-  | { readonly kind: 'session'; readonly id: string }
-  /** Another issuer's, by its `jti` where it has one. */
-  | { readonly kind: 'access-token'; readonly id: string | undefined };
 
 /** What a credential is limited to, besides its permissions. */
 export interface Scope {

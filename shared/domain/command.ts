@@ -1,4 +1,5 @@
 import type { Instant } from './clock.ts';
+import type { Credential } from './credential.ts';
 import type { CommandId, TenantId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
 
@@ -181,6 +182,8 @@ export interface Command {
   readonly spec: CommandSpec;
   readonly status: Status;
   readonly submittedBy: string;
+  /** As whom, and how it proved that. */
+  readonly submittedWith?: { readonly role: string; readonly credential: Credential };
   readonly submittedAt: Instant;
   readonly startedAt?: Instant;
   readonly endedAt?: Instant;

@@ -1,4 +1,4 @@
-import { monotonicFactory } from 'ulid';
+import { encodeTime, monotonicFactory } from 'ulid';
 import type { Clock, Random } from './clock.ts';
 
 /** `cmd_` and 26 characters of Crockford base 32: a ULID, so ids sort by the time of submission. */
@@ -23,6 +23,9 @@ export const makeCommandIds = (clock: Clock, random: Random): (() => CommandId) 
   const next = monotonicFactory(() => random.fraction());
   return () => `cmd_${next(clock.now()).toLowerCase()}` as CommandId;
 };
+
+/** Sorts before every id of that time or later. */
+export const firstCommandId = (instant: number): string => `cmd_${encodeTime(instant).toLowerCase()}`;
 
 /** The key that names one try at the provider. Stable: a second start with the same key is the same run. */
 export type AttemptKey = `${CommandId}-${number}`;

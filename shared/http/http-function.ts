@@ -4,11 +4,13 @@ import { executionModeStandard } from '@middy/core/Standard';
 import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { noRight, requirePermission } from '../access/access.ts';
+import { noteRefusal } from '../app/audit-events.ts';
 import type { Deps } from '../app/deps.ts';
 import type { Endpoint } from '../contract/endpoint.ts';
 import { type EndpointName, endpoints, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
 import { AppError } from '../domain/errors.ts';
+import type { Permission } from '../domain/permissions.ts';
 import { parseRunnerToken, type RunnerRight } from '../domain/runner-token.ts';
 import { rateClassOf } from '../limits/rates.ts';
 import { type Parsed, parseRequest } from './parse-request.ts';
@@ -92,12 +94,32 @@ const route = (
   return match;
 };
 
+type Admitting = Pick<Deps, 'access' | 'rates' | 'auditLog' | 'clock' | 'log'>;
+
+/** Who tries what it may not is written down. */
+const requireOrNote = async (
+  deps: Admitting,
+  actor: Actor,
+  name: EndpointName,
+  permission: Permission,
+): Promise<void> => {
+  try {
+    requirePermission(actor, permission);
+  } catch (refusal) {
+    await noteRefusal(deps, actor, 'access.forbidden', name, { permission }).catch((error: unknown) =>
+      deps.log.error('A refusal could not be written down', { actor: actor.id, error }),
+    );
+    throw refusal;
+  }
+};
+
 /** Before anything else of the request is looked at. What an endpoint does not need is a hole that nothing reads. */
 const admit = async (
-  { access, rates }: Pick<Deps, 'access' | 'rates'>,
+  deps: Admitting,
   name: EndpointName,
   { headers, requestContext }: APIGatewayProxyEventV2,
 ): Promise<Pick<Request<EndpointName>, 'actor' | 'right'> & { rateLimit?: Record<string, string> }> => {
+  const { access, rates } = deps;
   const endpoint: Endpoint = endpoints[name];
   const nobody = {} as { actor: Actor; right: RunnerRight };
   if (endpoint.access === 'anyone') {
@@ -108,7 +130,7 @@ const admit = async (
   if (endpoint.access !== 'runner') {
     const actor = await access.authenticate(token);
     const rateLimit = rates.admit(actor, rateClassOf(endpoint));
-    if (endpoint.permission !== undefined) requirePermission(actor, endpoint.permission);
+    if (endpoint.permission !== undefined) await requireOrNote(deps, actor, name, endpoint.permission);
     return { ...nobody, actor, rateLimit };
   }
   const right = token === undefined ? undefined : parseRunnerToken(token);

@@ -17,6 +17,13 @@ export const json = (statusCode: number, body: unknown, headers: Record<string, 
   body: JSON.stringify(body),
 });
 
+/** Lines of JSON each. */
+export const jsonLines = (text: string, headers: Record<string, string>): Reply => ({
+  statusCode: 200,
+  headers: { 'content-type': 'application/x-ndjson', ...headers },
+  body: text,
+});
+
 /** Bytes in one piece. */
 export const binary = (bytes: Uint8Array, headers: Record<string, string> = {}): Reply => ({
   statusCode: 200,

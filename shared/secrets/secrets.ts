@@ -4,7 +4,7 @@ import type { TenantId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { makeRecords } from '../store/records.ts';
 import { keys } from '../store/schema.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, Write } from '../store/store.ts';
 import type { Vault } from './vault.ts';
 
 /** What is known of a secret besides its value. */
@@ -26,7 +26,7 @@ export interface Secrets {
    * Stores a value, a new one in the place of an old one. Nothing has changed when it throws.
    * @throws AppError 'conflict' when the tenant has too many, or others are changing it; 'unavailable'
    */
-  put(tenant: TenantId, name: string, value: { readonly bytes: Uint8Array; readonly by: string }): Promise<Secret>;
+  put(tenant: TenantId, name: string, value: NewValue): Promise<Secret>;
   /** Without the value. */
   find(tenant: TenantId, name: string): Promise<Secret | undefined>;
   /** By name. */
@@ -37,7 +37,14 @@ export interface Secrets {
   /** The present value; undefined when there is no such secret. @throws SealBroken; AppError 'unavailable' */
   get(tenant: TenantId, name: string): Promise<Uint8Array | undefined>;
   /** None there is fine. */
-  remove(tenant: TenantId, name: string): Promise<void>;
+  remove(tenant: TenantId, name: string, alongside?: readonly Write[]): Promise<void>;
+}
+
+export interface NewValue {
+  readonly bytes: Uint8Array;
+  readonly by: string;
+  /** Written in the same transaction. */
+  readonly alongside?: readonly Write[];
 }
 
 export interface SecretsParts {
@@ -53,31 +60,39 @@ export const makeSecrets = ({ store, vault, clock, random }: SecretsParts): Secr
   const records = makeRecords<Secret>(store);
 
   /** The value is in the vault already, so that nobody finds a secret without one. */
-  const storeFresh = async (tenant: TenantId, fresh: Secret): Promise<{ stored: Secret; replaced?: Secret }> => {
+  const storeFresh = async (
+    tenant: TenantId,
+    fresh: Secret,
+    alongside: readonly Write[],
+  ): Promise<{ stored: Secret; replaced?: Secret }> => {
     const key = keys.secret(tenant, fresh.name);
     let replaced: Secret | undefined;
-    const changed = await records.change(key, (before) => {
-      replaced = before;
-      const { createdAt, version } = before;
-      return { ...fresh, createdAt, version: version + 1 };
-    });
+    const changed = await records.change(
+      key,
+      (before) => {
+        replaced = before;
+        const { createdAt, version } = before;
+        return { ...fresh, createdAt, version: version + 1 };
+      },
+      alongside,
+    );
     if (changed && replaced) return { stored: changed, replaced };
     if ((await records.list(key.pk, { limit: LIMITS.secrets })).length >= LIMITS.secrets) {
       throw new AppError('conflict', `A tenant has at most ${LIMITS.secrets} secrets. Remove one first.`);
     }
-    await records.add(key, fresh);
+    await records.add(key, fresh, alongside);
     return { stored: fresh };
   };
 
   return {
-    async put(tenant, name, { bytes, by }) {
+    async put(tenant, name, { bytes, by, alongside = [] }) {
       const value = random.hex(16);
       const now = clock.now();
       const place = { tenant, name, value };
       await vault.put(place, bytes);
       const fresh = { name, value, version: 1, bytes: bytes.length, createdAt: now, updatedAt: now, updatedBy: by };
       try {
-        const { stored, replaced } = await storeFresh(tenant, fresh);
+        const { stored, replaced } = await storeFresh(tenant, fresh, alongside);
         if (replaced) await vault.drop({ ...place, value: replaced.value });
         return stored;
       } catch (error) {
@@ -105,9 +120,9 @@ export const makeSecrets = ({ store, vault, clock, random }: SecretsParts): Secr
       throw new AppError('unavailable', `The secret ${name} is being changed by others.`);
     },
 
-    async remove(tenant, name) {
+    async remove(tenant, name, alongside = []) {
       // First, so that no one finds it without its value.
-      await records.remove(keys.secret(tenant, name));
+      await records.remove(keys.secret(tenant, name), alongside);
       await vault.remove({ tenant, name });
     },
   };

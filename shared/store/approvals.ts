@@ -12,9 +12,14 @@ export interface Approvals {
     page: { readonly limit: number; readonly after?: string | undefined },
   ): Promise<readonly Approval[]>;
   /** In the place of an earlier one of its id. Of two that ask at once, either is as good. */
-  ask(tenant: TenantId, approval: Approval): Promise<void>;
+  ask(tenant: TenantId, approval: Approval, alongside: readonly Write[]): Promise<void>;
   /** Reads, changes and stores, again when someone else was faster. @throws AppError 'conflict' when others were each time; what `change` does */
-  change(tenant: TenantId, id: string, change: (approval: Approval) => Approval): Promise<Approval | undefined>;
+  change(
+    tenant: TenantId,
+    id: string,
+    change: (approval: Approval) => Approval,
+    alongside: readonly Write[],
+  ): Promise<Approval | undefined>;
   /** That it is used, to be written with what it is used for. @throws what `change` does */
   changeWrite(tenant: TenantId, id: string, change: (approval: Approval | undefined) => Approval): Promise<Write>;
 }
@@ -46,17 +51,17 @@ export const makeApprovals = (store: Store): Approvals => {
       return items.map(({ data }) => data as Approval);
     },
 
-    async ask(tenant, approval) {
-      await store.write([await changeWrite(tenant, approval.id, () => approval)]);
+    async ask(tenant, approval, alongside) {
+      await store.write([await changeWrite(tenant, approval.id, () => approval), ...alongside]);
     },
 
-    async change(tenant, id, change) {
+    async change(tenant, id, change, alongside) {
       for (let tries = 1; tries <= MOST_TRIES; tries++) {
         const item = await store.get(keys.approval(tenant, id));
         if (!item) return undefined;
         const next = change(item.data as Approval);
-        if ((await store.write([{ put: itemOf(tenant, next, item.version + 1), ifVersion: item.version }])).ok)
-          return next;
+        const put: Write = { put: itemOf(tenant, next, item.version + 1), ifVersion: item.version };
+        if ((await store.write([put, ...alongside])).ok) return next;
       }
       throw new AppError('conflict', `${id} is being changed by others. Try again.`);
     },

@@ -2,7 +2,7 @@ import { isInScope } from '../domain/actor.ts';
 import type { Clock, Instant, Random } from '../domain/clock.ts';
 import type { Command, Status } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
-import type { CommandId, TenantId } from '../domain/ids.ts';
+import { type CommandId, firstCommandId, type TenantId } from '../domain/ids.ts';
 import { dueAtOf, dueBy, duePartitions, indexKeys, keys, type Reference, referenceOf } from './schema.ts';
 import type { Item, Store, Write, Written } from './store.ts';
 
@@ -55,6 +55,10 @@ export interface Commands {
    * transaction. @throws what `toll` does: then nothing is stored
    */
   add(command: Command, idempotency: Idempotency | undefined, now: Instant, toll?: Toll): Promise<Added>;
+  /** In the order in which they were asked for, without those that are not there. */
+  findAll(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly Command[]>;
+  /** Those of a tenant after one, submitted before a time: the oldest first. */
+  since(tenant: TenantId, after: CommandId | undefined, before: Instant, limit: number): Promise<readonly Command[]>;
   /** The command that an idempotency key was used for, if it was and has not expired. */
   findRepeated(
     tenant: TenantId,
@@ -163,6 +167,12 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
     return { ok: false, stored: toStored(await store.get(item)) };
   };
 
+  const findAll: Commands['findAll'] = async (tenant, ids) => {
+    if (ids.length === 0) return [];
+    const items = await store.getAll(ids.map((id) => keys.command(referenceOf(tenant, id))));
+    return items.flatMap((item) => (item ? [(item.data as CommandData).command] : []));
+  };
+
   return {
     async find(reference) {
       return toStored(await store.get(keys.command(reference)));
@@ -201,6 +211,18 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
     },
 
     save,
+
+    findAll,
+
+    async since(tenant, after, before, limit) {
+      const from = after === undefined ? {} : { from: `${after}\0` };
+      const { pk } = indexKeys.list(tenant, '' as CommandId);
+      const entries = await store.queryIndex('list', pk, { ...from, to: firstCommandId(before), limit });
+      return findAll(
+        tenant,
+        entries.map(({ indexKey }) => indexKey.sk as CommandId),
+      );
+    },
 
     async findRepeated(tenant, { keyHash, bodyHash }, now) {
       const item = await store.get(keys.idempotency(tenant, keyHash));

@@ -2,7 +2,7 @@ import { AppError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { PolicyVersion } from '../domain/policy.ts';
 import { keys } from './schema.ts';
-import type { Store } from './store.ts';
+import type { Store, Write } from './store.ts';
 
 /** Policies of tenants, version after version. */
 export interface Policies {
@@ -22,6 +22,7 @@ export interface Policies {
     tenant: TenantId,
     applied: Omit<PolicyVersion, 'version'>,
     onVersion: number | undefined,
+    alongside: (applied: PolicyVersion) => readonly Write[],
   ): Promise<PolicyVersion>;
 }
 
@@ -69,7 +70,7 @@ export const makePolicies = (store: Store): Policies => {
       return items.map(({ data }) => data as PolicyVersion);
     },
 
-    async apply(tenant, applied, onVersion) {
+    async apply(tenant, applied, onVersion, alongside) {
       for (let tries = 1; tries <= MOST_TRIES; tries++) {
         const item = await store.get(keys.policy(tenant));
         const present = (item?.data as PresentData | undefined)?.version ?? 0;
@@ -85,6 +86,7 @@ export const makePolicies = (store: Store): Policies => {
         const written = await store.write([
           { put: { ...keys.policy(tenant), version: stored + 1, data }, ifVersion: stored },
           { put: { ...keys.policyVersion(tenant, version.version), version: 1, data: version }, ifVersion: 0 },
+          ...alongside(version),
         ]);
         if (written.ok) return version;
       }

@@ -3,7 +3,7 @@ import type { TenantId } from '../domain/ids.ts';
 import type { ApiKey, CustomRole, Identity, Member, Tenant } from '../domain/principals.ts';
 import { makeRecords, type Records, type Versioned } from './records.ts';
 import { keys } from './schema.ts';
-import type { Store } from './store.ts';
+import type { Store, Write } from './store.ts';
 
 /** Who there is: tenants, their members, roles and keys. */
 export interface Principals {
@@ -12,8 +12,8 @@ export interface Principals {
   readonly roles: Records<CustomRole>;
   readonly apiKeys: Records<ApiKey>;
   /** Stores a new member, and that its identity speaks for it. @throws AppError 'conflict' when the identity has a member */
-  addMember(tenant: TenantId, member: Member): Promise<void>;
-  removeMember(tenant: TenantId, member: Member): Promise<void>;
+  addMember(tenant: TenantId, member: Member, alongside?: readonly Write[]): Promise<void>;
+  removeMember(tenant: TenantId, member: Member, alongside?: readonly Write[]): Promise<void>;
   memberOf(tenant: TenantId, identity: Identity): Promise<Versioned<Member> | undefined>;
 }
 
@@ -30,18 +30,19 @@ export const makePrincipals = (store: Store): Principals => {
     roles: makeRecords(store),
     apiKeys: makeRecords(store),
 
-    async addMember(tenant, member) {
+    async addMember(tenant, member, alongside = []) {
       const { identity } = member;
-      const alongside = identity
+      const ofIdentity = identity
         ? [identities.writeOf(keys.identity(tenant, digestOf(identity)), { member: member.id }, 0)]
         : [];
-      await members.add(keys.member(tenant, member.id), member, alongside);
+      await members.add(keys.member(tenant, member.id), member, [...ofIdentity, ...alongside]);
     },
 
-    async removeMember(tenant, { id, identity }) {
+    async removeMember(tenant, { id, identity }, alongside = []) {
       await store.write([
         { remove: keys.member(tenant, id) },
         ...(identity ? [{ remove: keys.identity(tenant, digestOf(identity)) }] : []),
+        ...alongside,
       ]);
     },
 

@@ -21,8 +21,8 @@ export interface Records<T> {
    * undefined leaves all as it is.
    * @throws AppError 'conflict' when others were faster each time
    */
-  change(key: Key, change: (value: T) => T | undefined): Promise<T | undefined>;
-  remove(key: Key): Promise<void>;
+  change(key: Key, change: (value: T) => T | undefined, alongside?: readonly Write[]): Promise<T | undefined>;
+  remove(key: Key, alongside?: readonly Write[]): Promise<void>;
 }
 
 const MOST_TRIES = 5;
@@ -51,19 +51,19 @@ export const makeRecords = <T>(store: Store): Records<T> => {
       if (!written.ok) throw new AppError('conflict', `There is a ${key.sk} already.`);
     },
 
-    async change(key, change) {
+    async change(key, change, alongside = []) {
       for (let tries = 1; tries <= MOST_TRIES; tries++) {
         const item = await store.get(key);
         if (!item) return undefined;
         const next = change(item.data as T);
         if (next === undefined) return item.data as T;
-        if ((await store.write([writeOf(key, next, item.version)])).ok) return next;
+        if ((await store.write([writeOf(key, next, item.version), ...alongside])).ok) return next;
       }
       throw new AppError('conflict', `${key.sk} is being changed by others. Try again.`);
     },
 
-    async remove(key) {
-      await store.write([{ remove: key }]);
+    async remove(key, alongside = []) {
+      await store.write([{ remove: key }, ...alongside]);
     },
   };
 };

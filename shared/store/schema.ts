@@ -63,6 +63,25 @@ export const keys = {
     sk: `version/${sortable(version, 8)}`,
   }),
   approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
+  /** Where the tenant's audit log stands. */
+  auditHead: (tenant: TenantId): Key => ({ pk: `${tenant}/audit`, sk: 'head' }),
+  /** Entries of it, by the number of the first. */
+  auditSegment: (tenant: TenantId, sequence: number): Key => ({
+    pk: `${tenant}/audit`,
+    sk: `segment/${sortable(sequence, 12)}`,
+  }),
+  /** By how many entries it covers. */
+  auditCheckpoint: (tenant: TenantId, size: number): Key => ({
+    pk: `${tenant}/audit`,
+    sk: `checkpoint/${sortable(size, 12)}`,
+  }),
+  /** An event that has no place in the log yet. */
+  auditPending: (tenant: TenantId, at: Instant, unique: string): Key => ({
+    pk: `${tenant}/audit`,
+    sk: `pending/${sortable(at, 15)}-${unique}`,
+  }),
+  /** A command whose submission is in the log and whose end is not. */
+  auditOpen: (tenant: TenantId, id: CommandId): Key => ({ pk: `${tenant}/audit`, sk: `open/${id}` }),
   /** What the tenant used today, and how many of its commands have not ended. */
   usage: (tenant: TenantId): Key => ({ pk: `${tenant}/usage`, sk: 'now' }),
   /** What it used on a day before. */

@@ -23,6 +23,7 @@ import { inProcessQueue } from '../../shared/queue/in-process.ts';
 import { referenceOf } from '../../shared/store/schema.ts';
 import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
 import { silentLog } from '../../shared/telemetry/log.ts';
+import { testAudit } from '../support/audit.ts';
 import { owner, ownerAccess } from '../support/deps.ts';
 import { sh } from '../support/errand.ts';
 import { processesWith } from '../support/processes.ts';
@@ -43,6 +44,7 @@ const open = async () => {
   let provider: ReturnType<typeof spawnedRunner> | undefined;
   const deps: Deps = {
     ...makeDeps({
+      ...testAudit,
       clock: systemClock,
       random: systemRandom,
       access: ownerAccess,

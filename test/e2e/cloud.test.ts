@@ -254,6 +254,15 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect((await ask('POST', '/v1/commands', key, { script: 'echo hi', target: 'lambda' })).body).toMatchObject({
       policy: { rule: 'echo' },
     });
+    await cloud.sweep();
+    expect((await ask('GET', '/v1/audit?type=policy.applied', key)).body).toMatchObject({
+      items: [{ entry: { tenant: 'acme', sequence: expect.any(Number), subject: '1', actor: { id: admin.id } } }],
+    });
+    expect((await ask('GET', '/v1/audit/verify', key)).body).toMatchObject({ intact: true, checkpoints: 1 });
+    expect((await ask('GET', '/v1/audit/verify', KEY)).body).toMatchObject({ intact: true });
+    expect((await ask('GET', `/v1/commands/${theirs.id}/receipt`, key)).body).toMatchObject({
+      receipt: { id: theirs.id },
+    });
     expect((await ask('PATCH', '/v1/tenants/acme', KEY, { suspended: true })).status).toBe(200);
     expect((await ask('GET', '/v1/whoami', key)).status).toBe(401);
   });

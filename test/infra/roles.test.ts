@@ -65,7 +65,9 @@ const named = (resource: unknown): string => {
   const names: readonly (readonly [RegExp, string])[] = [
     [/GetAttTable/, 'table'],
     [/objects-arn/, 'objects'],
+    [/checkpoints-arn/, 'checkpoints'],
     [/RefKey/, 'key'],
+    [/RefAuditKey/, 'audit key'],
     [/GetAttHigh/, 'high'],
     [/GetAttNormal/, 'normal'],
     [/GetAttLow/, 'low'],
@@ -83,6 +85,8 @@ const REMOVE_INPUT = [
   's3:DeleteObject objects/*/stdin/*',
   's3:ListBucket objects if {"StringLike":{"s3:prefix":"*/stdin/"}}',
 ];
+const SIGN = ['secretsmanager:GetSecretValue audit key'];
+const NOTE = ['dynamodb:PutItem table if {"ForAllValues:StringLike":{"dynamodb:LeadingKeys":"*/audit"}}'];
 const KEY = ['secretsmanager:GetSecretValue key'];
 const SECRETS = 'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:errand/errand-development/*';
 const QUEUES = ['high', 'normal', 'low'];
@@ -97,15 +101,15 @@ const AZURE = [
 ];
 
 const ROLES: Roles = {
-  access: lines(LOG, READ, WRITE, KEY),
+  access: lines(LOG, READ, WRITE, KEY, SIGN),
   commands: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, KEY, [
     'dynamodb:BatchGetItem table',
     'dynamodb:Query table/index/list',
     's3:GetObject objects/*/output/*',
     's3:PutObject objects/*/stdin/*',
   ]),
-  output: lines(LOG, READ, KEY, ['s3:GetObject objects/*/output/*']),
-  providers: lines(LOG, KEY, ['dynamodb:GetItem table']),
+  output: lines(LOG, READ, NOTE, KEY, ['s3:GetObject objects/*/output/*']),
+  providers: lines(LOG, NOTE, KEY, ['dynamodb:GetItem table']),
   // Who stores secrets cannot read them.
   secrets: lines(
     LOG,
@@ -123,7 +127,21 @@ const ROLES: Roles = {
     `secretsmanager:GetSecretValue ${SECRETS}`,
   ]),
   'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, ['s3:PutObject objects/*/output/*']),
-  sweep: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, EXECUTE, ['dynamodb:Query table/index/due']),
+  sweep: lines(
+    LOG,
+    READ,
+    WRITE,
+    REMOVE_INPUT,
+    WAKE,
+    EXECUTE,
+    [
+      'dynamodb:Query table/index/due',
+      'dynamodb:Query table/index/list',
+      'dynamodb:BatchGetItem table',
+      's3:PutObject checkpoints/*',
+    ],
+    SIGN,
+  ),
   execute: ['deny * *'],
 };
 

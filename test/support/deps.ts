@@ -17,6 +17,7 @@ import type { Vault } from '../../shared/secrets/vault.ts';
 import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
 import type { Store } from '../../shared/store/store.ts';
 import { type Log, silentLog } from '../../shared/telemetry/log.ts';
+import { testAudit } from './audit.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
 import { tempDirectory } from './temp-directory.ts';
 import { testVault } from './vault.ts';
@@ -76,6 +77,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
     health: () => provider.health(),
   };
   const deps = makeDeps({
+    ...testAudit,
     clock,
     access: ownerAccess,
     random: { ...systemRandom, fraction: () => 0.5 },

@@ -55,7 +55,7 @@ const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900,
 
 export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
   const [dynamodb, fauxqs] = await Promise.all([startDynamodbLocal(), startFauxqs()]);
-  const secrets = await secretsManager({ key: KEY });
+  const secrets = await secretsManager({ key: KEY, 'audit-key': 'a'.repeat(64) });
   const meters = { dynamodb: await metered(dynamodb.endpoint), sqs: await metered(fauxqs.endpoint) };
   const { queueUrls } = fauxqs.createQueues({ maxReceiveCount: 5, visibilitySeconds: 60 });
   let client: LambdaClient | undefined;
@@ -76,10 +76,12 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
     ERRAND_TABLE: await dynamodb.makeTable(),
     ERRAND_BUCKET: fauxqs.createBucket(),
+    ERRAND_CHECKPOINTS: fauxqs.createBucket(),
     ERRAND_QUEUE_HIGH: queueUrls.high,
     ERRAND_QUEUE_NORMAL: queueUrls.normal,
     ERRAND_QUEUE_LOW: queueUrls.low,
     ERRAND_KEY_SECRET: 'key',
+    ERRAND_AUDIT_SECRET: 'audit-key',
   };
   const rootOf = (name: string): string => bundleFunction(name, join(folder, 'functions')).directory;
   const lambda = await startLambdaCloud({

@@ -23,6 +23,7 @@ import { referenceOf } from '../../../../shared/store/schema.ts';
 import { sqliteStore } from '../../../../shared/store/sqlite/sqlite.ts';
 import type { Store } from '../../../../shared/store/store.ts';
 import { silentLog } from '../../../../shared/telemetry/log.ts';
+import { testAudit } from '../../audit.ts';
 import { owner, ownerAccess } from '../../deps.ts';
 import { freezableStore } from '../../freezable-store.ts';
 import { tempDirectory } from '../../temp-directory.ts';
@@ -61,6 +62,7 @@ export const openTwoWorkers = async (executor: Partial<FunctionSpec> = HASTY) =>
     const load = () => (provider ??= lambda(config, { ...context, runnerUrl: url }));
     const deps: Deps = {
       ...makeDeps({
+        ...testAudit,
         clock: systemClock,
         random: systemRandom,
         access: ownerAccess,

@@ -1,0 +1,9 @@
+/** How a caller proved who it is. */
+export type Credential =
+  /** The installation's own, which its owner holds. */
+  | { readonly kind: 'installation-key' }
+  | { readonly kind: 'api-key'; readonly id: string }
+  /** Of a session that a login began. */
+  | { readonly kind: 'session'; readonly id: string }
+  /** Another issuer's, by its `jti` where it has one. */
+  | { readonly kind: 'access-token'; readonly id: string | undefined };

@@ -1,0 +1,178 @@
+import { EMPTY_LOG, type LogEnd } from '../audit/chain.ts';
+import type { AuditEntry, AuditEvent, SignedCheckpoint } from '../domain/audit.ts';
+import type { Clock, Random } from '../domain/clock.ts';
+import type { CommandId, TenantId } from '../domain/ids.ts';
+import { keys } from './schema.ts';
+import type { Store, Write } from './store.ts';
+
+/** Where a tenant's log stands. */
+export interface LogHead {
+  readonly end: LogEnd;
+  /** Commands up to this one are in it. */
+  readonly commandsTo?: CommandId;
+  /** Commands that had not ended are looked at from the one after this on. */
+  readonly lookedAt?: CommandId;
+  /** How many entries the last checkpoint covers. */
+  readonly checkpointed: number;
+  readonly checkpointedAt?: number;
+}
+
+/** An entry with its hash, as it is stored. */
+export interface StoredEntry {
+  readonly entry: AuditEntry;
+  readonly hash: string;
+}
+
+export interface PendingEvent {
+  readonly id: string;
+  readonly event: AuditEvent;
+}
+
+/** What follows in a tenant's log: all of it is stored, or nothing. */
+export interface NextEntries {
+  readonly entries: readonly StoredEntry[];
+  readonly head: LogHead;
+  /** That are in it now. */
+  readonly sealed: readonly string[];
+  readonly opened: readonly CommandId[];
+  readonly ended: readonly CommandId[];
+  readonly checkpoint?: SignedCheckpoint | undefined;
+}
+
+/**
+ * The audit logs. An event is first stored with the change that it tells of, in one write, and waits there until it gets its place
+ * in the log.
+ */
+export interface AuditLog {
+  /** For the transaction of what it tells of. */
+  eventWrite(tenant: TenantId, event: AuditEvent): Write;
+  /** Of what changes nothing, such as a refusal. */
+  note(tenant: TenantId, event: AuditEvent): Promise<void>;
+  head(tenant: TenantId): Promise<{ readonly head: LogHead; readonly version: number }>;
+  /** The oldest first. */
+  pending(tenant: TenantId, limit: number): Promise<readonly PendingEvent[]>;
+  /** Commands whose submission is in the log and whose end is not, from the one after `after` on. */
+  open(tenant: TenantId, after: CommandId | undefined, limit: number): Promise<readonly CommandId[]>;
+  /** Resolves with whether it was stored: not when someone else was faster. */
+  extend(tenant: TenantId, ifVersion: number, next: NextEntries): Promise<boolean>;
+  /** From a number on, some at a time. */
+  read(tenant: TenantId, from: number): AsyncGenerator<StoredEntry>;
+  /** Before a number, the last first. */
+  readBack(tenant: TenantId, before: number | undefined): AsyncGenerator<StoredEntry>;
+  /** The last one first. */
+  checkpoints(tenant: TenantId, limit: number): Promise<readonly SignedCheckpoint[]>;
+  /** That cover so many entries at least, the shortest first. */
+  checkpointsFrom(tenant: TenantId, size: number): AsyncGenerator<SignedCheckpoint>;
+}
+
+const PAGE = 20;
+
+export const makeAuditLog = (store: Store, clock: Pick<Clock, 'now'>, random: Pick<Random, 'hex'>): AuditLog => {
+  const eventWrite: AuditLog['eventWrite'] = (tenant, event) => ({
+    put: { ...keys.auditPending(tenant, clock.now(), random.hex(8)), version: 1, data: event },
+    ifVersion: 0,
+  });
+  const segmentFrom = keys.auditSegment('' as TenantId, 0).sk;
+  const segmentTo = keys.auditSegment('' as TenantId, 999_999_999_999).sk;
+
+  return {
+    eventWrite,
+
+    async note(tenant, event) {
+      await store.write([eventWrite(tenant, event)]);
+    },
+
+    async head(tenant) {
+      const item = await store.get(keys.auditHead(tenant));
+      return {
+        head: (item?.data as LogHead | undefined) ?? { end: EMPTY_LOG, checkpointed: 0 },
+        version: item?.version ?? 0,
+      };
+    },
+
+    async pending(tenant, limit) {
+      const { pk, sk } = keys.auditPending(tenant, 0, '');
+      const items = await store.query(pk, { from: sk.slice(0, 8), to: 'pending0', limit });
+      return items.map((item) => ({ id: item.sk, event: item.data as AuditEvent }));
+    },
+
+    async open(tenant, after, limit) {
+      const { pk } = keys.auditOpen(tenant, '' as CommandId);
+      const from = after === undefined ? 'open/' : `open/${after}\0`;
+      return (await store.query(pk, { from, to: 'open0', limit })).map(({ sk }) => sk.slice(5) as CommandId);
+    },
+
+    async extend(tenant, ifVersion, { entries, head, sealed, opened, ended, checkpoint }) {
+      const [first] = entries;
+      const key = keys.auditHead(tenant);
+      const put = (at: { pk: string; sk: string }, data: unknown): Write => ({
+        put: { ...at, version: 1, data },
+        ifVersion: 0,
+      });
+      const written = await store.write([
+        { put: { ...key, version: ifVersion + 1, data: head }, ifVersion },
+        ...(first ? [put(keys.auditSegment(tenant, first.entry.sequence), entries)] : []),
+        ...(checkpoint ? [put(keys.auditCheckpoint(tenant, checkpoint.checkpoint.size), checkpoint)] : []),
+        ...sealed.map((sk) => ({ remove: { pk: key.pk, sk } })),
+        ...opened.map((id) => put(keys.auditOpen(tenant, id), {})),
+        ...ended.map((id) => ({ remove: keys.auditOpen(tenant, id) })),
+      ]);
+      return written.ok;
+    },
+
+    async *read(tenant, from) {
+      const { pk } = keys.auditHead(tenant);
+      // The segment that holds it begins before it, or with it.
+      const [holding] = await store.query(pk, {
+        from: segmentFrom,
+        to: keys.auditSegment(tenant, from).sk,
+        limit: 1,
+        reverse: true,
+      });
+      let next = holding?.sk ?? segmentFrom;
+      for (;;) {
+        const items = await store.query(pk, { from: next, to: segmentTo, limit: PAGE });
+        for (const { data } of items) {
+          for (const one of data as readonly StoredEntry[]) if (one.entry.sequence >= from) yield one;
+        }
+        const last = items.at(-1);
+        if (!last || items.length < PAGE) return;
+        next = `${last.sk}\0`;
+      }
+    },
+
+    async *readBack(tenant, before) {
+      const { pk } = keys.auditHead(tenant);
+      let to = before === undefined ? segmentTo : keys.auditSegment(tenant, before - 1).sk;
+      for (;;) {
+        const items = await store.query(pk, { from: segmentFrom, to, limit: PAGE, reverse: true });
+        for (const { data } of items) {
+          for (const one of (data as readonly StoredEntry[]).toReversed()) {
+            if (before === undefined || one.entry.sequence < before) yield one;
+          }
+        }
+        const last = items.at(-1);
+        if (!last || items.length < PAGE) return;
+        to = keys.auditSegment(tenant, Number(last.sk.slice('segment/'.length)) - 1).sk;
+      }
+    },
+
+    async checkpoints(tenant, limit) {
+      const { pk } = keys.auditHead(tenant);
+      const range = { from: 'checkpoint/', to: 'checkpoint0', limit, reverse: true };
+      return (await store.query(pk, range)).map(({ data }) => data as SignedCheckpoint);
+    },
+
+    async *checkpointsFrom(tenant, size) {
+      const { pk, sk } = keys.auditCheckpoint(tenant, size);
+      let from = sk;
+      for (;;) {
+        const items = await store.query(pk, { from, to: 'checkpoint0', limit: 100 });
+        for (const { data } of items) yield data as SignedCheckpoint;
+        const last = items.at(-1);
+        if (!last || items.length < 100) return;
+        from = `${last.sk}\0`;
+      }
+    },
+  };
+};

@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import { exportAudit, readAudit, verifyAudit } from '../../../shared/app/audit.ts';
+import { cancelCommand } from '../../../shared/app/cancel-command.ts';
+import { sealAudit, sealTenant } from '../../../shared/app/seal-audit.ts';
+import { submitCommand } from '../../../shared/app/submit-command.ts';
+import type { AuditEntry } from '../../../shared/domain/audit.ts';
+import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
+import { owner, type TestWorker, testWorker } from '../../support/deps.ts';
+
+const submit = async (deps: TestWorker, count = 1) => {
+  const ids: string[] = [];
+  for (let i = 0; i < count; i++) {
+    ids.push((await submitCommand(deps, owner, { body: { argv: ['true', String(i)] } })).command.id);
+  }
+  await deps.clock.advance(1);
+  return ids;
+};
+const entriesOf = async (deps: TestWorker): Promise<AuditEntry[]> => {
+  const all: AuditEntry[] = [];
+  for await (const { entry } of deps.auditLog.read(owner.tenant, 1)) all.push(entry);
+  return all;
+};
+const told = (entries: readonly AuditEntry[]) => entries.map(({ type, subject }) => `${type} ${subject}`);
+
+describe('the audit log', () => {
+  test('tells of each command once, however often and by however many at once it is made', async () => {
+    const store = sqliteStore({ file: ':memory:' });
+    const deps = await testWorker({ store, work: false });
+    const other = await testWorker({ store, work: false, clock: deps.clock, name: 'worker-2' });
+    const ids = await submit(deps, 130);
+    await Promise.all([sealAudit(deps), sealAudit(other), sealAudit(deps), sealAudit(other)]);
+    await sealAudit(deps);
+    expect(told(await entriesOf(deps)).toSorted()).toEqual(ids.map((id) => `command.submitted ${id}`).toSorted());
+    expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true, entries: 130 });
+  });
+
+  test('tells of an end when it has come, in whatever order', async () => {
+    const deps = await testWorker({ work: false });
+    const ids = await submit(deps, 60);
+    await sealTenant(deps, owner.tenant);
+    for (const id of [ids[50], ids[3], ids[59]]) await cancelCommand(deps, owner, id as never);
+    await sealTenant(deps, owner.tenant);
+    await sealTenant(deps, owner.tenant);
+    const entries = await entriesOf(deps);
+    const ends = entries.filter(({ type }) => type === 'command.ended').map(({ subject }) => subject);
+    expect(ends.toSorted()).toEqual([ids[3], ids[50], ids[59]].toSorted());
+    const canceled = entries.filter(({ type }) => type === 'command.cancel-requested');
+    expect(canceled).toHaveLength(3);
+    expect(canceled[0]).toMatchObject({
+      actor: { id: 'owner', role: 'owner', credential: { kind: 'installation-key' } },
+    });
+    expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true, entries: 66 });
+  });
+
+  test('waits for what may still come before', async () => {
+    const deps = { ...(await testWorker({ work: false })), auditSettleSeconds: 60 };
+    await submit(deps);
+    await sealTenant(deps, owner.tenant);
+    expect(await entriesOf(deps)).toEqual([]);
+    await deps.clock.advance(61_000);
+    await sealTenant(deps, owner.tenant);
+    expect(await entriesOf(deps)).toHaveLength(1);
+  });
+
+  test('holds hashes of what was asked for and what came of it, and nothing of either', async () => {
+    const deps = await testWorker({ work: false });
+    const { command } = await submitCommand(deps, owner, {
+      body: {
+        argv: ['echo', 'canary-argument'],
+        env: { X: 'canary-value' },
+        stdin: 'canary-input',
+        labels: { a: 'canary-label' },
+      },
+    });
+    await cancelCommand(deps, owner, command.id);
+    await deps.clock.advance(1);
+    const { text } = await exportAudit(deps, owner, {});
+    expect(text).toMatch(/"commandHash":"[0-9a-f]{64}"/);
+    expect(text).not.toContain('canary');
+  });
+
+  test('is read newest first, by type, actor and subject, page by page', async () => {
+    const deps = await testWorker({ work: false });
+    const ids = await submit(deps, 25);
+    const seen: number[] = [];
+    for (let cursor: string | undefined; ; ) {
+      const page = await readAudit(deps, owner, { limit: 7, cursor });
+      seen.push(...page.items.map(({ entry }) => entry.sequence));
+      if (page.nextCursor === undefined) break;
+      cursor = page.nextCursor;
+    }
+    expect(seen).toEqual(Array.from({ length: 25 }, (_, i) => 25 - i));
+    const { items } = await readAudit(deps, owner, { subject: ids[4] as string });
+    expect(items).toMatchObject([{ entry: { subject: ids[4], type: 'command.submitted' } }]);
+    expect((await readAudit(deps, owner, { actor: 'nobody' })).items).toEqual([]);
+  });
+
+  test('that was changed in the store is not intact', async () => {
+    const deps = await testWorker({ work: false });
+    await submit(deps, 5);
+    await sealTenant(deps, owner.tenant, { checkpoint: true });
+    const key = { pk: 'default/audit', sk: 'segment/000000000001' };
+    const item = await deps.store.get(key);
+    const data = structuredClone(item?.data) as { entry: { subject: string } }[];
+    (data[2] as (typeof data)[number]).entry.subject = 'cmd_other';
+    await deps.store.write([{ put: { ...key, version: 2, data }, ifVersion: 1 }]);
+    expect(await verifyAudit(deps, owner)).toMatchObject({ intact: false, fault: { sequence: 3 } });
+    await deps.store.write([{ remove: key }]);
+    expect((await verifyAudit(deps, owner)).intact).toBe(false);
+  });
+});
