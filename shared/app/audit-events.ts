@@ -36,7 +36,10 @@ export const submissionOf = (command: Command): AuditEvent => {
   return {
     type: 'command.submitted',
     at: toTimestamp(submittedAt),
-    actor: { id: submittedBy, ...submittedWith },
+    actor: {
+      id: submittedBy,
+      ...(submittedWith ? { role: submittedWith.role, credential: submittedWith.credential } : {}),
+    },
     subject: id,
     details: {
       commandHash: hashOf(spec),

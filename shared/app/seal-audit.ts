@@ -9,6 +9,7 @@ import type { LogHead, StoredEntry } from '../store/audit-log.ts';
 import { keys } from '../store/schema.ts';
 import { endOf, submissionOf } from './audit-events.ts';
 import type { Deps } from './deps.ts';
+import { watchActors } from './watch-actors.ts';
 
 type Parts = Pick<
   Deps,
@@ -16,9 +17,10 @@ type Parts = Pick<
 >;
 
 /** Of each kind in one write, which has 100 parts at most. */
-const MOST_PENDING = 40;
-const MOST_OPEN = 25;
-const MOST_OPENED = 30;
+const MOST_PENDING = 20;
+const MOST_OPEN = 20;
+const MOST_OPENED = 20;
+const MOST_ACTORS = 10;
 /** Those that have ended take no part of their own. */
 const MOST_COMMANDS = 200;
 /** The next pass does the rest. */
@@ -65,16 +67,21 @@ const sealBatch = async (deps: Parts, tenant: TenantId, checkpoint: boolean): Pr
     auditLog.open(tenant, head.lookedAt, MOST_OPEN),
     commands.since(tenant, head.commandsTo, settledAt, MOST_COMMANDS),
   ]);
-  const fresh = upToOpen(found, MOST_OPENED);
+  const fresh = asManyAsFit(found);
   const open = await commands.findAll(tenant, openIds);
   const ended = open.flatMap((command) => {
     const event = endOf(command);
     return event ? [{ id: command.id, event }] : [];
   });
+  const { profiles, alerts } = await watchActors(deps, tenant, {
+    events: pending.map(({ event }) => event),
+    commands: fresh,
+  });
   const events: AuditEvent[] = [
     ...pending.map(({ event }) => event),
     ...ended.map(({ event }) => event),
     ...fresh.flatMap((command) => [submissionOf(command), endOf(command) ?? []].flat()),
+    ...alerts,
   ];
   const { entries, end } = chain(tenant, head.end, events);
   const isMore =
@@ -93,16 +100,29 @@ const sealBatch = async (deps: Parts, tenant: TenantId, checkpoint: boolean): Pr
     opened: fresh.filter((command) => !endOf(command)).map(({ id }) => id),
     ended: ended.map(({ id }) => id),
     checkpoint: signed,
+    profiles,
   });
+  if (isStored) tell(deps, tenant, alerts);
   if (isStored && signed) await keep(deps, signed);
   return isStored && !isMore ? 'done' : 'more';
 };
 
-/** As many of the first as hold at most so many that have not ended. */
-const upToOpen = (commands: readonly Command[], most: number): readonly Command[] => {
+/** As many of the first as fit into one write, by what each takes of it. */
+const asManyAsFit = (commands: readonly Command[]): readonly Command[] => {
   let open = 0;
-  const at = commands.findIndex((command) => !isFinal(command.status) && ++open > most);
+  const actors = new Set<string>();
+  const at = commands.findIndex(
+    ({ status, submittedBy }) =>
+      (!isFinal(status) && ++open > MOST_OPENED) || actors.add(submittedBy).size > MOST_ACTORS,
+  );
   return at < 0 ? commands : commands.slice(0, at);
+};
+
+/** Also to whoever watches the operator's log. */
+const tell = ({ log }: Pick<Parts, 'log'>, tenant: TenantId, alerts: readonly AuditEvent[]): void => {
+  for (const { actor, subject, details } of alerts) {
+    log.warn('Something looks wrong', { tenant, actor: actor.id, subject, ...details });
+  }
 };
 
 const chain = (tenant: TenantId, from: LogEnd, events: readonly AuditEvent[]) => {

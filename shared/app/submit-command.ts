@@ -75,7 +75,11 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
     spec,
     status: 'queued',
     submittedBy: actor.id,
-    submittedWith: { role: actor.role, credential: actor.credential },
+    submittedWith: {
+      role: actor.role,
+      credential: actor.credential,
+      ...(actor.place === undefined ? {} : { place: actor.place }),
+    },
     submittedAt: now,
     dueAt: Math.min(expiresAt, now + deps.rules.requeueSeconds * 1_000),
     expiresAt,

@@ -22,6 +22,8 @@ export interface Actor {
   readonly permissions: ReadonlySet<Permission>;
   readonly scope: Scope;
   readonly credential: Credential;
+  /** The network that it calls from, where that is known. */
+  readonly place?: string;
   /** Its tenant's. */
   readonly limits?: TenantLimits | undefined;
 }

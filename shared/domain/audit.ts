@@ -21,6 +21,7 @@ export const AUDIT_TYPES = [
   'role.removed',
   'secret.put',
   'secret.removed',
+  'security.alert',
   'tenant.added',
   'tenant.changed',
 ] as const;

@@ -183,7 +183,12 @@ export interface Command {
   readonly status: Status;
   readonly submittedBy: string;
   /** As whom, and how it proved that. */
-  readonly submittedWith?: { readonly role: string; readonly credential: Credential };
+  readonly submittedWith?: {
+    readonly role: string;
+    readonly credential: Credential;
+    /** The network that it came from. */
+    readonly place?: string;
+  };
   readonly submittedAt: Instant;
   readonly startedAt?: Instant;
   readonly endedAt?: Instant;

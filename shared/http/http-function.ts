@@ -4,14 +4,17 @@ import { executionModeStandard } from '@middy/core/Standard';
 import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { noRight, requirePermission } from '../access/access.ts';
+import { DEFAULT_TENANT } from '../access/rights.ts';
 import { noteRefusal } from '../app/audit-events.ts';
 import type { Deps } from '../app/deps.ts';
 import type { Endpoint } from '../contract/endpoint.ts';
 import { type EndpointName, endpoints, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
+import { toTimestamp } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Permission } from '../domain/permissions.ts';
 import { parseRunnerToken, type RunnerRight } from '../domain/runner-token.ts';
+import { toNeighbourhood } from '../limits/addresses.ts';
 import { rateClassOf } from '../limits/rates.ts';
 import { type Parsed, parseRequest } from './parse-request.ts';
 import { PROBLEM_TYPE, toProblem } from './problem.ts';
@@ -128,7 +131,9 @@ const admit = async (
   }
   const token = /^Bearer ([\x21-\x7e]+)$/i.exec(headers['authorization'] ?? '')?.[1];
   if (endpoint.access !== 'runner') {
-    const actor = await access.authenticate(token);
+    const { sourceIp } = requestContext.http;
+    const known = await access.authenticate(token);
+    const actor = sourceIp === '' ? known : { ...known, place: toNeighbourhood(sourceIp) };
     const rateLimit = rates.admit(actor, rateClassOf(endpoint));
     if (endpoint.permission !== undefined) await requireOrNote(deps, actor, name, endpoint.permission);
     return { ...nobody, actor, rateLimit };
@@ -138,11 +143,11 @@ const admit = async (
   return { ...nobody, right };
 };
 
-const problemJson = ({ log, rates }: Pick<Deps, 'log' | 'rates'>): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
-  onError: ({ error: thrown, event }): Reply => {
+const problemJson = (deps: Admitting): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
+  onError: async ({ error: thrown, event }): Promise<Reply> => {
+    const { log } = deps;
     const { requestId } = event.requestContext;
-    const isBadCredential = thrown instanceof AppError && thrown.code === 'unauthenticated';
-    const error = (isBadCredential && rates.countFailure(event.requestContext.http.sourceIp)) || thrown;
+    const error = await withFailuresCounted(deps, thrown, event);
     const problem = toProblem(error, requestId);
     if (problem.status >= 500) log.error('A request failed', { requestId, error });
     const headers = error instanceof AppError ? error.headers : {};
@@ -153,6 +158,33 @@ const problemJson = ({ log, rates }: Pick<Deps, 'log' | 'rates'>): MiddlewareObj
     );
   },
 });
+
+/** What is answered to a bad credential, from an address that showed too many: to wait. */
+const withFailuresCounted = async (
+  { rates, auditLog, clock, log }: Admitting,
+  thrown: unknown,
+  { requestContext }: APIGatewayProxyEventV2,
+): Promise<unknown> => {
+  if (!(thrown instanceof AppError && thrown.code === 'unauthenticated')) return thrown;
+  const { sourceIp } = requestContext.http;
+  const tooMany = rates.countFailure(sourceIp);
+  if (!tooMany) return thrown;
+  if (tooMany.isNews) {
+    const because = 'Bad credentials come from one address faster than anybody mistypes them.';
+    log.warn('Something looks wrong', { kind: 'brute-force', because, sourceIp });
+    // Whose they were meant to be nobody knows: it is the installation's.
+    await auditLog
+      .note(DEFAULT_TENANT, {
+        type: 'security.alert',
+        at: toTimestamp(clock.now()),
+        actor: { id: 'anonymous' },
+        subject: 'authentication',
+        details: { kind: 'brute-force', because },
+      })
+      .catch((error: unknown) => log.error('An alert could not be written down', { error }));
+  }
+  return tooMany.refusal;
+};
 
 const withRequestId = (reply: Reply, { requestContext }: APIGatewayProxyEventV2): Reply => ({
   ...reply,

@@ -20,6 +20,9 @@ const ANYONE: Rate = { perSecond: 100, burst: 500 };
 /** Calls whose credential is not good, from one address. */
 const FAILURES: Rate = { perSecond: 1, burst: 50 };
 
+/** How often an address is told of. */
+const TOLD: Rate = { perSecond: 1 / 3_600, burst: 1 };
+
 /** Of each kind; some 10 MB in all. */
 const MOST_BUCKETS = 20_000;
 
@@ -39,14 +42,21 @@ export interface Rates {
   /**
    * Counts a credential that was not good. From an address that showed too many the answer is no longer what was wrong, but to
    * wait; a good one from there is as good as ever, so that nobody is kept out by a neighbour.
-   * @returns AppError 'rate-limited' to answer with, if so
    */
-  countFailure(sourceIp: string): AppError | undefined;
+  countFailure(sourceIp: string): TooManyFailures | undefined;
+}
+
+export interface TooManyFailures {
+  /** 'rate-limited', to answer with. */
+  readonly refusal: AppError;
+  /** Whether it is the first of its address for an hour: one that is worth a word. */
+  readonly isNews: boolean;
 }
 
 export const makeRates = (clock: Pick<Clock, 'now'>): Rates => {
   const buckets = { caller: tokenBuckets(clock, MOST_BUCKETS), tenant: tokenBuckets(clock, MOST_BUCKETS) };
   const sources = { anyone: tokenBuckets(clock, MOST_BUCKETS), failures: tokenBuckets(clock, MOST_BUCKETS) };
+  const told = tokenBuckets(clock, MOST_BUCKETS);
 
   const takeFrom = (from: TokenBuckets, sourceIp: string, rate: Rate): AppError | undefined => {
     // A caller within this process has none.
@@ -79,7 +89,10 @@ export const makeRates = (clock: Pick<Clock, 'now'>): Rates => {
       const refused = takeFrom(sources.anyone, sourceIp, ANYONE);
       if (refused) throw refused;
     },
-    countFailure: (sourceIp) => takeFrom(sources.failures, sourceIp, FAILURES),
+    countFailure(sourceIp) {
+      const refusal = takeFrom(sources.failures, sourceIp, FAILURES);
+      return refusal && { refusal, isNews: told.take(toNeighbourhood(sourceIp), TOLD).allowed };
+    },
   };
 };
 

@@ -2,6 +2,7 @@ import { EMPTY_LOG, type LogEnd } from '../audit/chain.ts';
 import type { AuditEntry, AuditEvent, SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
+import type { Profile } from '../security/detector.ts';
 import { keys } from './schema.ts';
 import type { Store, Write } from './store.ts';
 
@@ -37,6 +38,13 @@ export interface NextEntries {
   readonly opened: readonly CommandId[];
   readonly ended: readonly CommandId[];
   readonly checkpoint?: SignedCheckpoint | undefined;
+  readonly profiles: ReadonlyMap<string, KeptProfile>;
+}
+
+/** What an actor usually does, with the version that a change of it must find: 0 where there is none. */
+export interface KeptProfile {
+  readonly profile: Profile | undefined;
+  readonly version: number;
 }
 
 /**
@@ -53,6 +61,8 @@ export interface AuditLog {
   pending(tenant: TenantId, limit: number): Promise<readonly PendingEvent[]>;
   /** Commands whose submission is in the log and whose end is not, from the one after `after` on. */
   open(tenant: TenantId, after: CommandId | undefined, limit: number): Promise<readonly CommandId[]>;
+  /** By actor. */
+  profiles(tenant: TenantId, actors: readonly string[]): Promise<ReadonlyMap<string, KeptProfile>>;
   /** Resolves with whether it was stored: not when someone else was faster. */
   extend(tenant: TenantId, ifVersion: number, next: NextEntries): Promise<boolean>;
   /** From a number on, some at a time. */
@@ -102,7 +112,18 @@ export const makeAuditLog = (store: Store, clock: Pick<Clock, 'now'>, random: Pi
       return (await store.query(pk, { from, to: 'open0', limit })).map(({ sk }) => sk.slice(5) as CommandId);
     },
 
-    async extend(tenant, ifVersion, { entries, head, sealed, opened, ended, checkpoint }) {
+    async profiles(tenant, actors) {
+      if (actors.length === 0) return new Map();
+      const items = await store.getAll(actors.map((actor) => keys.auditProfile(tenant, actor)));
+      return new Map(
+        actors.map((actor, i) => [
+          actor,
+          { profile: items[i]?.data as Profile | undefined, version: items[i]?.version ?? 0 },
+        ]),
+      );
+    },
+
+    async extend(tenant, ifVersion, { entries, head, sealed, opened, ended, checkpoint, profiles }) {
       const [first] = entries;
       const key = keys.auditHead(tenant);
       const put = (at: { pk: string; sk: string }, data: unknown): Write => ({
@@ -115,6 +136,10 @@ export const makeAuditLog = (store: Store, clock: Pick<Clock, 'now'>, random: Pi
         ...(checkpoint ? [put(keys.auditCheckpoint(tenant, checkpoint.checkpoint.size), checkpoint)] : []),
         ...sealed.map((sk) => ({ remove: { pk: key.pk, sk } })),
         ...opened.map((id) => put(keys.auditOpen(tenant, id), {})),
+        ...[...profiles].map(([actor, { profile, version }]): Write => {
+          const item = { ...keys.auditProfile(tenant, actor), version: version + 1, data: profile };
+          return { put: item, ifVersion: version };
+        }),
         ...ended.map((id) => ({ remove: keys.auditOpen(tenant, id) })),
       ]);
       return written.ok;

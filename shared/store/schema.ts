@@ -75,6 +75,8 @@ export const keys = {
     pk: `${tenant}/audit`,
     sk: `checkpoint/${sortable(size, 12)}`,
   }),
+  /** What one of the tenant's actors usually does. */
+  auditProfile: (tenant: TenantId, actor: string): Key => ({ pk: `${tenant}/audit`, sk: `profile/${actor}` }),
   /** An event that has no place in the log yet. */
   auditPending: (tenant: TenantId, at: Instant, unique: string): Key => ({
     pk: `${tenant}/audit`,

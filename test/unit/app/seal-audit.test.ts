@@ -5,6 +5,7 @@ import { sealAudit, sealTenant } from '../../../shared/app/seal-audit.ts';
 import { submitCommand } from '../../../shared/app/submit-command.ts';
 import type { AuditEntry } from '../../../shared/domain/audit.ts';
 import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
+import { silentLog } from '../../../shared/telemetry/log.ts';
 import { owner, type TestWorker, testWorker } from '../../support/deps.ts';
 
 const submit = async (deps: TestWorker, count = 1) => {
@@ -107,5 +108,56 @@ describe('the audit log', () => {
     expect(await verifyAudit(deps, owner)).toMatchObject({ intact: false, fault: { sequence: 3 } });
     await deps.store.write([{ remove: key }]);
     expect((await verifyAudit(deps, owner)).intact).toBe(false);
+  });
+});
+
+describe('what looks wrong', () => {
+  /** An actor that ran the same program a hundred times, a minute apart. */
+  const withHabits = async () => {
+    const warned: unknown[] = [];
+    const log = { ...silentLog, warn: (_: string, fields?: object) => void warned.push(fields) };
+    const deps = await testWorker({ work: false, log });
+    for (let i = 0; i < 100; i++) {
+      await submitCommand(deps, owner, { body: { argv: ['git', 'status'] } });
+      await deps.clock.advance(60_000);
+    }
+    await sealTenant(deps, owner.tenant);
+    return { deps, warned };
+  };
+
+  test('is an entry of the log and a line of the operator’s, once, with the command and why', async () => {
+    const { deps, warned } = await withHabits();
+    expect(warned).toEqual([]);
+    const { command } = await submitCommand(deps, owner, { body: { script: 'cd /; git log | nmap canary-argument' } });
+    await deps.clock.advance(1);
+    await Promise.all([sealTenant(deps, owner.tenant), sealTenant(deps, owner.tenant)]);
+    await sealTenant(deps, owner.tenant);
+    const alerts = (await entriesOf(deps)).filter(({ type }) => type === 'security.alert');
+    expect(alerts).toMatchObject([{ subject: command.id, details: { kind: 'new-program' } }]);
+    expect(JSON.stringify(alerts)).not.toContain('canary');
+    expect(warned).toMatchObject([
+      { kind: 'new-program', subject: command.id, because: expect.stringContaining('"nmap"') },
+    ]);
+    expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true });
+  });
+
+  test('is a program that was not seen before this process began, too', async () => {
+    const { deps } = await withHabits();
+    const next = await testWorker({ work: false, store: deps.store, clock: deps.clock });
+    await submitCommand(next, owner, { body: { argv: ['nmap'] } });
+    await deps.clock.advance(1);
+    await sealTenant(next, owner.tenant);
+    expect(told(await entriesOf(next)).filter((one) => one.startsWith('security.alert'))).toHaveLength(1);
+  });
+
+  test('is a tenth refusal within ten minutes', async () => {
+    const deps = await testWorker({ work: false });
+    const policy = { default: 'deny' as const, rules: [] };
+    await deps.policies.apply(owner.tenant, { policy, appliedAt: 0, appliedBy: 'owner' }, undefined, () => []);
+    for (let i = 0; i < 25; i++) await submitCommand(deps, owner, { body: { argv: ['true'] } }).catch(() => {});
+    await sealTenant(deps, owner.tenant);
+    const entries = await entriesOf(deps);
+    expect(entries.filter(({ type }) => type === 'command.denied')).toHaveLength(25);
+    expect(entries.filter(({ type }) => type === 'security.alert')).toMatchObject([{ details: { kind: 'refusals' } }]);
   });
 });

@@ -92,9 +92,10 @@ describe('an address', () => {
     const rates = makeRates(clock);
     for (let failure = 0; failure < 50; failure++) expect(rates.countFailure('2001:db8::1')).toBeUndefined();
     expect(rates.countFailure('2001:db8::ffff')).toMatchObject({
-      code: 'rate-limited',
-      headers: { 'retry-after': '1' },
+      refusal: { code: 'rate-limited', headers: { 'retry-after': '1' } },
+      isNews: true,
     });
+    expect(rates.countFailure('2001:db8::ffff')).toMatchObject({ isNews: false });
     expect(rates.countFailure('2001:db8:0:1::1')).toBeUndefined();
     await clock.advance(1_000);
     expect(rates.countFailure('2001:db8::1')).toBeUndefined();
