@@ -14,6 +14,7 @@ import { type AuditCalls, makeAuditCalls } from './audit.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
+import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
 import { type Call, makeTransport, PATIENT_TRIES, readJson, type Send, type Sleep } from './transport.ts';
 
 export interface ClientOptions {
@@ -76,7 +77,7 @@ export interface Snapshot {
  * cannot be reached; both are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
  * but `signal` and those that make a key is safe to repeat.
  */
-export interface Client extends AccessCalls, AuditCalls, PolicyCalls, SecretCalls {
+export interface Client extends AccessCalls, AuditCalls, PolicyCalls, SecretCalls, TenancyCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -185,6 +186,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeAuditCalls(json, transport),
     ...makePolicyCalls(json),
     ...makeSecretCalls(json, send),
+    ...makeTenancyCalls(json, send),
   };
 };
 
