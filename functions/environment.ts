@@ -9,6 +9,8 @@ export const ENVIRONMENT = {
   queueLow: 'ERRAND_QUEUE_LOW',
   /** JSON as in targets.json. */
   targets: 'ERRAND_TARGETS',
+  /** JSON as in access.json; absent where no issuer's tokens are good. */
+  issuers: 'ERRAND_ISSUERS',
   /** The secret that holds the owner's key, by its ARN. */
   keySecret: 'ERRAND_KEY_SECRET',
   /** The secret from which the key is made that signs the audit log, by its ARN. */

@@ -1,3 +1,4 @@
+import { systemResolve } from '../machine/resolver.ts';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { makeAccess } from '../shared/access/access.ts';
 import type { Deps } from '../shared/app/deps.ts';
@@ -67,6 +68,7 @@ export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1
       clock,
       readOwnerKey: () => readSecret(region, endpoint('SECRETS_MANAGER'), ENVIRONMENT.keySecret),
       notesUse,
+      tokens: openTokens(process.env[ENVIRONMENT.issuers], { clock, log }),
     }),
     store,
     objects: bucketOf(ENVIRONMENT.bucket),
@@ -100,6 +102,19 @@ export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1
     sealsOnRead: false,
     // Lambda freezes a process, it does not close it.
     closing: new AbortController().signal,
+  });
+};
+
+/** Verifies access tokens of the issuers that the deployment names; loaded when the first one comes. */
+const openTokens = (issuers: string | undefined, { clock, log }: Pick<Deps, 'clock' | 'log'>) => {
+  if (issuers === undefined) return undefined;
+  return once(async () => {
+    const [{ makeAccessTokens, parseIssuers }, { makeEgress }] = await Promise.all([
+      import('../shared/access/access-tokens.ts'),
+      import('../shared/egress/egress.ts'),
+    ]);
+    const egress = makeEgress({ clock, resolve: systemResolve });
+    return makeAccessTokens({ issuers: parseIssuers(issuers), egress, clock, log });
   });
 };
 

@@ -45,6 +45,8 @@ export interface ApiStackProps extends StackProps {
   readonly queue: QueueStack;
   readonly targets: readonly TargetConfig[];
   readonly bundles: string;
+  /** JSON as in access.json. */
+  readonly issuers: string | undefined;
 }
 
 /** HTTP APIs wait for no answer longer than 30 s. */
@@ -59,8 +61,8 @@ export class ApiStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
-    const { stage, data, queue, targets, bundles } = props;
-    const environment = environmentOf(this, { stage, data, queue, targets });
+    const { stage, data, queue, targets, bundles, issuers } = props;
+    const environment = environmentOf(this, { stage, data, queue, targets, issuers });
     const make = (entry: Endpoint['function'], permissions: readonly Permission[], timeout: Duration) =>
       new ErrandFunction(this, entry, { entry, stage, environment, permissions, timeout, bundles });
     const short = Duration.seconds(API_SECONDS);

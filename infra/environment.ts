@@ -19,6 +19,7 @@ export const environmentOf = (
     queue,
     targets,
     runnerUrl,
+    issuers,
   }: {
     readonly stage: string;
     readonly data: DataStack;
@@ -26,6 +27,8 @@ export const environmentOf = (
     readonly targets: readonly TargetConfig[];
     /** Only those that start runs have to know. */
     readonly runnerUrl?: string;
+    /** Only those that callers reach have to know. */
+    readonly issuers?: string | undefined;
   },
 ): Record<string, string> => ({
   [ENVIRONMENT.table]: data.table.tableName,
@@ -35,6 +38,7 @@ export const environmentOf = (
   [ENVIRONMENT.queueNormal]: queue.queues.normal.queueUrl,
   [ENVIRONMENT.queueLow]: queue.queues.low.queueUrl,
   [ENVIRONMENT.keySecret]: data.key.secretArn,
+  ...(issuers === undefined ? {} : { [ENVIRONMENT.issuers]: issuers }),
   [ENVIRONMENT.auditSecret]: data.auditKey.secretArn,
   [ENVIRONMENT.targets]: stack.toJsonString({
     installation: installationOf(stage),

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import type { App } from 'aws-cdk-lib';
+import { parseIssuers } from '../shared/access/access-tokens.ts';
 
 /** What whoever deploys may choose beside stage and targets, with `-c name=value`. */
 export interface Options {
@@ -10,6 +12,8 @@ export interface Options {
   };
   /** The ARN of an SNS topic that is told of alarms. Without one they are only shown. */
   readonly alarmTopic: string | undefined;
+  /** JSON as in access.json: whose access tokens are good. Without it none is. */
+  readonly issuers: string | undefined;
 }
 
 /** @throws Error in words for a person */
@@ -19,6 +23,7 @@ export const readOptions = (app: App): Options => ({
     storageMiB: readNumber(app, 'executorStorageMiB', 512, 512),
   },
   alarmTopic: readTopic(app),
+  issuers: readIssuers(app),
 });
 
 const MOST_MIB = 10_240;
@@ -35,4 +40,21 @@ const readTopic = (app: App): string | undefined => {
   if (topic === undefined) return undefined;
   if (typeof topic === 'string' && /^arn:[^:]+:sns:[^:]+:\d{12}:[^:]+$/.test(topic)) return topic;
   throw new Error(`alarmTopic must be the ARN of an SNS topic, not ${JSON.stringify(topic)}`);
+};
+
+/** It has to fit into the 4 KB of a function's environment, with the targets. */
+const MOST_CHARACTERS = 800;
+
+const readIssuers = (app: App): string | undefined => {
+  const file: unknown = app.node.tryGetContext('access');
+  if (typeof file !== 'string') return undefined;
+  try {
+    const text = readFileSync(file, 'utf8');
+    parseIssuers(text);
+    const issuers = JSON.stringify(JSON.parse(text));
+    if (issuers.length <= MOST_CHARACTERS) return issuers;
+    throw new Error(`/issuers: more than ${MOST_CHARACTERS} characters do not fit into a function's environment`);
+  } catch (error) {
+    throw new Error(`The issuers of ${file}: ${(error as Error).message}`, { cause: error });
+  }
 };

@@ -16,12 +16,12 @@ import { WorkersStack } from './workers-stack.ts';
 export const makeStacks = (app: App, { bundles }: { readonly bundles: string }) => {
   const { name: stage, isProduction } = readStage(app);
   const { targets, runnerUrl } = readTargets(app, stage, Aws.REGION);
-  const { executor, alarmTopic } = readOptions(app);
+  const { executor, alarmTopic, issuers } = readOptions(app);
   const kept = { terminationProtection: isProduction };
   const data = new DataStack(app, `errand-${stage}-data`, kept);
   const queue = new QueueStack(app, `errand-${stage}-queue`, kept);
   const shared = { ...kept, stage, data, queue, targets, bundles };
-  const api = new ApiStack(app, `errand-${stage}-api`, shared);
+  const api = new ApiStack(app, `errand-${stage}-api`, { ...shared, issuers });
   const reached = { ...shared, runnerUrl: runnerUrl ?? api.runnerUrl };
   const workers = new WorkersStack(app, `errand-${stage}-workers`, { ...reached, executor });
   const elsewhere = targets.filter(isElsewhere);

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, customFetch, decodeJwt, type JWTPayload, jwtVerify } from 'jose';
+import { createRemoteJWKSet, customFetch, decodeJwt, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import * as z from 'zod';
 import type { Clock } from '../domain/clock.ts';
 import { TENANT_ID, type TenantId } from '../domain/ids.ts';
@@ -18,8 +18,8 @@ export const IssuerConfig = z.strictObject({
   audience: z.string().min(1),
   /** Whose members its tokens speak for. A token cannot choose. */
   tenant: z.string().regex(TENANT_ID) as unknown as z.ZodType<TenantId>,
-  /** Its public keys (RFC 7517). */
-  jwksUrl: z.url({ protocol: /^https$/ }),
+  /** Its public keys (RFC 7517). Without it: where its own metadata say (OpenID Connect Discovery 1.0, section 4). */
+  jwksUrl: z.url({ protocol: /^https$/ }).optional(),
   algorithms: z.array(z.enum(ALGORITHMS)).min(1).default(['RS256', 'PS256', 'ES256', 'EdDSA']),
   /** `at+jwt` is that of RFC 9068. Issuers that say `JWT` cannot be told from their ID tokens but by the audience. */
   tokenType: z.enum(['at+jwt', 'JWT']).default('at+jwt'),
@@ -73,7 +73,7 @@ const KEYS_ARE_GOOD_FOR_MS = 600_000;
  * never the token's.
  */
 export const makeAccessTokens = ({ issuers, egress, clock, log }: AccessTokensOptions): AccessTokens => {
-  const byIssuer = new Map(issuers.map((config) => [config.issuer, { config, keys: keysOf(config, egress) }]));
+  const byIssuer = new Map(issuers.map((config) => [config.issuer, { config, keys: keysOf(config, egress, clock) }]));
   return {
     async verify(token) {
       const from = byIssuer.get(issuerOf(token) ?? '');
@@ -103,7 +103,39 @@ export const makeAccessTokens = ({ issuers, egress, clock, log }: AccessTokensOp
   };
 };
 
-const keysOf = ({ jwksUrl }: IssuerConfig, egress: Egress) =>
+const keysOf = ({ issuer, jwksUrl }: IssuerConfig, egress: Egress, clock: Clock): JWTVerifyGetKey => {
+  if (jwksUrl !== undefined) return remoteKeys(jwksUrl, egress);
+  let found: Promise<JWTVerifyGetKey> | undefined;
+  let failedAt = Number.NEGATIVE_INFINITY;
+  return async (...asked) => {
+    // An issuer that is away is not asked with every token.
+    if (!found && clock.now() - failedAt < COOLDOWN_MS) throw new NotDiscovered('not again so soon');
+    found ??= discoverKeys(issuer, egress).then((url) => remoteKeys(url, egress));
+    const getKey = await found.catch((error: unknown) => {
+      [found, failedAt] = [undefined, clock.now()];
+      throw error;
+    });
+    return getKey(...asked);
+  };
+};
+
+class NotDiscovered extends Error {
+  override readonly name = 'NotDiscovered';
+}
+
+const Metadata = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https$/ }) });
+
+/** Where an issuer says that its keys are. It has to say who it is in the same words (RFC 8414, section 3.3). */
+const discoverKeys = async (issuer: string, egress: Egress): Promise<string> => {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const { status, body } = await egress.send({ url, headers: { accept: 'application/json' } });
+  if (status !== 200) throw new NotDiscovered(`its metadata were answered with ${status}`);
+  const metadata = Metadata.parse(JSON.parse(Buffer.from(body).toString('utf8')));
+  if (metadata.issuer !== issuer) throw new NotDiscovered('its metadata are another issuer’s');
+  return metadata.jwks_uri;
+};
+
+const remoteKeys = (jwksUrl: string, egress: Egress): JWTVerifyGetKey =>
   createRemoteJWKSet(new URL(jwksUrl), {
     cooldownDuration: COOLDOWN_MS,
     cacheMaxAge: KEYS_ARE_GOOD_FOR_MS,

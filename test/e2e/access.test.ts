@@ -1,13 +1,20 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { makeClient } from '../../clients/sdk/client.ts';
 import { cli, startServer } from '../support/cli.ts';
 import { isThere } from '../support/containers/daemons.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
+
+/** Another data folder with a copy of the file. */
+const tempDirectoryWith = (file: string): string => {
+  const directory = tempDirectory();
+  copyFileSync(file, join(directory, basename(file)));
+  return directory;
+};
 
 const isLinux = process.platform === 'linux';
 const isRoot = process.getuid?.() === 0;
@@ -56,6 +63,21 @@ describe('the embedded server', () => {
     for (const authorization of ['Bearer nonsense', 'Bearer ', '', 'Basic b3duZXI6']) {
       expect([authorization, (await submit(url, { authorization })).status]).toEqual([authorization, 401]);
     }
+  });
+
+  test('takes no token of an issuer whose keys it cannot get, and does not start with one that it cannot trust', async () => {
+    const dataDirectory = tempDirectory();
+    const file = join(dataDirectory, 'access.json');
+    const issuer = { issuer: 'https://login.invalid/', audience: 'errand', tenant: 'default' };
+    writeFileSync(file, JSON.stringify({ issuers: [issuer] }));
+    const { url } = await startServer(dataDirectory);
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const claims = { iss: issuer.issuer, aud: 'errand', sub: 'ada', iat: 1, exp: 9_999_999_999 };
+    const token = `${part({ alg: 'RS256', typ: 'at+jwt', kid: 'k' })}.${part(claims)}.${part({})}`;
+    expect((await submit(url, { authorization: `Bearer ${token}` })).status).toBe(401);
+    writeFileSync(file, JSON.stringify({ issuers: [{ ...issuer, issuer: 'http://login.invalid/' }] }));
+    const refused = await cli(['run', '--', 'true'], { dataDirectory, env: { ERRAND_DATA: tempDirectoryWith(file) } });
+    expect(refused).toMatchObject({ exit: 125, stderr: expect.stringContaining('/issuers/0/issuer') });
   });
 
   test('its owner’s key is in no log, and no command sees it', async () => {

@@ -228,7 +228,7 @@ describe('errand', () => {
         ],
         { encoding: 'utf8' },
       ).stdout.trim();
-    expect(complete('errand', 're')).toBe('replay');
+    expect(complete('errand', 'rep')).toBe('replay');
     expect(complete('errand', 'run', '--time')).toBe('--timeout');
     expect(complete('errand', 'run', '--', 'ech')).toBe('');
   });

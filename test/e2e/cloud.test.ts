@@ -267,6 +267,16 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect((await ask('GET', '/v1/whoami', key)).status).toBe(401);
   });
 
+  test('an access token of an issuer that cannot be reached is not good, and no other issuer’s is', async () => {
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    for (const iss of ['https://login.invalid/', 'https://other.invalid/']) {
+      const claims = { iss, aud: 'errand', sub: 'ada', iat: 1, exp: 9_999_999_999 };
+      const token = `${part({ alg: 'RS256', typ: 'at+jwt', kid: 'k' })}.${part(claims)}.${part({})}`;
+      const response = await fetch(`${cloud.url}/v1/whoami`, { headers: { authorization: `Bearer ${token}` } });
+      expect([iss, response.status]).toEqual([iss, 401]);
+    }
+  });
+
   test('no function logs a key, a token, or anything of a command', async () => {
     const canary = 'canary-of-a-command';
     await client.run({ argv: ['sh', '-c', 'echo "$1" >&2', 'sh', canary], env: { SECRET: canary } });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -118,6 +118,25 @@ describe('the stacks', () => {
       expect(actions).toEqual(actions.map(() => [alarmTopic]));
       expect(actionsIn(templates[one])).toEqual(actions.map(() => undefined));
     }
+  });
+
+  test('functions that callers reach know the issuers that were named, and no other function does', () => {
+    const file = join(folder, 'access.json');
+    const issuers = [{ issuer: 'https://login.example.com/', audience: 'errand', tenant: 'acme' }];
+    writeFileSync(file, JSON.stringify({ issuers }, null, 2));
+    const issuersIn = (template: Template) =>
+      (Object.values(template.findResources('AWS::Lambda::Function')) as Resource[]).map(
+        ({ Properties }) =>
+          (Properties as { Environment?: { Variables: Record<string, unknown> } }).Environment?.Variables[
+            'ERRAND_ISSUERS'
+          ],
+      );
+    const named = make({ access: file }).stacks;
+    const ofApi = issuersIn(Template.fromStack(named.api));
+    expect(ofApi).toEqual(ofApi.map(() => JSON.stringify({ issuers })));
+    expect([...issuersIn(Template.fromStack(named.workers)), ...issuersIn(templates.api)].filter(Boolean)).toEqual([]);
+    writeFileSync(file, JSON.stringify({ issuers: [{ ...issuers[0], issuer: 'http://login.example.com/' }] }));
+    expect(() => make({ access: file })).toThrow('/issuers/0/issuer');
   });
 
   test('the worker takes batches, answers for each message, and has time before it is given another', () => {

@@ -8,6 +8,7 @@ import {
 } from '../../../shared/access/access-tokens.ts';
 import type { Egress } from '../../../shared/egress/egress.ts';
 import { EgressError } from '../../../shared/egress/egress.ts';
+import { silentLog } from '../../../shared/telemetry/log.ts';
 import { type FakeClock, fakeClock } from '../../support/fake-clock.ts';
 
 /*
@@ -308,5 +309,53 @@ describe('access.json', () => {
 
   test('that is no JSON is refused', () => {
     expect(() => parseIssuers('{')).toThrow('not JSON');
+  });
+});
+
+describe('an issuer without a jwksUrl', () => {
+  const discovered = (metadata: unknown, status = 200) => {
+    const egress: Egress = {
+      async send({ url }) {
+        asked.push(url);
+        if (isAway) throw new EgressError('unreachable');
+        const isMetadata = url.endsWith('/.well-known/openid-configuration');
+        const value = isMetadata ? metadata : { keys: keySet };
+        return { status: isMetadata ? status : 200, headers: {}, body: Buffer.from(JSON.stringify(value)) };
+      },
+    };
+    const issuers = [IssuerConfig.parse({ issuer: ISSUER, audience: AUDIENCE, tenant: 'acme' })];
+    return makeAccessTokens({ issuers, egress, clock, log: silentLog });
+  };
+  const METADATA = { issuer: ISSUER, jwks_uri: `${ISSUER}its-keys` };
+  const where = 'https://login.example.com/.well-known/openid-configuration';
+
+  test('says where its keys are, and is asked once', async () => {
+    const found = discovered(METADATA);
+    expect(await found.verify(token())).toMatchObject({ identity: { subject: 'ada' } });
+    expect(await found.verify(token())).toBeDefined();
+    expect(asked).toEqual([where, `${ISSUER}its-keys`]);
+  });
+
+  test.for<[what: string, metadata: unknown, status?: number]>([
+    ['are another issuer’s', { ...METADATA, issuer: OTHER }],
+    ['differ by a slash', { ...METADATA, issuer: ISSUER.slice(0, -1) }],
+    ['name keys by http', { ...METADATA, jwks_uri: 'http://login.example.com/keys' }],
+    ['name no keys', { issuer: ISSUER }],
+    ['are none', 'nonsense'],
+    ['are not there', METADATA, 404],
+    ['are elsewhere', METADATA, 302],
+  ])('whose metadata %s has no good token, and its keys are not asked for', async ([, metadata, status]) => {
+    expect(await discovered(metadata, status).verify(token())).toBeUndefined();
+    expect(asked).toEqual([where]);
+  });
+
+  test('that is away is asked again after a while, not with every token', async () => {
+    const found = discovered(METADATA);
+    isAway = true;
+    for (let i = 0; i < 5; i++) expect(await found.verify(token())).toBeUndefined();
+    expect(asked).toEqual([where]);
+    isAway = false;
+    await clock.advance(30_000);
+    expect(await found.verify(token())).toBeDefined();
   });
 });

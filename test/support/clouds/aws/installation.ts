@@ -82,6 +82,9 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
     ERRAND_QUEUE_LOW: queueUrls.low,
     ERRAND_KEY_SECRET: 'key',
     ERRAND_AUDIT_SECRET: 'audit-key',
+    ERRAND_ISSUERS: JSON.stringify({
+      issuers: [{ issuer: 'https://login.invalid/', audience: 'errand', tenant: 'acme' }],
+    }),
   };
   const rootOf = (name: string): string => bundleFunction(name, join(folder, 'functions')).directory;
   const lambda = await startLambdaCloud({
