@@ -3,7 +3,7 @@ import type { UsageView } from '../contract/usage-schemas.ts';
 import type { Actor } from '../domain/actor.ts';
 import { isFinal } from '../domain/command.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
-import { dayOf, hasQuotas, NOTHING_USED, type Usage } from '../domain/quotas.ts';
+import { amountsOf, dayOf, hasQuotas, NOTHING_USED, type Usage } from '../domain/quotas.ts';
 import type { Deps } from './deps.ts';
 
 type Parts = Pick<Deps, 'meter' | 'commands' | 'clock'>;
@@ -49,14 +49,15 @@ const lookUp = async (
   let after: CommandId | undefined;
   for (let looked = 0; looked < MOST_LOOKED_AT; looked += PAGE) {
     const page = await commands.list(tenant, {}, { limit: PAGE, after });
-    for (const { submittedAt, status, result } of page.commands) {
-      if (dayOf(submittedAt) !== day) return { usage, complete: true };
+    for (const command of page.commands) {
+      if (dayOf(command.submittedAt) !== day) return { usage, complete: true };
+      const used = amountsOf(command);
       usage = {
         day,
         commands: usage.commands + 1,
-        unfinished: usage.unfinished + (isFinal(status) ? 0 : 1),
-        cpuMs: usage.cpuMs + (result?.usage?.cpuMs ?? result?.durationMs ?? 0),
-        outputBytes: usage.outputBytes + (result?.stdoutBytes ?? 0) + (result?.stderrBytes ?? 0),
+        unfinished: usage.unfinished + (isFinal(command.status) ? 0 : 1),
+        cpuMs: usage.cpuMs + used.cpuMs,
+        outputBytes: usage.outputBytes + used.outputBytes,
       };
     }
     after = page.after;

@@ -1,4 +1,5 @@
 import type { Instant } from './clock.ts';
+import type { Command } from './command.ts';
 
 /** What a tenant is limited to, besides what its callers may do. Undefined: not limited. */
 export interface TenantLimits {
@@ -30,6 +31,19 @@ export interface Usage extends Amounts {
 }
 
 export const NOTHING_USED: Amounts = { commands: 0, cpuMs: 0, outputBytes: 0 };
+
+/** What a command used, by its record. Where nobody measured it, the time that its attempts ran counts for each processor that it asked for. */
+export const amountsOf = ({ attempts, result, spec }: Command): Amounts => {
+  const ranMs = attempts.reduce(
+    (sum, { startedAt, endedAt }) => sum + (startedAt === undefined || endedAt === undefined ? 0 : endedAt - startedAt),
+    0,
+  );
+  return {
+    commands: 1,
+    cpuMs: Math.round(result?.usage?.cpuMs ?? ranMs * (spec.cpu ?? 1)),
+    outputBytes: (result?.stdoutBytes ?? 0) + (result?.stderrBytes ?? 0),
+  };
+};
 
 export const dayOf = (instant: Instant): string => new Date(instant).toISOString().slice(0, 10);
 /** When the day is over. */

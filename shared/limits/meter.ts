@@ -2,7 +2,7 @@ import type { Clock } from '../domain/clock.ts';
 import { type Command, isFinal } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
-import { dayOf, endOfDay, exceeded, NOTHING_USED, type TenantLimits, type Usage } from '../domain/quotas.ts';
+import { amountsOf, dayOf, endOfDay, exceeded, NOTHING_USED, type TenantLimits, type Usage } from '../domain/quotas.ts';
 import type { Toll } from '../store/commands.ts';
 import { keys } from '../store/schema.ts';
 import type { Store, Write } from '../store/store.ts';
@@ -49,17 +49,11 @@ export const makeMeter = (store: Store, clock: Pick<Clock, 'now'>): Meter => {
 
     end(before, next) {
       if (!next.metered || isFinal(before.status) || !isFinal(next.status)) return undefined;
-      const { result } = next;
-      const ranMs = next.attempts.reduce(
-        (sum, { startedAt, endedAt }) => sum + ((endedAt ?? 0) - (startedAt ?? endedAt ?? 0)),
-        0,
-      );
-      const cpuMs = result?.usage?.cpuMs ?? ranMs * (next.spec.cpu ?? 1);
-      const outputBytes = (result?.stdoutBytes ?? 0) + (result?.stderrBytes ?? 0);
+      const { cpuMs, outputBytes } = amountsOf(next);
       return count(next.tenant, (usage) => ({
         ...usage,
         unfinished: Math.max(0, usage.unfinished - 1),
-        cpuMs: usage.cpuMs + Math.round(cpuMs),
+        cpuMs: usage.cpuMs + cpuMs,
         outputBytes: usage.outputBytes + outputBytes,
       }));
     },
