@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { type Client, makeClient } from '../sdk/client.ts';
+import { requireProfile } from './profiles.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The options that say where the server is. */
@@ -55,27 +53,8 @@ const findRemote = async (options: ConnectOptions, env: NodeJS.ProcessEnv): Prom
   }
   const name = options.profile ?? env['ERRAND_PROFILE'];
   if (name === undefined) return undefined;
-  const file = env['ERRAND_CONFIG'] ?? join(homedir(), '.config', 'errand', 'config.json');
-  const profile = (await readProfiles(file))[name];
-  if (!profile) throw new Error(`There is no profile ${name} in ${file}. Add it there, or give --url.`);
-  return { ...profile, apiKey: apiKey ?? profile.apiKey };
-};
-
-const readProfiles = async (file: string): Promise<Record<string, Remote>> => {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new Error(`The profiles in ${file} cannot be read: ${(cause as Error).message}.`, { cause });
-  }
-  // Loaded here: most calls have no profile, and need not wait for it.
-  const z = await import('zod');
-  const Profile = z.strictObject({ url: z.url(), apiKey: z.string().optional(), streamUrl: z.url().optional() });
-  const Config = z.strictObject({ profiles: z.record(z.string(), Profile) });
-  try {
-    return Config.parse(JSON.parse(text)).profiles;
-  } catch (cause) {
-    // The parser's own words could quote a key.
-    throw new Error(`${file} is not as it should be: {"profiles": {"name": {"url": "…", "apiKey": "…"}}}.`, { cause });
-  }
+  const { login, ...profile } = await requireProfile(name, env);
+  if (apiKey !== undefined || !login) return { ...profile, apiKey: apiKey ?? profile.apiKey };
+  const { accessTokenOf } = await import('./login.ts');
+  return { ...profile, apiKey: await accessTokenOf(name, login, env, Date.now) };
 };

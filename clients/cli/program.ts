@@ -229,6 +229,46 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .action(async (names, _, command) =>
       onExit(await (await secrets()).removeSecrets(names, optionsOf(command), terminal)),
     );
+  const logins = () => import('./commands/login.ts');
+  examples(
+    program
+      .command('login')
+      .description('Sign in at an issuer whose access tokens the server takes, by a code entered in any browser.')
+      .option('--issuer <url>', 'where to sign in')
+      .option('--client-id <id>', 'what this program is called there')
+      .option('--audience <name>', 'what the server is called there, if it asks')
+      .option('--scope <scope>', 'what to ask for (default "openid offline_access")')
+      .action(async (_, command) => onExit(await (await logins()).login(optionsOf(command), terminal))),
+    [
+      'errand login --profile work --url https://errand.example.com --issuer https://login.example.com --client-id errand-cli',
+      'errand login --profile work                # again',
+    ],
+  );
+  program
+    .command('logout')
+    .description('Forget a login, and tell its issuer.')
+    .action(async (_, command) => onExit(await (await logins()).logout(optionsOf(command), terminal)));
+  const profile = program.command('profile').description('Name servers, for --profile.');
+  examples(
+    profile
+      .command('add')
+      .argument('<name>')
+      .description('Name a server (--url), with the key in ERRAND_API_KEY if there is one.')
+      .option('--stream-url <url>', 'where live output is, if elsewhere')
+      .action(async (name, _, command) =>
+        onExit(await (await logins()).addProfile(name, optionsOf(command), terminal)),
+      ),
+    ['ERRAND_API_KEY=$(pass show errand) errand profile add work --url https://errand.example.com'],
+  );
+  profile
+    .command('list')
+    .description('List the profiles.')
+    .action(async () => onExit(await (await logins()).listProfiles(terminal)));
+  profile
+    .command('remove')
+    .argument('<name...>')
+    .description('Remove profiles, with what was kept of their logins.')
+    .action(async (names) => onExit(await (await logins()).removeProfiles(names, terminal)));
   const tenancy = () => import('./commands/tenancy.ts');
   const scoped = (command: Command): Command =>
     command
