@@ -17,12 +17,22 @@ export const readScript = (text: string, shell: string, into: Findings, readers:
   const isReadHere = SHELLS.has(name) && (!shell.includes('/') || SYSTEM_FOLDERS.test(shell));
   if (!isReadHere) into.unreadable(`the text is for ${shell.slice(0, 80)}, which is not read here`);
   else if (CONTROL_CHARACTERS.test(text)) into.unreadable('the script has control characters');
+  else if (isTooDeep(text))
+    into.unreadable(`the script has more than ${MOST_OPENINGS} parentheses, backquotes and here-documents`);
   else readText(text, shell, into, readers);
 };
 
 /** What shells make of these differs, or is not to be seen by who approves it. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL_CHARACTERS = /[\x00-\x08\x0b-\x1f\x7f]/;
+
+/** What opens within it costs a parser more than its length: whoever sends scripts must not hold others up. */
+const MOST_OPENINGS = 500;
+const isTooDeep = (text: string): boolean => {
+  let openings = 0;
+  for (const _ of text.matchAll(/\(|`|<</g)) if (++openings > MOST_OPENINGS) return true;
+  return false;
+};
 
 const readText = (text: string, shell: string, into: Findings, readers: Omit<Reader, 'script'>): void => {
   const isBash = nameOf(shell) === 'bash';
@@ -38,7 +48,13 @@ const readText = (text: string, shell: string, into: Findings, readers: Omit<Rea
     if (node.type === 'Redirect') readRedirect(node, into);
     forEachChild(node, (child) => visit(child, own));
   };
-  visit(parse(text), text);
+  try {
+    visit(parse(text), text);
+  } catch (error) {
+    // The parser goes down as deep as the text does.
+    if (!(error instanceof RangeError)) throw error;
+    into.unreadable('the script is nested too deep');
+  }
 };
 
 const readLine = (node: SyntaxNode & { readonly type: 'Command' }, into: Findings, read: Reader): void => {

@@ -410,6 +410,11 @@ describe('by argv', () => {
       'good \u001b[2J',
       deep.slice(0, 100_000),
       'good;'.repeat(5_000),
+      '$('.repeat(499),
+      '$('.repeat(50_000),
+      '"$('.repeat(400),
+      '${a:-'.repeat(20_000),
+      '`'.repeat(90_000),
     ]) {
       expect([script.slice(0, 20), judge(FEW, { script, shell: '/bin/sh', env: {} })]).toEqual([
         script.slice(0, 20),
