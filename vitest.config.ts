@@ -22,6 +22,7 @@ const reporters = ['default', namesSkipped];
 export default defineConfig({
   test: {
     pool: 'forks',
+    setupFiles: ['test/support/canaries/plant.ts'],
     reporters: process.env['VITEST_JSON']
       ? [...reporters, ['json', { outputFile: process.env['VITEST_JSON'] }]]
       : reporters,

@@ -4,7 +4,7 @@ import type { ReadableStream } from 'node:stream/web';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { recoverRuns, sweep } from '../shared/app/sweep.ts';
-import { silentLog } from '../shared/telemetry/log.ts';
+import { type Log, silentLog } from '../shared/telemetry/log.ts';
 import { LOOPBACK, openDoor } from './door.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
 import { type HttpServer, listen } from './http-server.ts';
@@ -19,6 +19,8 @@ export interface EmbeddedOptions {
   readonly work: boolean;
   /** Whether to find out if isolation `sandbox` can be given here: about 10 ms. @default true */
   readonly trySandbox?: boolean;
+  /** @default silent: whoever calls is told what it asked for */
+  readonly log?: Log;
 }
 
 export interface Embedded {
@@ -33,7 +35,8 @@ export interface Embedded {
  * The whole of Errand inside the calling process, on a data folder: no port is opened.
  * When a server already runs on that folder, it is that server which answers.
  */
-export const openEmbedded = async ({ dataDirectory, work, trySandbox = true }: EmbeddedOptions): Promise<Embedded> => {
+export const openEmbedded = async (options: EmbeddedOptions): Promise<Embedded> => {
+  const { dataDirectory, work, trySandbox = true, log = silentLog } = options;
   const directory = resolve(dataDirectory);
   const server = findServer(directory);
   if (server) {
@@ -47,7 +50,7 @@ export const openEmbedded = async ({ dataDirectory, work, trySandbox = true }: E
     trySandbox,
     clock: systemClock,
     random: systemRandom,
-    log: silentLog,
+    log,
     runnerUrl: () => runnerUrl,
   });
   // What an earlier process left behind when it was killed is not shown as running.

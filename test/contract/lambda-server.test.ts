@@ -9,6 +9,7 @@ import {
   type LambdaClientConfig,
 } from '@aws-sdk/client-lambda';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { CANARIES } from '../support/canaries/values.ts';
 import type { FunctionSpec } from '../support/clouds/lambda/environment.ts';
 import { hasOwnMachines } from '../support/clouds/lambda/environment-process.ts';
 import { type LambdaCloud, REGION, startLambdaCloud } from '../support/clouds/lambda/lambda-cloud.ts';
@@ -78,7 +79,7 @@ describe('the local Lambda, by the real SDK', () => {
       memory: '512',
       tenantId: null,
       arn: `arn:aws:lambda:${REGION}:123456789012:function:look`,
-      canary: 'canary-secret-of-the-executor',
+      canary: CANARIES.ASCII.toString(),
     });
     expect(result?.['remaining']).toBeGreaterThan(20_000);
     expect(result?.['remaining']).toBeLessThanOrEqual(30_000);

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { systemClock, systemRandom } from '../../machine/system-clock.ts';
 import { LambdaConfig, lambdaFeatures } from '../../shared/providers/lambda/config.ts';
@@ -10,18 +7,16 @@ import { silentLog } from '../../shared/telemetry/log.ts';
 import { executorFunction } from '../support/clouds/lambda/executor-function.ts';
 import { type LambdaCloud, REGION, startLambdaCloud } from '../support/clouds/lambda/lambda-cloud.ts';
 import { openRemote } from '../support/remote.ts';
+import { sharedDirectory } from '../support/temp-directory.ts';
 import { providerContract } from './provider-contract.ts';
 
 // One cloud for all of them, so that most commands find an environment in which another was before.
-const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
+const folder = sharedDirectory();
 let cloud: LambdaCloud;
 beforeAll(async () => {
   cloud = await startLambdaCloud({ functions: { executor: executorFunction() }, folder });
 });
-afterAll(async () => {
-  await cloud.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => cloud.close());
 
 const configOf = (endpoint?: string): LambdaConfig =>
   LambdaConfig.parse({ functionName: 'executor', region: REGION, ...(endpoint === undefined ? {} : { endpoint }) });

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Client, makeClient } from '../../clients/sdk/client.ts';
 import { bundleMicrovm } from '../../infra/bundle.ts';
 import { RUNNER_COMMAND } from '../../shared/runner/program.ts';
+import { plantSecret, saidOpenly } from '../support/canaries/leaks.ts';
+import { CANARIES } from '../support/canaries/values.ts';
 import { cli, startCli } from '../support/cli.ts';
 import { type Installation, KEY, openInstallation } from '../support/clouds/aws/installation.ts';
 import { startContainerInstances } from '../support/clouds/azure-container-instances/container-instances-cloud.ts';
@@ -16,7 +16,7 @@ import {
   startLambdaMicrovms,
 } from '../support/clouds/lambda-microvms/lambda-microvms-cloud.ts';
 import { missingForDynamodb } from '../support/dynamodb-local.ts';
-import { tempDirectory } from '../support/temp-directory.ts';
+import { sharedDirectory, tempDirectory } from '../support/temp-directory.ts';
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
 
@@ -24,7 +24,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
   let cloud: Installation;
   let client: Client;
   let microvms: LambdaMicrovmsCloud;
-  const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
+  const folder = sharedDirectory();
   let others: readonly { close(): Promise<void> }[] = [];
   beforeAll(async () => {
     // The runner as it is packed into images, and Node in the place of the one that it brings.
@@ -75,7 +75,6 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
   afterAll(async () => {
     await cloud?.close();
     await Promise.all(others.map((one) => one.close()));
-    rmSync(folder, { recursive: true, force: true });
   });
 
   /** How the CLI is told of the installation. */
@@ -284,5 +283,29 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(logs).not.toContain(canary);
     expect(logs).not.toContain(KEY);
     expect(logs).not.toMatch(/default\.cmd_[0-9a-z]+\.\d+\.[0-9a-f]{32}/);
+  });
+
+  test('secrets that commands were given and print are in no item, object, queue or log, nor are credentials of ours', async () => {
+    for (const [name, bytes] of Object.entries(CANARIES)) {
+      const response = await fetch(`${cloud.url}/v1/secrets/${name}`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ valueBase64: bytes.toString('base64') }),
+      });
+      expect(response.status).toBe(200);
+    }
+    const secrets = Object.fromEntries(Object.keys(CANARIES).map((name) => [name, `secret:${name}`]));
+    for (const target of TARGETS) {
+      const { result, stdout } = await client.run({ script: 'env; printf %s "$PEM" >&2', target, secrets });
+      expect([target, result?.exitCode, result?.redactions]).toEqual([target, 0, expect.any(Number)]);
+      expect(stdout).toContain('***');
+    }
+    await cloud.sweep();
+    expect(await cloud.leaks()).toEqual([]);
+    // What is searched for is found where it is.
+    plantSecret('said openly', Buffer.from('said-openly-here'));
+    await client.run({ argv: ['echo', 'said-openly-here'] });
+    expect(await cloud.leaks()).toContainEqual(expect.stringMatching(/said openly \(value, raw\) in the item/));
+    saidOpenly('said-openly-here');
   });
 });

@@ -1,52 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { CANARIES, formsOf } from '../support/canaries/values.ts';
 import { cli, startServer } from '../support/cli.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
-const PEM = `-----BEGIN PRIVATE KEY-----\n${Array.from({ length: 6 }, () => randomBytes(48).toString('base64')).join('\n')}\n-----END PRIVATE KEY-----\n`;
-const SECRETS: Readonly<Record<string, Buffer>> = {
-  ASCII: Buffer.from(`canary-${randomBytes(12).toString('hex')}`),
-  BYTES: Buffer.concat([Buffer.from([0, 0xff, 0xfb]), randomBytes(61)]),
-  PEM: Buffer.from(PEM),
-  JSON: Buffer.from(JSON.stringify({ user: 'a"b\\c', key: `</${randomBytes(9).toString('base64')}>\n` })),
-  UNICODE: Buffer.from(`Schlüssel-🔑-${randomBytes(6).toString('hex')}-ключ`),
-  EIGHT: Buffer.from(`q%7/${randomBytes(2).toString('hex')}`),
-};
-const names = Object.keys(SECRETS);
-const isText = (bytes: Buffer): boolean => !bytes.includes(0) && Buffer.from(bytes.toString()).equals(bytes);
-
-/** What must be found nowhere: of each secret, each of its forms. Written apart from what masks them. */
-const formsOf = (secret: Buffer): ReadonlyMap<string, Buffer> => {
-  const delivered = isText(secret) ? secret : Buffer.from(secret.toString('base64'));
-  const forms = new Map<string, Buffer>();
-  for (const [which, bytes] of [
-    ['value', secret],
-    ['variable', delivered],
-  ] as const) {
-    const add = (how: string, form: string | Buffer) => forms.set(`${which}, ${how}`, Buffer.from(form as string));
-    add('raw', bytes);
-    add('hex', bytes.toString('hex'));
-    add('upper-case hex', bytes.toString('hex').toUpperCase());
-    for (const before of [0, 1, 2]) {
-      // Those characters that no neighbour has a part in.
-      const coded = Buffer.concat([Buffer.alloc(before), bytes])
-        .toString('base64')
-        .replace(/=+$/, '');
-      const own = coded.slice(before + (before > 0 ? 1 : 0), (bytes.length + before) % 3 === 0 ? undefined : -1);
-      add(`base 64 at ${before}`, own);
-      add(`base 64 for URLs at ${before}`, own.replaceAll('+', '-').replaceAll('/', '_'));
-    }
-    if (!isText(bytes)) continue;
-    add('URL', encodeURIComponent(bytes.toString()));
-    add('JSON', JSON.stringify(bytes.toString()).slice(1, -1));
-    for (const [n, line] of bytes.toString().split('\n').entries()) if (line.length >= 6) add(`line ${n}`, line);
-  }
-  return forms;
-};
+const names = Object.keys(CANARIES) as (keyof typeof CANARIES)[];
 const FORMS = names.flatMap((name) =>
-  [...formsOf(SECRETS[name] as Buffer)].map(([how, form]) => ({ name: `${name} as ${how}`, form })),
+  [...formsOf(CANARIES[name])].map(([how, form]) => ({ name: `${name} as ${how}`, form })),
 );
 
 /** Prints every secret in every form, whole and byte by byte, on both streams. */
@@ -111,7 +74,7 @@ describe('a planted secret', () => {
     };
     const print = (then = '') => [process.execPath, '-e', PRINTER + then];
 
-    for (const [name, bytes] of Object.entries(SECRETS)) {
+    for (const [name, bytes] of Object.entries(CANARIES)) {
       const { status } = await request('PUT', `/v1/secrets/${name}`, { valueBase64: bytes.toString('base64') });
       expect(status).toBe(200);
       // What is refused repeats nothing.
@@ -176,9 +139,12 @@ describe('a planted secret', () => {
 });
 
 describe('errand secret', () => {
-  const pemFile = (folder: string) => {
+  /** In a folder that nothing looks into. */
+  const pemFile = () => {
+    const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
     const file = join(folder, 'key.pem');
-    writeFileSync(file, PEM);
+    writeFileSync(file, CANARIES.PEM);
     return file;
   };
 
@@ -190,7 +156,7 @@ describe('errand secret', () => {
       exit: 0,
       stdout: 'token version 1\n',
     });
-    expect(await errand(['secret', 'set', 'pem', '--from-file', pemFile(tempDirectory())])).toMatchObject({ exit: 0 });
+    expect(await errand(['secret', 'set', 'pem', '--from-file', pemFile()])).toMatchObject({ exit: 0 });
     expect(await errand(['secret', 'set', 'pin'], '123\n')).toMatchObject({
       exit: 0,
       stderr: expect.stringContaining('not masked'),
@@ -202,7 +168,7 @@ describe('errand secret', () => {
         .split('\n')
         .map((line) => JSON.parse(line)),
     ).toMatchObject([
-      { name: 'pem', bytes: PEM.length },
+      { name: 'pem', bytes: CANARIES.PEM.length },
       { name: 'pin', bytes: 3 },
       { name: 'token', bytes: 12 },
     ]);

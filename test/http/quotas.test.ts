@@ -1,20 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { type Embedded, openEmbedded } from '../../local/embedded.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Embedded } from '../../local/embedded.ts';
+import { openWatched } from '../support/errand.ts';
+import { sharedDirectory } from '../support/temp-directory.ts';
 
+const dataDirectory = sharedDirectory();
 let embedded: Embedded;
 let tenants = 0;
 
 beforeAll(async () => {
-  const dataDirectory = mkdtempSync(join(tmpdir(), 'errand-test-'));
-  embedded = await openEmbedded({ dataDirectory, work: true });
-  return async () => {
-    await embedded.close();
-    rmSync(dataDirectory, { recursive: true });
-  };
+  embedded = await openWatched({ dataDirectory, work: true });
 });
+afterAll(() => embedded.close());
 
 const call = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
   const response = await embedded.fetch(`${embedded.url}${path}`, {

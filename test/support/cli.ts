@@ -2,6 +2,8 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { leaksInWords, refuseLeaks } from './canaries/leaks.ts';
+import { CANARY_ENVIRONMENT } from './canaries/values.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 const ERRAND = fileURLToPath(new URL('../../clients/cli/errand.js', import.meta.url));
@@ -30,14 +32,21 @@ export interface CliOptions {
   readonly wrapper?: readonly string[];
 }
 
-/** Starts the real CLI. It is killed, if it still runs, when the test ends. */
+/** Starts the real CLI. It is killed, if it still runs, when the test ends, and what it wrote may have held no secret. */
 export const startCli = (
   args: readonly string[],
   { dataDirectory, env = {}, stdin = 'ignore', cwd, terminal, wrapper = [] }: CliOptions,
 ): Cli => {
   const { PATH = '' } = process.env;
   const options: SpawnOptions = {
-    env: { PATH, HOME: dataDirectory, NODE_COMPILE_CACHE: COMPILE_CACHE, ERRAND_DATA: dataDirectory, ...env },
+    env: {
+      PATH,
+      HOME: dataDirectory,
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      ERRAND_DATA: dataDirectory,
+      ...CANARY_ENVIRONMENT,
+      ...env,
+    },
     stdio: [stdin, 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   };
@@ -45,8 +54,17 @@ export const startCli = (
   const child = terminal
     ? spawn('script', ['-qefc', [process.execPath, ERRAND, ...args].join(' '), '/dev/null'], options)
     : spawn(file, rest, options);
-  onTestFinished(() => void child.kill('SIGKILL'));
   const pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+    const of = (name: 'stdout' | 'stderr') => [{ where: `${name} of errand ${args[0]}`, bytes: all(name) }];
+    const folder = dataDirectory;
+    // A new key is shown on stdout.
+    refuseLeaks([
+      ...leaksInWords(of('stdout'), { folder, mayHoldApiKeys: true }),
+      ...leaksInWords(of('stderr'), { folder }),
+    ]);
+  });
   const waiting = new Set<() => void>();
   for (const name of ['stdout', 'stderr'] as const) {
     child[name]?.on('data', (piece: Buffer) => {

@@ -1,6 +1,7 @@
 import { onTestFinished } from 'vitest';
-import { type Embedded, openEmbedded } from '../../local/embedded.ts';
+import { type Embedded, type EmbeddedOptions, openEmbedded } from '../../local/embedded.ts';
 import type { CommandView, ProblemView } from '../../shared/contract/schemas.ts';
+import { watch } from './canaries/watched.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 export interface Errand extends Embedded {
@@ -12,9 +13,23 @@ export interface Errand extends Embedded {
   get(id: string, waitSeconds?: number): Promise<CommandView>;
 }
 
-/** All of Errand in this process, on a folder of the test's own. */
+/** All of Errand in this process. When it closes, nothing that it answered or logged may have been a secret. */
+export const openWatched = async (options: EmbeddedOptions): Promise<Embedded> => {
+  const watched = watch();
+  const embedded = await openEmbedded({ log: watched.log, ...options });
+  return {
+    ...embedded,
+    fetch: watched.fetch(embedded.fetch),
+    async close() {
+      await embedded.close();
+      await watched.refuseLeaks(options.dataDirectory);
+    },
+  };
+};
+
+/** The same, on a folder of the test's own. */
 export const openErrand = async (dataDirectory = tempDirectory()): Promise<Errand> => {
-  const embedded = await openEmbedded({ dataDirectory, work: true });
+  const embedded = await openWatched({ dataDirectory, work: true });
   onTestFinished(() => embedded.close());
   const request: Errand['request'] = (method, path, body, headers = {}) => {
     const isBytes = body instanceof Uint8Array || typeof body === 'string';

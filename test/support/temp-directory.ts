@@ -1,12 +1,29 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
+import { leaksInFolder, refuseLeaks } from './canaries/leaks.ts';
+
+const make = (): string => mkdtempSync(join(tmpdir(), 'errand-test-'));
+
+/** What was written there must hold no secret. */
+const dispose = (path: string): void => {
+  const leaks = leaksInFolder(path);
+  rmSync(path, { recursive: true, force: true });
+  refuseLeaks(leaks);
+};
 
 /** A folder of the test's own, gone after it. */
 export const tempDirectory = (): string => {
-  const path = mkdtempSync(join(tmpdir(), 'errand-test-'));
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  const path = make();
+  onTestFinished(() => dispose(path));
+  return path;
+};
+
+/** One of all tests of the file, or of the `describe` that it is asked for in. */
+export const sharedDirectory = (): string => {
+  const path = make();
+  afterAll(() => dispose(path));
   return path;
 };
 

@@ -1,18 +1,25 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { bundleFunction } from '../../../../infra/bundle.ts';
+import { s3Client } from '../../../../shared/objects/s3.ts';
 import { sqsClient } from '../../../../shared/queue/sqs.ts';
+import { leaksInWords, plantSecret } from '../../canaries/leaks.ts';
+import { CANARIES } from '../../canaries/values.ts';
 import { FAKE_CREDENTIALS, startDynamodbLocal } from '../../dynamodb-local.ts';
 import { AWS, startFauxqs } from '../../fauxqs.ts';
 import { sqsEventSource } from '../../sqs-event-source.ts';
 import { executorFunction } from '../lambda/executor-function.ts';
 import { type LambdaCloud, startLambdaCloud } from '../lambda/lambda-cloud.ts';
 import { functionUrl, httpApi } from './api-gateway.ts';
+import { itemsIn, objectsIn } from './contents.ts';
 import { metered, type Usage } from './metered.ts';
 import { secretsManager } from './secrets-manager.ts';
 
-export const KEY = 'the-key-of-the-owner-of-this-installation';
+/** The owner's. */
+export const KEY = `owner-${randomBytes(24).toString('hex')}`;
+const AUDIT_KEY = randomBytes(32).toString('hex');
 
 export interface InstallationOptions {
   /** Where it may write. */
@@ -36,6 +43,8 @@ export interface Installation {
   usage(): { readonly dynamodb: Usage; readonly sqs: Usage; readonly invocations: Readonly<Record<string, number>> };
   /** All that functions logged. */
   logs(): string;
+  /** What of the planted secrets is in the table, the buckets, the queues or the logs. */
+  leaks(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -55,9 +64,11 @@ const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900,
 
 export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
   const [dynamodb, fauxqs] = await Promise.all([startDynamodbLocal(), startFauxqs()]);
-  const secrets = await secretsManager({ key: KEY, 'audit-key': 'a'.repeat(64) });
+  plantSecret('key of the owner', Buffer.from(KEY));
+  plantSecret('key of the audit log', Buffer.from(AUDIT_KEY));
+  const secrets = await secretsManager({ key: KEY, 'audit-key': AUDIT_KEY });
   const meters = { dynamodb: await metered(dynamodb.endpoint), sqs: await metered(fauxqs.endpoint) };
-  const { queueUrls } = fauxqs.createQueues({ maxReceiveCount: 5, visibilitySeconds: 60 });
+  const { queueUrls, deadLetterUrl } = fauxqs.createQueues({ maxReceiveCount: 5, visibilitySeconds: 60 });
   let client: LambdaClient | undefined;
   const lambdaClient = (): LambdaClient => {
     if (!client) throw new Error('Lambda is not there yet');
@@ -65,18 +76,21 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
   };
   const runner = await functionUrl(lambdaClient, 'runner', { stream: false });
   const stream = await functionUrl(lambdaClient, 'output', { stream: true });
+  const table = await dynamodb.makeTable();
+  const buckets = [fauxqs.createBucket(), fauxqs.createBucket()] as const;
   // Lambda's own address is known only once it has its functions, and they are told of it.
   const environment: Record<string, string> = {
     ...FAKE_CREDENTIALS,
+    AWS_SECRET_ACCESS_KEY: CANARIES.ASCII.toString(),
     AWS_REGION: AWS.region,
     AWS_SESSION_TOKEN: '',
     AWS_ENDPOINT_URL_DYNAMODB: meters.dynamodb.endpoint,
     AWS_ENDPOINT_URL_SQS: meters.sqs.endpoint,
     AWS_ENDPOINT_URL_S3: fauxqs.endpoint,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
-    ERRAND_TABLE: await dynamodb.makeTable(),
-    ERRAND_BUCKET: fauxqs.createBucket(),
-    ERRAND_CHECKPOINTS: fauxqs.createBucket(),
+    ERRAND_TABLE: table,
+    ERRAND_BUCKET: buckets[0],
+    ERRAND_CHECKPOINTS: buckets[1],
     ERRAND_QUEUE_HIGH: queueUrls.high,
     ERRAND_QUEUE_NORMAL: queueUrls.normal,
     ERRAND_QUEUE_LOW: queueUrls.low,
@@ -140,6 +154,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
   });
 
   let counted: Readonly<Record<string, number>> = {};
+  const logs = (): string => lambda.environments.map((one) => one.log()).join('\n');
 
   return {
     url: api.url,
@@ -169,7 +184,18 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
       counted = now;
       return { dynamodb: meters.dynamodb.read(), sqs: meters.sqs.read(), invocations };
     },
-    logs: () => lambda.environments.map((one) => one.log()).join('\n'),
+    logs,
+    async leaks() {
+      const s3 = s3Client({ ...AWS, endpoint: fauxqs.endpoint });
+      const urls = [...Object.values(queueUrls), deadLetterUrl];
+      const said = await Promise.all([itemsIn(dynamodb.client, table), ...buckets.map((one) => objectsIn(s3, one))]);
+      s3.destroy();
+      return leaksInWords([
+        ...said.flat(),
+        ...urls.flatMap((url) => fauxqs.bodiesIn(url)).map((body) => ({ where: 'a queue', bytes: Buffer.from(body) })),
+        { where: 'the logs', bytes: Buffer.from(logs()) },
+      ]);
+    },
     async close() {
       await Promise.all([api.close(), stream.close(), runner.close()]);
       await source.close().catch(() => {});

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { CANARIES } from '../../canaries/values.ts';
 import { startEnvironmentProcess } from './environment-process.ts';
 
 /** A function as it was deployed. */
@@ -57,8 +58,8 @@ export interface Environment {
 /** What a function's role would sign with. Nothing of it may be found by a command. */
 const FUNCTION_CREDENTIALS = {
   AWS_ACCESS_KEY_ID: 'ASIAEXECUTORCANARY00',
-  AWS_SECRET_ACCESS_KEY: 'canary-secret-of-the-executor',
-  AWS_SESSION_TOKEN: 'canary-session-of-the-executor',
+  AWS_SECRET_ACCESS_KEY: CANARIES.ASCII.toString(),
+  AWS_SESSION_TOKEN: CANARIES.BYTES.toString('base64'),
 } as const;
 
 const HOST = fileURLToPath(new URL('./runtime-host.ts', import.meta.url));
