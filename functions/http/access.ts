@@ -53,7 +53,7 @@ export const access = (deps: Deps) =>
     verifyAudit: async (_, { actor }) => json(200, await verifyAudit(deps, actor)),
     readReceipt: async (_, { actor, params }) => json(200, await readReceipt(deps, actor, params.id)),
     addTenant: async (_, { actor, body }) => json(201, await addTenant(deps, actor, body)),
-    listTenants: async (_, { query }) => json(200, await listTenants(deps, query)),
+    listTenants: async (_, { actor, query }) => json(200, await listTenants(deps, actor, query)),
     getTenant: async (_, { params }) => json(200, await getTenant(deps, params.id)),
     changeTenant: async (_, { actor, params, body }) => json(200, await changeTenant(deps, actor, params.id, body)),
   });

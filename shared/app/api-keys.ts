@@ -78,11 +78,12 @@ export const listApiKeys = async (
   actor: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof ApiKeyList>> => {
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(actor.tenant, query);
   const found = await principals.apiKeys.list(keys.apiKey(actor.tenant, '').pk, { limit, after });
   return {
     items: found.filter((key) => isTheirs(actor, key)).map(toView),
     ...nextCursor(
+      actor.tenant,
       found.map(({ id }) => id),
       limit,
     ),

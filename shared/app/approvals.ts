@@ -113,11 +113,12 @@ export const listApprovals = async (
   actor: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof ApprovalList>> => {
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(actor.tenant, query);
   const found = await approvals.list(actor.tenant, { limit, after });
   return {
     items: found.filter((one) => isSeen(actor, one)).map((one) => toView(one, clock.now())),
     ...nextCursor(
+      actor.tenant,
       found.map(({ id }) => id),
       limit,
     ),

@@ -42,7 +42,7 @@ export const readAudit = async (
   query: AuditQuery,
 ): Promise<z.output<typeof AuditPage>> => {
   await sealFirst(deps, tenant);
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(tenant, query);
   if (after !== undefined && !/^\d{1,12}$/.test(after)) throw invalidCursor();
   const { type, actor, subject } = query;
   const items: z.output<typeof AuditPage>['items'] = [];
@@ -54,7 +54,7 @@ export const readAudit = async (
       (subject === undefined || entry.subject === subject);
     if (isWanted) items.push({ entry: entry as (typeof items)[number]['entry'], hash });
     if (items.length < limit && ++scanned < MOST_SCANNED) continue;
-    return { items, ...(entry.sequence > 1 ? { nextCursor: toCursor(String(entry.sequence)) } : {}) };
+    return { items, ...(entry.sequence > 1 ? { nextCursor: toCursor(tenant, String(entry.sequence)) } : {}) };
   }
   return { items };
 };

@@ -1,7 +1,7 @@
 import type { CommandList } from '../contract/schemas.ts';
 import type { Actor, Scope } from '../domain/actor.ts';
 import type { Status } from '../domain/command.ts';
-import { type CommandId, isCommandId } from '../domain/ids.ts';
+import { type CommandId, isCommandId, type TenantId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { Deps } from './deps.ts';
 import { invalidCursor, toCursor, toPage } from './paging.ts';
@@ -23,8 +23,9 @@ export const listCommands = async (
   { tenant, scope }: Actor,
   { status, label, target, limit = 20, cursor }: ListQuery,
 ): Promise<CommandList> => {
-  const after = cursor === undefined ? undefined : parseCursor(cursor);
-  const labels = { ...scope.labels };
+  const after = cursor === undefined ? undefined : parseCursor(tenant, cursor);
+  // Without a prototype: `constructor` is a label as any other.
+  const labels: Record<string, string> = Object.assign(Object.create(null), scope.labels);
   const asked = label === undefined ? undefined : parseLabel(label);
   if (asked) {
     // Beyond the caller's scope there is nothing.
@@ -36,7 +37,7 @@ export const listCommands = async (
   const page = await deps.commands.list(tenant, filter, { limit: Math.min(limit, LIMITS.listItems), after });
   return {
     items: page.commands.map(toSummary),
-    ...(page.after === undefined ? {} : { nextCursor: toCursor(page.after) }),
+    ...(page.after === undefined ? {} : { nextCursor: toCursor(tenant, page.after) }),
   };
 };
 
@@ -45,8 +46,8 @@ const scopedTargets = ({ targets }: Scope, asked: string | undefined): readonly 
   return targets === undefined || targets.includes(asked) ? [asked] : [];
 };
 
-const parseCursor = (cursor: string): CommandId => {
-  const { after = '' } = toPage({ cursor });
+const parseCursor = (tenant: TenantId, cursor: string): CommandId => {
+  const { after = '' } = toPage(tenant, { cursor });
   if (isCommandId(after)) return after;
   throw invalidCursor();
 };

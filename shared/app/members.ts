@@ -53,11 +53,12 @@ export const listMembers = async (
   { tenant }: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof MemberList>> => {
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(tenant, query);
   const found = await principals.members.list(keys.member(tenant, '').pk, { limit, after });
   return {
     items: found.map(toMemberView),
     ...nextCursor(
+      tenant,
       found.map(({ id }) => id),
       limit,
     ),

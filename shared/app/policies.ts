@@ -74,7 +74,7 @@ export const listPolicies = async (
   { tenant }: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof PolicyVersionList>> => {
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(tenant, query);
   if (after !== undefined && !/^\d{1,8}$/.test(after)) throw invalidCursor();
   const [found, present] = await Promise.all([
     policies.list(tenant, { limit, before: after === undefined ? undefined : Number(after) }),
@@ -83,7 +83,7 @@ export const listPolicies = async (
   const versions = found.map(({ version }) => String(version));
   return {
     items: found.map((one) => ({ ...aboutOf(one, one.version === present?.version), rules: one.policy.rules.length })),
-    ...nextCursor(versions, limit),
+    ...nextCursor(tenant, versions, limit),
   };
 };
 

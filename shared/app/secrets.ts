@@ -45,11 +45,12 @@ export const listSecrets = async (
   actor: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof SecretList>> => {
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(actor.tenant, query);
   const found = await secrets.list(actor.tenant, { limit, after });
   return {
     items: found.map(toView),
     ...nextCursor(
+      actor.tenant,
       found.map(({ name }) => name),
       limit,
     ),

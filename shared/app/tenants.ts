@@ -39,13 +39,15 @@ export const addTenant = async (
 
 export const listTenants = async (
   { principals }: Pick<Deps, 'principals'>,
+  actor: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof TenantList>> => {
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(actor.tenant, query);
   const found = await principals.tenants.list(keys.tenant('' as TenantId).pk, { limit, after });
   return {
     items: found.map(toView),
     ...nextCursor(
+      actor.tenant,
       found.map(({ id }) => id),
       limit,
     ),
