@@ -4,7 +4,12 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { LOOPBACK, openDoor } from '../../local/door.ts';
+import { makeGateway } from '../../local/gateway.ts';
+import { listen } from '../../local/http-server.ts';
+import { silentLog } from '../../shared/telemetry/log.ts';
 import { cli, type Server, startServer } from '../support/cli.ts';
+import { owner, testWorker } from '../support/deps.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 /* What strangers may do to a server on a port, while somebody with a key goes on working. */
@@ -45,8 +50,46 @@ const flood = async ({ url }: Server, count: number, connections: number) => {
   return { seen, limited };
 };
 
+/** Sends a request again and again by so many connections, a hundred at a time on each, without waiting for answers between them. */
+const torrent = async ({ url }: Server, lines: readonly string[], count: number, connections: number) => {
+  const { hostname, port, host } = new URL(url);
+  const one = [...lines, `Host: ${host}`, '', ''].join('\r\n');
+  const seen = new Map<string, number>();
+  let limited = '';
+  const begun = performance.now();
+  const send = async (most: number): Promise<void> => {
+    const socket = connect({ host: hostname, port: Number(port) }).on('error', () => {});
+    const wave = (): void => void socket.write(one.repeat(Math.min(100, most - answered)));
+    let [answered, text] = [0, ''];
+    wave();
+    for await (const piece of socket.setEncoding('latin1')) {
+      text += piece;
+      for (let end = endOfAnswer(text); end > 0 && end <= text.length; end = endOfAnswer(text)) {
+        const status = text.slice(9, 12);
+        seen.set(status, (seen.get(status) ?? 0) + 1);
+        if (status === '429') limited = text.slice(0, end);
+        text = text.slice(end);
+        if (++answered % 100 === 0 && answered < most) wave();
+      }
+      if (answered >= most) break;
+    }
+    socket.destroy();
+  };
+  await Promise.all(Array.from({ length: connections }, () => send(count / connections)));
+  return { seen, limited, perSecond: (count / (performance.now() - begun)) * 1_000 };
+};
+/** Where the first answer in a text ends; 0 while its head is not whole. */
+const endOfAnswer = (text: string): number => {
+  const body = text.indexOf('\r\n\r\n') + 4;
+  return body < 4 ? 0 : body + Number(/content-length: (\d+)/i.exec(text.slice(0, body))?.[1] ?? 0);
+};
+
 /** Asks with a good key again and again until `until` is over. How each was answered. */
-const workOn = async ({ url }: Server, key: string, until: Promise<unknown>): Promise<readonly number[]> => {
+const workOn = async (
+  { url }: Pick<Server, 'url'>,
+  key: string,
+  until: Promise<unknown>,
+): Promise<readonly number[]> => {
   const statuses: number[] = [];
   let isOver = false;
   until.finally(() => (isOver = true)).catch(() => {});
@@ -85,6 +128,31 @@ describe('while strangers', () => {
     expect(JSON.parse(alerts[0] as string)).toMatchObject({ entry: { details: { kind: 'brute-force' } } });
   });
 
+  test.for<[string, 'tenant' | 'nobody', number, string]>([
+    ['with a key of their own ask 20,000 times', 'tenant', 20_000, 'GET /v1/roles HTTP/1.1'],
+    ['without a key ask 5,000 times for the largest that needs none', 'nobody', 5_000, 'GET /openapi.json HTTP/1.1'],
+  ])('%s, they are told when to come again, and others are answered', async ([, who, count, line]) => {
+    const { server, key } = await open();
+    const made = await fetch(`${server.url}/v1/tenants`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ id: 'eager', name: 'Eager', limits: { requestsPerSecond: 100 } }),
+    });
+    const { key: theirs } = (await made.json()) as { key: string };
+    const before = memoryMiB(server);
+    const lines = who === 'tenant' ? [line, `Authorization: Bearer ${theirs}`] : [line];
+    const flooding = torrent(server, lines, count, 20);
+    const worked = await workOn(server, key, flooding);
+    const { seen, limited, perSecond } = await flooding;
+    expect([...new Set(worked)]).toEqual([200]);
+    expect([...seen.keys()].toSorted()).toEqual(['200', '429']);
+    expect((seen.get('200') ?? 0) + (seen.get('429') ?? 0)).toBe(count);
+    // The burst, and so many a second for as long as it took.
+    expect(seen.get('200')).toBeLessThanOrEqual(500 + 100 * (1 + count / perSecond));
+    expect(limited).toMatch(/\r\nretry-after: [1-9]\d*\r\n/i);
+    expect(memoryMiB(server) - before).toBeLessThan(256);
+  });
+
   test('send their headers a byte at a time, others are answered, and they are cut off', async () => {
     const { server, key } = await open();
     const { hostname, port } = new URL(server.url);
@@ -108,6 +176,28 @@ describe('while strangers', () => {
     const worked = await workOn(server, key, all);
     expect([...new Set(worked)]).toEqual([200]);
     expect(worked.length).toBeGreaterThan(50);
+  }, 60_000);
+
+  test('send a body a byte at a time, others are answered, and they are cut off when their time is over', async () => {
+    const deps = await testWorker({ work: false });
+    const load = { headersMs: 300, requestMs: 2_000 };
+    const door = openDoor(LOOPBACK);
+    const server = await listen(makeGateway(deps), { ...LOOPBACK, port: 0, door, log: silentLog, load });
+    onTestFinished(() => server.close());
+    const { hostname, port } = new URL(server.url);
+    const slow = Array.from({ length: 100 }, () => {
+      const socket = connect({ host: hostname, port: Number(port) }).on('error', () => {});
+      socket.write('POST /v1/commands HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n');
+      socket.write('Content-Length: 200000\r\n\r\n{');
+      return socket.resume();
+    });
+    const drip = setInterval(() => {
+      for (const socket of slow) if (socket.writable) socket.write(' ');
+    }, 100);
+    onTestFinished(() => clearInterval(drip));
+    const closed = Promise.all(slow.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+    expect([...new Set(await workOn(server, 'any', closed))]).toEqual([200]);
+    expect((await deps.commands.list(owner.tenant, {}, { limit: 1 })).commands).toEqual([]);
   }, 60_000);
 
   test('hold more connections open than one address may, the server takes no more from there, and then again', async () => {

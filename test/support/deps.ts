@@ -44,6 +44,8 @@ interface WorkerOptions {
   /** @default files below `directory` */
   readonly vault?: Vault;
   readonly isOwnerAlive?: (worker: string) => boolean;
+  /** @default whoever calls is the owner */
+  readonly access?: Access;
   /** Where commands run. @default on this machine */
   readonly provider?: Provider;
 }
@@ -79,7 +81,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
   const deps = makeDeps({
     ...testAudit,
     clock,
-    access: ownerAccess,
+    access: options.access ?? ownerAccess,
     random: { ...systemRandom, fraction: () => 0.5 },
     store,
     objects: filesObjects({ directory: join(directory, 'objects') }),
