@@ -11,12 +11,19 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
-/** One JSON object a line. */
+/** What JSON lets stand, and a terminal that shows the log would obey: C1 controls, changes of direction, line ends. */
+const OBEYED = /[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu;
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** One JSON object a line, whatever is in its fields. */
 export const jsonLog = (clock: Clock, write: (line: string) => void): Log => {
   const at =
     (level: Level) =>
-    (message: string, fields: LogFields = {}) =>
-      write(`${JSON.stringify({ time: toTimestamp(clock.now()), level, message, ...fields }, describeError)}\n`);
+    (message: string, fields: LogFields = {}) => {
+      const own = { time: toTimestamp(clock.now()), level, message };
+      // First, and not to be replaced.
+      write(`${JSON.stringify({ ...own, ...fields, ...own }, describeError).replace(OBEYED, escaped)}\n`);
+    };
   return { info: at('info'), warn: at('warn'), error: at('error') };
 };
 
