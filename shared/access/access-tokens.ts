@@ -2,6 +2,7 @@ import { createRemoteJWKSet, customFetch, decodeJwt, type JWTPayload, type JWTVe
 import * as z from 'zod';
 import type { Clock } from '../domain/clock.ts';
 import { TENANT_ID, type TenantId } from '../domain/ids.ts';
+import { oddNameIn } from '../domain/json.ts';
 import type { Identity } from '../domain/principals.ts';
 import type { Egress } from '../egress/egress.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -89,8 +90,8 @@ export const makeAccessTokens = ({ issuers, egress, clock, log }: AccessTokensOp
         });
         const { sub, iat, exp, jti } = payload;
         if (typeof sub !== 'string' || sub === '' || typeof iat !== 'number') return undefined;
-        // 1e999 is a number to JSON.parse, and never over.
-        if (!Number.isFinite(exp)) return undefined;
+        // 1e99 is a number, and never over.
+        if (!Number.isSafeInteger(exp)) return undefined;
         // jose looks at this only where a greatest age is asked for.
         if (iat > clock.now() / 1_000 + leewaySeconds) return undefined;
         return { tenant, identity: { issuer, subject: sub }, id: typeof jti === 'string' ? jti : undefined };
@@ -154,6 +155,8 @@ const issuerOf = (token: string): string | undefined => {
   let claims: JWTPayload;
   try {
     claims = decodeJwt(token);
+    // Others may take the first of two audiences where we take the last (RFC 7519, section 4).
+    if (token.split('.', 2).some((part) => oddNameIn(Buffer.from(part, 'base64url').toString()))) return undefined;
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@ import type * as z from 'zod';
 import type { Endpoint } from '../contract/endpoint.ts';
 import { type EndpointName, endpoints } from '../contract/endpoints.ts';
 import { AppError, type Fault } from '../domain/errors.ts';
+import { oddNameIn } from '../domain/json.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { decodeFramed } from '../runner/framed.ts';
 
@@ -74,8 +75,17 @@ const parseJson = (endpoint: Endpoint, { headers, body }: RawRequest): unknown =
       faults: [{ in: 'header', pointer: '/content-type', detail }],
     });
   }
+  const { text, value } = readJson(body);
+  const odd = oddNameIn(text);
+  if (!odd) return value;
+  const fault: Fault = { in: 'body', pointer: toPointer(odd.path), detail: odd.detail };
+  throw new AppError('invalid-request', `${fault.pointer}: ${fault.detail}`, { faults: [fault] });
+};
+
+const readJson = (body: Uint8Array): { readonly text: string; readonly value: unknown } => {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
+    return { text, value: JSON.parse(text) };
   } catch (cause) {
     // The parser's own words quote the body, which may hold a secret.
     const detail = 'The body is not JSON in UTF-8.';

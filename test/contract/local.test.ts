@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -6,7 +7,7 @@ import type { LocalOptions } from '../../shared/providers/local/local.ts';
 import type { Provider, ProviderFeatures, Run } from '../../shared/providers/provider.ts';
 import { providers } from '../../shared/providers/registry.ts';
 import { launcherIsThere } from '../support/launchers.ts';
-import { helpersOf, processesWith } from '../support/processes.ts';
+import { descendantsOf, helpersOf, processesWith, programOf } from '../support/processes.ts';
 import { aRun, recordedIo } from '../support/run-io.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { providerContract } from './provider-contract.ts';
@@ -19,6 +20,12 @@ const optionsOf = (launcher: LauncherKind, workDirectory: string): LocalOptions 
   graceSeconds: 0.3,
   launcher,
 });
+
+/** A library of glibc that nothing of ours loads; another C library has none of that name. */
+const LIBRARY = 'libanl.so.1';
+const canPreload =
+  process.platform === 'linux' &&
+  spawnSync('grep', ['-q', 'libanl', '/proc/self/maps'], { env: { LD_PRELOAD: LIBRARY } }).status === 0;
 
 /** Every command of it has this level. */
 const withLevel = (provider: Provider, level: Isolation): Provider => ({
@@ -192,6 +199,26 @@ const testsOf = (launcher: LauncherKind, features: ProviderFeatures, level: Isol
       await provider.close();
       await Promise.all(running);
       expect(readdirSync(folder)).toEqual([]);
+    });
+
+    // Callers own their commands, so they may set what they like for them. Who starts commands must never load it.
+    test.skipIf(!canPreload)(`loads what LD_PRELOAD names into the command alone (needs ${LIBRARY})`, async () => {
+      const io = recordedIo();
+      const env = {
+        ...{ LD_PRELOAD: LIBRARY, LD_AUDIT: '', LD_LIBRARY_PATH: '/nowhere', NODE_OPTIONS: '--title=libanl' },
+        ...{ BASH_ENV: '/nowhere', ENV: '/nowhere', GCONV_PATH: '/nowhere', IFS: 'x', MALLOC_CHECK_: '3' },
+      };
+      const run = sh('grep -c libanl /proc/self/maps; echo ready; read line; exec sleep 60', { env });
+      const running = (await open()).start(run, io);
+      await io.seen('stdout', 'ready');
+      expect(io.text('stdout')).toMatch(/^[1-9]/);
+      const own = processesWith(run.key);
+      const others = descendantsOf(process.pid).filter((pid) => !own.includes(pid));
+      expect(own.length).toBeGreaterThan(0);
+      expect(others.length).toBeGreaterThan(0);
+      expect(others.filter((pid) => programOf(pid).includes('libanl'))).toEqual([]);
+      io.stopNow();
+      await running;
     });
 
     // Of the machine’s folders a sandbox shows the system’s only.

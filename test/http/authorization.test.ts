@@ -1,11 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { type Embedded, openEmbedded } from '../../local/embedded.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Embedded } from '../../local/embedded.ts';
 import type { Endpoint } from '../../shared/contract/endpoint.ts';
 import { type EndpointName, endpoints } from '../../shared/contract/endpoints.ts';
 import { PERMISSIONS, ROLES, type RoleName } from '../../shared/domain/permissions.ts';
+import { openWatched } from '../support/errand.ts';
+import { sharedDirectory } from '../support/temp-directory.ts';
 
 /*
  * Every endpoint of the table, by every role, with every state of a credential, on things of one's own tenant and of another's.
@@ -53,7 +52,7 @@ const tenant = async () => {
 let secrets = 0;
 const secret = async (call: Call) => {
   const name = `secret-${++secrets}`;
-  await call('PUT', `/v1/secrets/${name}`, { value: 'a value' });
+  await call('PUT', `/v1/secrets/${name}`, { value: 'hidden-8f2c' });
   return name;
 };
 
@@ -116,7 +115,7 @@ const samples = {
   verifyAudit: { status: 200 },
   readReceipt: { make: ended, status: 200 },
   listSecrets: { status: 200 },
-  putSecret: { make: secret, body: { value: 'a new value' }, status: 200 },
+  putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
   readUsage: { status: 200 },
   checkHealth: { status: 200 },
@@ -137,7 +136,9 @@ const OF_A_TENANT: readonly EndpointName[] = NAMES.filter(
   (name) => endpoints[name].path.includes('{') && !/^\/v1\/(tenants|policies)/.test(endpoints[name].path),
 );
 
+const dataDirectory = sharedDirectory();
 let embedded: Embedded;
+afterAll(() => embedded.close());
 const callAs =
   (authorization: string): Call =>
   (method, path, body, headers = {}) => {
@@ -161,17 +162,22 @@ const asOwner: Call = (method, path, body) =>
   });
 
 const callers: Record<string, Call> = {};
+/** Of another tenant than the things are of that they ask for, by role. */
+const others = {} as Record<RoleName, Call>;
 /** Names of credentials that are not good, by what is wrong with them. */
 const bad: Record<string, string> = { none: '', 'no bearer': 'Basic b3duZXI6', malformed: 'Bearer nonsense' };
 
 beforeAll(async () => {
-  const dataDirectory = mkdtempSync(join(tmpdir(), 'errand-test-'));
-  embedded = await openEmbedded({ dataDirectory, work: false });
+  embedded = await openWatched({ dataDirectory, work: false });
   const make = async (id: string): Promise<Call> =>
     callAs(`Bearer ${(await json<{ key: string }>(asOwner('POST', '/v1/tenants', { id, name: id }))).key}`);
   const admin = await make('acme');
   callers['owner'] = asOwner;
   callers['other'] = await make('other');
+  callers['newcomer'] = await make('newcomer');
+  for (const name of ROLE_NAMES.filter((one) => one !== 'owner')) others[name] = await withRole(callers['other'], name);
+  // The owner is of a tenant too, and acme is not his.
+  others['owner'] = asOwner;
   const keyOf = (id: string, terms = {}) =>
     json<{ id: string; key: string }>(admin('POST', '/v1/api-keys', { name: 'k', member: id, ...terms }));
   const newMember = (roleName: string) => idOf(admin('POST', '/v1/members', { name: roleName, role: roleName }));
@@ -195,11 +201,13 @@ beforeAll(async () => {
   bad['expired'] = `Bearer ${expiring.key}`;
   while ((await callAs(bad['expired'])('GET', '/v1/whoami')).status !== 401)
     await new Promise((r) => setTimeout(r, 50));
-  return async () => {
-    await embedded.close();
-    rmSync(dataDirectory, { recursive: true });
-  };
 });
+
+/** A member of an admin's tenant with this role. */
+const withRole = async (admin: Call, name: RoleName): Promise<Call> => {
+  const id = await idOf(admin('POST', '/v1/members', { name, role: name }));
+  return callAs(`Bearer ${(await json<{ key: string }>(admin('POST', '/v1/api-keys', { name, member: id }))).key}`);
+};
 
 /** Calls an endpoint by its sample, with a thing that `maker` made. */
 const callSample = async (call: Call, name: EndpointName, maker: Call): Promise<Response> => {
@@ -216,6 +224,9 @@ const makerFor = (caller: string, name: EndpointName): Call => {
   if (endpoints[name].path.startsWith('/v1/api-keys') && caller !== 'agent') return callers[caller] as Call;
   return callers[caller === 'owner' ? 'owner' : 'admin'] as Call;
 };
+
+/** The fields that a schema of the table has. */
+const shapeOf = (schema: Endpoint['query']): object => (schema as { shape?: object } | undefined)?.shape ?? {};
 
 const permissionsOf = (name: RoleName): readonly string[] => ROLES[name];
 const expectedOf = (name: EndpointName, caller: RoleName): number => {
@@ -246,6 +257,14 @@ describe('a credential that is not good', () => {
   });
 });
 
+describe('the right of a runner to one attempt', () => {
+  const own = NAMES.filter((name) => !['anyone', 'runner'].includes((endpoints[name] as Endpoint).access ?? ''));
+  test.for(own)('%s answers 401 to it', async (name) => {
+    const right = `Bearer acme.${await command(callers['admin'] as Call)}.1.${'a'.repeat(32)}`;
+    expect((await callSample(callAs(right), name, callers['admin'] as Call)).status).toBe(401);
+  });
+});
+
 /** What is not the same in any two answers, and what was asked for. */
 const neutral = (text: string, ids: readonly string[]): string =>
   ids.reduce(
@@ -253,49 +272,102 @@ const neutral = (text: string, ids: readonly string[]): string =>
     text.replace(/"requestId":"[^"]+"/, '').replace(/"\d{4}-[^"]+Z"/g, 'TIME'),
   );
 
-describe('another tenant’s admin', () => {
-  const random = (like: string): string =>
-    // Names are short, and as good as any other.
-    like.replace(/(?:[0-9a-z]{12})?$/, () =>
-      Array.from({ length: 12 }, () => '0123456789abcdef'[Math.floor(Math.random() * 16)]).join(''),
-    );
+const random = (like: string): string =>
+  // Names are short, and as good as any other.
+  like.replace(/(?:[0-9a-z]{12})?$/, () =>
+    Array.from({ length: 12 }, () => '0123456789abcdef'[Math.floor(Math.random() * 16)]).join(''),
+  );
 
+/** All of an answer but what no two answers have in common. */
+const answerFor = async (call: Call, name: EndpointName, id: string) => {
+  const { body, headers: sent }: Sample = samples[name];
+  const { method, path } = endpoints[name];
+  const response = await call(method, path.replace(/\{\w+\}/, id), body, sent);
+  const { 'x-request-id': _, ratelimit: __, ...headers } = Object.fromEntries(response.headers);
+  return { status: response.status, headers, body: neutral(await response.text(), [id]) };
+};
+const makeTheirs = (name: EndpointName): Promise<string> =>
+  ((samples[name] as Sample).make as (call: Call) => Promise<string>)(callers['admin'] as Call);
+// What is made or removed by name or id is one's own, whatever others call theirs.
+const BY_NAME: readonly EndpointName[] = ['putRole', 'removeRole', 'removeMember', 'putSecret', 'removeSecret'];
+
+describe.for(ROLE_NAMES)('another tenant’s %s', (caller) => {
   test.for(OF_A_TENANT)('%s answers as for an id that never was', async (name) => {
-    const sample: Sample = samples[name];
-    const theirs = await (sample.make as (call: Call) => Promise<string>)(callers['admin'] as Call);
-    const { method, path } = endpoints[name];
-    const ask = async (id: string) => {
-      const response = await (callers['other'] as Call)(
-        method,
-        path.replace(/\{\w+\}/, id),
-        sample.body,
-        sample.headers,
-      );
-      const { 'x-request-id': _, ratelimit: __, ...headers } = Object.fromEntries(response.headers);
-      return { status: response.status, headers, body: neutral(await response.text(), [id]) };
-    };
-    const answer = await ask(theirs);
-    expect(answer).toEqual(await ask(random(theirs)));
-    // What is made or removed by name or id is one's own, whatever others call theirs.
-    if (!['putRole', 'removeRole', 'removeMember', 'putSecret', 'removeSecret'].includes(name))
-      expect(answer.status).toBe(404);
+    const theirs = await makeTheirs(name);
+    const answer = await answerFor(others[caller], name, theirs);
+    expect(answer).toEqual(await answerFor(others[caller], name, random(theirs)));
+    const isAllowed = expectedOf(name, caller) !== 403;
+    if (!isAllowed) expect(answer.status).toBe(403);
+    else if (!BY_NAME.includes(name)) expect(answer.status).toBe(404);
   });
+});
 
-  test('5,000 guesses at ids of commands give one and the same answer', async () => {
+describe('another tenant’s admin', () => {
+  test('5,000 guesses at ids of commands give one and the same answer, byte for byte', async () => {
     const theirs = await Promise.all(Array.from({ length: 50 }, () => command(callers['admin'] as Call)));
     const answers = new Set<string>();
     for (let guess = 0; guess < 5_000; guess++) {
       const id = guess % 2 === 0 ? (theirs[guess % theirs.length] as string) : random(theirs[0] as string);
-      const response = await (callers['other'] as Call)('GET', `/v1/commands/${id}`);
-      answers.add(`${response.status} ${neutral(await response.text(), [id])}`);
+      answers.add(JSON.stringify(await answerFor(callers['other'] as Call, 'getCommand', id)));
     }
     expect([...answers]).toHaveLength(1);
-    expect([...answers][0]).toMatch(/^404 /);
+    expect(JSON.parse([...answers][0] as string)).toMatchObject({ status: 404 });
   }, 60_000);
+
+  test.for(OF_A_TENANT)('%s does nothing with what is no id', async (name) => {
+    const theirs = await makeTheirs(name);
+    const odd = [
+      '.',
+      '..',
+      '%2e%2e',
+      '%2e%2e%2f%2e%2e',
+      '..%5c..',
+      '%c0%ae%c0%ae',
+      '*',
+      '%00',
+      '%0a',
+      '%1b',
+      '',
+      '%20',
+    ];
+    const names = ['__proto__', 'constructor', '[]', '%5B%22a%22%5D', '%7B%7D', 'a,b', 'x'.repeat(10_000), '%', '%zz'];
+    const near = ['%00', '%2f..', '%20', '.', '/', '%2f', '%0d%0aX: y'].map((tail) => theirs + tail);
+    for (const id of [...odd, ...names, ...near, theirs.replace(/^/, '%20')]) {
+      // `constructor` is as good a name as any.
+      if (BY_NAME.includes(name) && id === 'constructor') continue;
+      const { status } = await answerFor(callers['other'] as Call, name, id);
+      expect([id.slice(0, 40), status]).toEqual([id.slice(0, 40), expect.toBeOneOf([400, 404, 405])]);
+    }
+  });
+
+  const LISTS = NAMES.filter((name) => 'cursor' in shapeOf((endpoints[name] as Endpoint).query));
+  /** Two of each, so that there is a second page. */
+  const makers: Partial<Record<EndpointName, (call: Call) => Promise<unknown>>> = {
+    listCommands: command,
+    listApiKeys: key,
+    listMembers: member,
+    listPolicies: policy,
+    listApprovals: approval,
+    listSecrets: secret,
+    readAudit: member,
+  };
+  // Tenants are the owner's alone.
+  test.for(LISTS.filter((name) => name !== 'listTenants'))('%s takes no cursor of another’s', async (name) => {
+    const [admin, other] = [callers['admin'] as Call, callers['other'] as Call];
+    for (let made = 0; made < 2; made++) await makers[name]?.(admin);
+    const { path } = endpoints[name];
+    const { nextCursor } = await json<{ nextCursor: string }>(admin('GET', `${path}?limit=1`));
+    expect(nextCursor).toMatch(/^\w{8,}/);
+    const page = `${path}?limit=1&cursor=${nextCursor}`;
+    expect((await admin('GET', page)).status).toBe(200);
+    const refused = await other('GET', page);
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({ errors: [{ in: 'query', pointer: '/cursor' }] });
+  });
 
   test('sees none of its commands, members, keys or roles in a list', async () => {
     const [, , , name] = await Promise.all([command, key, member, role].map((make) => make(callers['admin'] as Call)));
-    const other = callers['other'] as Call;
+    const other = callers['newcomer'] as Call;
     expect((await json<{ items: [] }>(other('GET', '/v1/commands'))).items).toEqual([]);
     expect((await json<{ items: [] }>(other('GET', '/v1/members'))).items).toMatchObject([{ name: 'admin' }]);
     expect((await json<{ items: [] }>(other('GET', '/v1/api-keys'))).items).toMatchObject([{ name: 'first' }]);

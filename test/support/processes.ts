@@ -19,6 +19,13 @@ export const childrenOf = (parent: number): number[] =>
     .filter((name) => /^\d+$/.test(name) && !isZombie(name) && parentOf(Number(name)) === parent)
     .map(Number);
 
+/** The processes, zombies aside, that stand below this one. */
+export const descendantsOf = (ancestor: number): number[] =>
+  childrenOf(ancestor).flatMap((pid) => [pid, ...descendantsOf(pid)]);
+
+/** What a process has in its memory, by file, and what it was started with. */
+export const programOf = (pid: number): string => read(`/proc/${pid}/maps`) + read(`/proc/${pid}/cmdline`);
+
 const parentOf = (pid: number): number => Number(/PPid:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1]);
 
 const isZombie = (pid: string): boolean => {

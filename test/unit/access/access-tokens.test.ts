@@ -1,5 +1,5 @@
 import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type AccessTokens,
   IssuerConfig,
@@ -7,7 +7,7 @@ import {
   parseIssuers,
 } from '../../../shared/access/access-tokens.ts';
 import type { Egress } from '../../../shared/egress/egress.ts';
-import { EgressError } from '../../../shared/egress/egress.ts';
+import { EgressError, makeEgress } from '../../../shared/egress/egress.ts';
 import { silentLog } from '../../../shared/telemetry/log.ts';
 import { type FakeClock, fakeClock } from '../../support/fake-clock.ts';
 
@@ -21,6 +21,8 @@ const AUDIENCE = 'https://errand.example.com';
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
+/** Of the other tenant's issuer alone. */
+const theirs = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
 const b64 = (value: unknown): string =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
@@ -72,7 +74,8 @@ beforeEach(() => {
     async send({ url }) {
       asked.push(url);
       if (isAway) throw new EgressError('unreachable');
-      return { status: 200, headers: {}, body: Buffer.from(JSON.stringify({ keys: keySet })) };
+      const keys = url === `${OTHER}keys` ? [...keySet, jwk(theirs.publicKey, 'theirs')] : keySet;
+      return { status: 200, headers: {}, body: Buffer.from(JSON.stringify({ keys })) };
     },
   };
   const note = (message: string, fields = {}) => void logged.push(`${message} ${JSON.stringify(fields)}`);
@@ -109,6 +112,13 @@ describe('a good token', () => {
 
 const rsaPem = rsa.publicKey.export({ format: 'pem', type: 'spki' }).toString();
 const hmac = (key: string | Buffer) => (input: string) => createHmac('sha256', key).update(input).digest('base64url');
+/** A token whose header or claims are this text, signed as it should be. */
+const signedText = (parts: { readonly header?: string; readonly claims?: string }): string => {
+  const input = `${b64(parts.header ?? HEADER)}.${b64(parts.claims ?? claims())}`;
+  return `${input}.${signRsa(input)}`;
+};
+const twice = (name: string, value: unknown): string =>
+  signedText({ claims: JSON.stringify(claims()).replace('{', `{${JSON.stringify(name)}:${JSON.stringify(value)},`) });
 const ATTACKS: [string, () => string][] = [
   ...['none', 'None', 'nOnE', '', 'HS256'].map((alg): [string, () => string] => [
     `with alg ${JSON.stringify(alg)} and no signature`,
@@ -171,11 +181,28 @@ const ATTACKS: [string, () => string][] = [
   ['that has expired', () => token({ claims: { exp: seconds() - 6 } })],
   ['with exp as text', () => token({ claims: { exp: String(seconds() + 300) } })],
   ['with exp below 0', () => token({ claims: { exp: -1 } })],
+  ['with exp between two seconds', () => token({ claims: { exp: seconds() + 300.5 } })],
+  ['with exp beyond all time', () => token({ claims: { exp: 1e99 } })],
   [
     'with exp beyond all numbers',
-    () =>
-      `${b64(HEADER)}.${b64(JSON.stringify(claims()).replace(/"exp":\d+/, '"exp":1e999'))}.${signRsa(`${b64(HEADER)}.${b64(JSON.stringify(claims()).replace(/"exp":\d+/, '"exp":1e999'))}`)}`,
+    () => signedText({ claims: JSON.stringify(claims()).replace(/"exp":\d+/, '"exp":1e999') }),
   ],
+  ...[
+    ['aud', 'https://elsewhere.example.com'],
+    ['iss', OTHER],
+    ['sub', 'eve'],
+    ['exp', 0],
+  ].map(([name, value]): [string, () => string] => [`with ${name} twice`, () => twice(`${name}`, value)]),
+  [
+    'with sub twice, once in other letters',
+    () => signedText({ claims: JSON.stringify(claims()).replace('{', '{"s\\u0075b":"eve",') }),
+  ],
+  ['with alg twice', () => signedText({ header: `{"alg":"none",${JSON.stringify(HEADER).slice(1)}` })],
+  [
+    'with the kid of another tenant’s issuer, by its key',
+    () => token({ header: { kid: 'theirs' }, sign: (input) => signRsa(input, theirs.privateKey) }),
+  ],
+  ['with a kid of a megabyte', () => token({ header: { kid: 'k'.repeat(1_000_000) } })],
   ['that is not good yet', () => token({ claims: { nbf: seconds() + 6 } })],
   ['issued in the future', () => token({ claims: { iat: seconds() + 6 } })],
   ['with iat as text', () => token({ claims: { iat: String(seconds()) } })],
@@ -247,6 +274,8 @@ describe('a token', () => {
   test.for<[string, Header]>([
     ['jku', { jku: 'https://evil.example/keys' }],
     ['x5u', { x5u: 'https://evil.example/cert' }],
+    ['x5c', { x5c: [stranger.publicKey.export({ format: 'der', type: 'spki' }).toString('base64')] }],
+    ['jwk', { jwk: stranger.publicKey.export({ format: 'jwk' }) }],
     ['a kid that is a path', { kid: '../../dev/null' }],
     ['a kid that is SQL', { kid: "' union select 1 --" }],
     ['a kid with a NUL', { kid: 'rsa\0' }],
@@ -274,6 +303,16 @@ describe('an issuer’s keys', () => {
     await tokens.verify(token());
     for (let n = 0; n < 20; n++) await tokens.verify(token({ header: { kid: `unknown-${n}` } }));
     expect(asked).toHaveLength(1);
+  });
+
+  test('that were rotated out make no token good once they are asked for again', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await tokens.verify(token())).toBeDefined();
+    keySet = [{ ...rsa.publicKey.export({ format: 'jwk' }), kid: 'its next', use: 'sig' }];
+    vi.setSystemTime(Date.now() + 600_001);
+    expect(await tokens.verify(token())).toBeUndefined();
+    expect(await tokens.verify(token({ header: { kid: 'its next' } }))).toBeDefined();
   });
 
   test('that cannot be had make no token good, and once known they stay so for a while', async () => {
@@ -348,6 +387,33 @@ describe('an issuer without a jwksUrl', () => {
     expect(await discovered(metadata, status).verify(token())).toBeUndefined();
     expect(asked).toEqual([where]);
   });
+
+  test.for(['169.254.169.254', '127.0.0.1', '[::1]', '[fd00:ec2::254]', '0xa9fea9fe', 'metadata.internal'])(
+    'whose metadata name keys at %s is asked for them by no connection',
+    async (host) => {
+      const connections: unknown[] = [];
+      const METADATA_OF_IT = { issuer: ISSUER, jwks_uri: `https://${host}/keys` };
+      const guarded = makeEgress({
+        clock,
+        resolve: async () => ['10.0.0.1'],
+        request: ((how: unknown) => {
+          connections.push(how);
+          throw new Error('no network here');
+        }) as never,
+      });
+      const egress: Egress = {
+        send: async (request) =>
+          request.url === where
+            ? { status: 200, headers: {}, body: Buffer.from(JSON.stringify(METADATA_OF_IT)) }
+            : guarded.send(request),
+      };
+      const issuers = [IssuerConfig.parse({ issuer: ISSUER, audience: AUDIENCE, tenant: 'acme' })];
+      const log = { ...silentLog, info: (_: string, fields = {}) => void logged.push(JSON.stringify(fields)) };
+      expect(await makeAccessTokens({ issuers, egress, clock, log }).verify(token())).toBeUndefined();
+      expect(connections).toEqual([]);
+      expect(logged).toEqual([JSON.stringify({ issuer: ISSUER, why: 'EgressError' })]);
+    },
+  );
 
   test('that is away is asked again after a while, not with every token', async () => {
     const found = discovered(METADATA);
