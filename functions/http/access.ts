@@ -4,7 +4,9 @@ import { exportAudit, readAudit, readCheckpoints, readReceipt, verifyAudit } fro
 import type { Deps } from '../../shared/app/deps.ts';
 import { addMember, changeMember, getMember, listMembers, removeMember } from '../../shared/app/members.ts';
 import { applyPolicy, explainPolicy, getPolicy, listPolicies, restorePolicy } from '../../shared/app/policies.ts';
+import { refreshSessionToken } from '../../shared/app/refresh-session-token.ts';
 import { listRoles, putRole, removeRole } from '../../shared/app/roles.ts';
+import { createSessionToken, listSessionTokens, revokeSessionToken } from '../../shared/app/session-tokens.ts';
 import { addTenant, changeTenant, getTenant, listTenants } from '../../shared/app/tenants.ts';
 import { whoami } from '../../shared/app/whoami.ts';
 import { httpFunction } from '../../shared/http/http-function.ts';
@@ -19,6 +21,13 @@ export const access = (deps: Deps) =>
     rotateApiKey: async (_, { actor, params, body }) => json(201, await rotateApiKey(deps, actor, params.id, body)),
     revokeApiKey: async (_, { actor, params }) => {
       await revokeApiKey(deps, actor, params.id);
+      return noContent();
+    },
+    createSessionToken: async (_, { actor, body }) => json(201, await createSessionToken(deps, actor, body)),
+    refreshSessionToken: async (_, { body }) => json(200, await refreshSessionToken(deps, body)),
+    listSessionTokens: async (_, { actor, query }) => json(200, await listSessionTokens(deps, actor, query)),
+    revokeSessionToken: async (_, { actor, params }) => {
+      await revokeSessionToken(deps, actor, params.id);
       return noContent();
     },
     addMember: async (_, { actor, body }) => json(201, await addMember(deps, actor, body)),

@@ -1,6 +1,6 @@
 import { createRemoteJWKSet, customFetch, decodeJwt, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import * as z from 'zod';
-import type { Clock } from '../domain/clock.ts';
+import type { Clock, Instant } from '../domain/clock.ts';
 import { TENANT_ID, type TenantId } from '../domain/ids.ts';
 import { oddNameIn } from '../domain/json.ts';
 import type { Identity } from '../domain/principals.ts';
@@ -50,6 +50,7 @@ export interface AccessToken {
   readonly identity: Identity;
   /** `jti`, where there is one. */
   readonly id: string | undefined;
+  readonly expiresAt: Instant;
 }
 
 export interface AccessTokens {
@@ -91,10 +92,11 @@ export const makeAccessTokens = ({ issuers, egress, clock, log }: AccessTokensOp
         const { sub, iat, exp, jti } = payload;
         if (typeof sub !== 'string' || sub === '' || typeof iat !== 'number') return undefined;
         // 1e99 is a number, and never over.
-        if (!Number.isSafeInteger(exp)) return undefined;
+        if (exp === undefined || !Number.isSafeInteger(exp)) return undefined;
         // jose looks at this only where a greatest age is asked for.
         if (iat > clock.now() / 1_000 + leewaySeconds) return undefined;
-        return { tenant, identity: { issuer, subject: sub }, id: typeof jti === 'string' ? jti : undefined };
+        const id = typeof jti === 'string' ? jti : undefined;
+        return { tenant, identity: { issuer, subject: sub }, id, expiresAt: exp * 1_000 };
       } catch (error) {
         // What is wrong is for the operator; of the token itself nothing is said.
         log.info('An access token is not good', { issuer, why: codeOf(error) });

@@ -3,14 +3,18 @@ import { type Actor, ownerOf } from '../domain/actor.ts';
 import type { Clock, Instant } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
-import type { Permission } from '../domain/permissions.ts';
+import { GIVES_ACCESS, type Permission } from '../domain/permissions.ts';
 import type { ApiKey } from '../domain/principals.ts';
 import type { TenantLimits } from '../domain/quotas.ts';
+import type { SessionToken } from '../domain/session-tokens.ts';
 import type { Principals } from '../store/principals.ts';
 import { keys } from '../store/schema.ts';
 import type { AccessToken, AccessTokens } from './access-tokens.ts';
-import { hasHash, parseApiKey } from './api-key.ts';
-import { DEFAULT_TENANT, rightsOfKey, rightsOfMember } from './rights.ts';
+import { parseApiKey } from './api-key.ts';
+import { DEFAULT_TENANT, isValidKey, rightsOfKey, rightsOfMember } from './rights.ts';
+import { hasHash, hashOf } from './secret-text.ts';
+import { actorOfSession, bySessionToken } from './session-access.ts';
+import { parseAccessToken } from './session-token.ts';
 
 /** Who calls. */
 export interface Access {
@@ -19,6 +23,8 @@ export interface Access {
    * @throws AppError 'unauthenticated' when there is none or it is not good
    */
   authenticate(token: string | undefined): Promise<Actor>;
+  /** The caller that a session token speaks for now. Undefined when it is over, or what it was traded for is no longer good. */
+  actorOf(tenant: TenantId, session: SessionToken): Promise<Actor | undefined>;
 }
 
 export interface AccessOptions {
@@ -35,11 +41,17 @@ export interface AccessOptions {
 /** The same whatever is wrong with it: who guesses learns nothing. */
 const notGood = (): AppError => unauthenticated('The key is not good: unknown, expired or revoked.');
 
-/** Keys of members, and the one key of the installation's owner. Looked up with each request, so that a revoked one is at once. */
+/**
+ * Keys of members, what they were traded for, and the one key of the installation's owner. Looked up with each request, so that a revoked one is at
+ * once.
+ */
 export const makeAccess = (options: AccessOptions): Access => {
   const { principals, clock, readOwnerKey, tokens, notesUse = true } = options;
   const ownerKey = once(readOwnerKey);
+  const ownerKeyHash = async () => hashOf(`session-tokens/${await ownerKey()}`);
+  const sessions = { principals, clock, ownerKeyHash };
   return {
+    actorOf: (tenant, session) => actorOfSession(sessions, tenant, session),
     async authenticate(token) {
       if (token === undefined) throw unauthenticated('This needs a key: Authorization: Bearer <key>.');
       const parsed = parseApiKey(token);
@@ -50,11 +62,18 @@ export const makeAccess = (options: AccessOptions): Access => {
         if (!rights) throw notGood();
         const { key, limits } = good;
         if (notesUse) await noteUse(principals, tenant, key, clock.now());
-        return { id: key.member, tenant, ...rights, credential: { kind: 'api-key', id }, limits };
+        const { member, expiresAt: credentialEndsAt } = key;
+        return { id: member, tenant, ...rights, credential: { kind: 'api-key', id }, credentialEndsAt, limits };
+      }
+      const session = parseAccessToken(token);
+      if (session) {
+        const actor = await bySessionToken(sessions, session, token);
+        if (!actor) throw notGood();
+        return actor;
       }
       if (tokens && looksLikeAccessToken(token)) return byAccessToken(principals, await (await tokens()).verify(token));
       if (!isSameSecret(token, await ownerKey())) throw notGood();
-      return ownerOf(DEFAULT_TENANT);
+      return { ...ownerOf(DEFAULT_TENANT), credentialHash: await ownerKeyHash() };
     },
   };
 };
@@ -64,7 +83,7 @@ const looksLikeAccessToken = (token: string): boolean => token.startsWith('eyJ')
 
 const byAccessToken = async (principals: Principals, token: AccessToken | undefined): Promise<Actor> => {
   if (!token) throw notGood();
-  const { tenant, identity, id } = token;
+  const { tenant, identity, id, expiresAt } = token;
   const [found, tenantFound] = await Promise.all([
     principals.memberOf(tenant, identity),
     principals.tenants.get(keys.tenant(tenant)),
@@ -80,7 +99,12 @@ const byAccessToken = async (principals: Principals, token: AccessToken | undefi
   const { id: member } = found.value;
   const rights = await rightsOfMember(principals, tenant, member);
   if (!rights) throw notGood();
-  return { id: member, tenant, ...rights, credential: { kind: 'access-token', id }, limits: tenantFound?.value.limits };
+  return {
+    ...{ id: member, tenant, ...rights },
+    credential: { kind: 'access-token', id },
+    credentialEndsAt: expiresAt,
+    limits: tenantFound?.value.limits,
+  };
 };
 
 const goodKey = async (
@@ -94,12 +118,9 @@ const goodKey = async (
     principals.tenants.get(keys.tenant(tenant)),
   ]);
   const key = found?.value;
-  const isGood = key && hasHash(token, key.hash) && isValid(key, now) && !tenantFound?.value.suspended;
+  const isGood = key && hasHash(token, key.hash) && isValidKey(key, now) && !tenantFound?.value.suspended;
   return isGood ? { key, limits: tenantFound?.value.limits } : undefined;
 };
-
-const isValid = ({ revokedAt, expiresAt = Number.POSITIVE_INFINITY }: ApiKey, now: number): boolean =>
-  revokedAt === undefined && now < expiresAt;
 
 const USE_IS_NOTED_EVERY_MS = 3_600_000;
 
@@ -123,11 +144,13 @@ const once = (read: () => Promise<string>): (() => Promise<string>) => {
 };
 
 /** @throws AppError 'forbidden' */
-export const requirePermission = ({ permissions, role }: Actor, permission: Permission): void => {
+export const requirePermission = ({ permissions, role, credential }: Actor, permission: Permission): void => {
   if (permissions.has(permission)) return;
+  const mayAsk = credential.kind === 'session-token' && GIVES_ACCESS.includes(permission);
+  const next = mayAsk ? ' A session token has it only if it was asked for by name.' : '';
   throw new AppError(
     'forbidden',
-    `This needs the permission ${permission}, which this caller (role ${role}) does not have.`,
+    `This needs the permission ${permission}, which this caller (role ${role}) does not have.${next}`,
   );
 };
 
@@ -140,5 +163,5 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 export const noRight = (): AppError =>
   unauthenticated('This needs the token of an attempt: Authorization: Bearer <token>.');
 
-const unauthenticated = (detail: string): AppError =>
+export const unauthenticated = (detail: string): AppError =>
   new AppError('unauthenticated', detail, { headers: { 'www-authenticate': 'Bearer' } });

@@ -1,4 +1,5 @@
 import type { Actor, Scope } from '../domain/actor.ts';
+import type { Instant } from '../domain/clock.ts';
 import { type TenantId, toTenantId } from '../domain/ids.ts';
 import { isRoleName, type Permission, ROLES } from '../domain/permissions.ts';
 import type { ApiKey } from '../domain/principals.ts';
@@ -33,21 +34,25 @@ export const rightsOfMember = async (
   return { role, permissions: await permissionsOf(principals, tenant, role), scope };
 };
 
+export const isValidKey = ({ revokedAt, expiresAt = Number.POSITIVE_INFINITY }: ApiKey, now: Instant): boolean =>
+  revokedAt === undefined && now < expiresAt;
+
 /** What its member may do, less what the key was made without. Undefined when the member is gone or disabled. */
 export const rightsOfKey = async (
   principals: Principals,
   tenant: TenantId,
-  { member, permissions, scope }: Pick<ApiKey, 'member' | 'permissions' | 'scope'>,
+  key: Pick<ApiKey, 'member' | 'permissions' | 'scope'>,
 ): Promise<Rights | undefined> => {
-  const rights = await rightsOfMember(principals, tenant, member);
-  return (
-    rights && {
-      role: rights.role,
-      permissions: permissions ? new Set(permissions.filter((one) => rights.permissions.has(one))) : rights.permissions,
-      scope: narrow(rights.scope, scope),
-    }
-  );
+  const rights = await rightsOfMember(principals, tenant, key.member);
+  return rights && limitRights(rights, key);
 };
+
+/** What both allow. */
+export const limitRights = (rights: Rights, { permissions, scope }: Pick<ApiKey, 'permissions' | 'scope'>): Rights => ({
+  role: rights.role,
+  permissions: permissions ? new Set(permissions.filter((one) => rights.permissions.has(one))) : rights.permissions,
+  scope: narrow(rights.scope, scope),
+});
 
 /** What both allow. */
 const narrow = (outer: Scope, inner: Scope): Scope => {

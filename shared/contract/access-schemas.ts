@@ -4,7 +4,7 @@ import { PERMISSIONS } from '../domain/permissions.ts';
 import { labelKey, labelValue } from './schemas.ts';
 import { TenantLimitsSchema } from './usage-schemas.ts';
 
-const Name = z
+export const Name = z
   .string()
   .min(1)
   .max(LIMITS.nameCharacters)
@@ -22,7 +22,7 @@ export const TenantIdText = z
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and -, at most 63');
 export const MemberIdText = z.string().regex(/^mem_[0-9a-f]{16}$/, 'must be a member’s id: mem_ and 16 characters');
 export const ApiKeyIdText = z.string().regex(/^[0-9a-f]{16}$/, 'must be a key’s id: 16 characters');
-const Permissions = z.array(z.enum(PERMISSIONS)).max(PERMISSIONS.length);
+export const Permissions = z.array(z.enum(PERMISSIONS)).max(PERMISSIONS.length);
 
 export const ScopeSchema = z
   .strictObject({

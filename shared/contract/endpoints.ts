@@ -5,6 +5,7 @@ import { commandEndpoints } from './endpoints/commands.ts';
 import { policyEndpoints } from './endpoints/policies.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
+import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { systemEndpoints } from './endpoints/system.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
 
@@ -15,6 +16,7 @@ import { usageEndpoints } from './endpoints/usage.ts';
 export const endpoints = {
   ...commandEndpoints,
   ...accessEndpoints,
+  ...sessionTokenEndpoints,
   ...policyEndpoints,
   ...auditEndpoints,
   ...secretEndpoints,

@@ -8,7 +8,7 @@ type Json = Record<string, unknown>;
 
 /** What callers use. The runners' half is no public contract: it changes together with the runner. */
 const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = {
-  access: 'Who may do what: keys, members, roles, tenants.',
+  access: 'Who may do what: keys, session tokens, members, roles, tenants.',
   commands: 'Submit, read and end commands.',
   output: 'What a command wrote, as bytes or live.',
   providers: 'Where commands can run.',

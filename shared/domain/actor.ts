@@ -1,3 +1,4 @@
+import type { Instant } from './clock.ts';
 import type { CommandSpec } from './command.ts';
 import type { Credential } from './credential.ts';
 import type { TenantId } from './ids.ts';
@@ -22,6 +23,10 @@ export interface Actor {
   readonly permissions: ReadonlySet<Permission>;
   readonly scope: Scope;
   readonly credential: Credential;
+  /** When the credential ends by itself, where that is known. */
+  readonly credentialEndsAt?: Instant | undefined;
+  /** Of the installation's own key: a digest, by which one that took its place is told from it. */
+  readonly credentialHash?: string | undefined;
   /** The network that it calls from, where that is known. */
   readonly place?: string;
   /** Its tenant's. */

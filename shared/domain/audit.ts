@@ -22,6 +22,9 @@ export const AUDIT_TYPES = [
   'secret.put',
   'secret.removed',
   'security.alert',
+  'session-token.created',
+  'session-token.reused',
+  'session-token.revoked',
   'tenant.added',
   'tenant.changed',
 ] as const;

@@ -3,7 +3,7 @@ export type Credential =
   /** The installation's own, which its owner holds. */
   | { readonly kind: 'installation-key' }
   | { readonly kind: 'api-key'; readonly id: string }
-  /** Of a session that a login began. */
-  | { readonly kind: 'session'; readonly id: string }
+  /** What one of the others was traded for. */
+  | { readonly kind: 'session-token'; readonly id: string }
   /** Another issuer's, by its `jti` where it has one. */
   | { readonly kind: 'access-token'; readonly id: string | undefined };

@@ -54,4 +54,10 @@ export const LIMITS = {
   secretBytes: 64 * KiB,
   /** How long a key may stay good beside the one that replaces it. */
   keyOverlapSeconds: 30 * 24 * 3_600,
+  /** The life of a session token. */
+  sessionTokenSeconds: 15 * 60,
+  /** So long it can be renewed from when it was traded for: no renewal makes this longer. */
+  sessionRefreshSeconds: 12 * 3_600,
+  /** So long a refresh token that was used is answered once more, as its answer may have been lost; and so long the session token before is good. */
+  sessionOverlapSeconds: 30,
 } as const;

@@ -19,6 +19,9 @@ export const PERMISSIONS = [
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
+/** By these one makes keys, members and tenants: access that outlives what it was given with. */
+export const GIVES_ACCESS: readonly Permission[] = ['keys:own', 'keys:manage', 'members:manage', 'tenants:manage'];
+
 const READING = ['commands:read', 'providers:read', 'usage:read'] as const satisfies readonly Permission[];
 const RUNNING = [...READING, 'commands:submit', 'commands:control'] as const satisfies readonly Permission[];
 

@@ -1,16 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { TenantId } from '../domain/ids.ts';
 import type { ApiKey, CustomRole, Identity, Member, Tenant } from '../domain/principals.ts';
+import type { SessionToken } from '../domain/session-tokens.ts';
 import { makeRecords, type Records, type Versioned } from './records.ts';
 import { keys } from './schema.ts';
 import type { Store, Write } from './store.ts';
 
-/** Who there is: tenants, their members, roles and keys. */
+/** Who there is: tenants, their members, roles, keys and session tokens. */
 export interface Principals {
   readonly tenants: Records<Tenant>;
   readonly members: Records<Member>;
   readonly roles: Records<CustomRole>;
   readonly apiKeys: Records<ApiKey>;
+  /** They vanish when they can be renewed no more. */
+  readonly sessionTokens: Records<SessionToken>;
   /** Stores a new member, and that its identity speaks for it. @throws AppError 'conflict' when the identity has a member */
   addMember(tenant: TenantId, member: Member, alongside?: readonly Write[]): Promise<void>;
   removeMember(tenant: TenantId, member: Member, alongside?: readonly Write[]): Promise<void>;
@@ -29,6 +32,7 @@ export const makePrincipals = (store: Store): Principals => {
     members,
     roles: makeRecords(store),
     apiKeys: makeRecords(store),
+    sessionTokens: makeRecords<SessionToken>(store, ({ refreshExpiresAt }) => refreshExpiresAt),
 
     async addMember(tenant, member, alongside = []) {
       const { identity } = member;

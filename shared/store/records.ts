@@ -1,3 +1,4 @@
+import type { Instant } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import type { Key, Store, Write } from './store.ts';
 
@@ -27,9 +28,15 @@ export interface Records<T> {
 
 const MOST_TRIES = 5;
 
-export const makeRecords = <T>(store: Store): Records<T> => {
+/** @param expiresAt when a record may be removed. Default: never */
+export const makeRecords = <T>(store: Store, expiresAt?: (value: T) => Instant): Records<T> => {
   const writeOf = (key: Key, value: T, ifVersion: number): Write => ({
-    put: { ...key, version: ifVersion + 1, data: value },
+    put: {
+      ...key,
+      version: ifVersion + 1,
+      data: value,
+      ...(expiresAt ? { expiresAt: expiresAt(value) } : {}),
+    },
     ifVersion,
   });
   return {

@@ -54,6 +54,7 @@ export const keys = {
   /** A role that the tenant made up. */
   role: (tenant: TenantId, name: string): Key => ({ pk: `${tenant}/roles`, sk: name }),
   apiKey: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/api-keys`, sk: id }),
+  sessionToken: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/session-tokens`, sk: id }),
   /** What is known of a secret; its value is in the vault. */
   secret: (tenant: TenantId, name: string): Key => ({ pk: `${tenant}/secrets`, sk: name }),
   /** Which version of the tenant's policy holds. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Embedded } from '../../local/embedded.ts';
 import type { Endpoint } from '../../shared/contract/endpoint.ts';
 import { type EndpointName, endpoints } from '../../shared/contract/endpoints.ts';
-import { PERMISSIONS, ROLES, type RoleName } from '../../shared/domain/permissions.ts';
+import { GIVES_ACCESS, PERMISSIONS, ROLES, type RoleName } from '../../shared/domain/permissions.ts';
 import { openWatched } from '../support/errand.ts';
 import { sharedDirectory } from '../support/temp-directory.ts';
 
@@ -16,6 +16,8 @@ interface Sample {
   /** In place of the path's parameter. @default no parameter */
   readonly make?: (call: Call) => Promise<string>;
   readonly body?: unknown;
+  /** In place of `body`. */
+  readonly makeBody?: (call: Call) => Promise<unknown>;
   readonly headers?: Record<string, string>;
   readonly query?: string;
   /** Who may do it is answered so. */
@@ -34,6 +36,14 @@ const ended = async (call: Call) => {
   return id;
 };
 const key = (call: Call) => idOf(call('POST', '/v1/api-keys', { name: 'k' }));
+interface SessionToken {
+  readonly id: string;
+  readonly accessToken: string;
+  readonly refreshToken: string;
+}
+const trade = (call: Call) => json<SessionToken>(call('POST', '/v1/session-tokens'));
+const sessionToken = async (call: Call) => (await trade(call)).id;
+const refreshing = async (call: Call) => ({ refreshToken: (await trade(call)).refreshToken });
 const member = (call: Call) => idOf(call('POST', '/v1/members', { name: 'm', role: 'viewer' }));
 let roles = 0;
 const role = async (call: Call) => {
@@ -89,6 +99,10 @@ const samples = {
   listApiKeys: { status: 200 },
   rotateApiKey: { make: key, body: {}, status: 201 },
   revokeApiKey: { make: key, status: 204 },
+  createSessionToken: { body: {}, status: 201 },
+  refreshSessionToken: { makeBody: refreshing, status: 200 },
+  listSessionTokens: { status: 200 },
+  revokeSessionToken: { make: sessionToken, status: 204 },
   addMember: { body: { name: 'm', role: 'viewer' }, status: 201 },
   listMembers: { status: 200 },
   getMember: { make: member, status: 200 },
@@ -164,6 +178,8 @@ const asOwner: Call = (method, path, body) =>
 const callers: Record<string, Call> = {};
 /** Of another tenant than the things are of that they ask for, by role. */
 const others = {} as Record<RoleName, Call>;
+/** By session tokens that the callers' keys were traded for. */
+const sessions: Record<string, Call> = {};
 /** Names of credentials that are not good, by what is wrong with them. */
 const bad: Record<string, string> = { none: '', 'no bearer': 'Basic b3duZXI6', malformed: 'Bearer nonsense' };
 
@@ -184,8 +200,17 @@ beforeAll(async () => {
   for (const name of ROLE_NAMES.filter((one) => one !== 'owner')) {
     callers[name] = callAs(`Bearer ${(await keyOf(await newMember(name))).key}`);
   }
+  for (const name of ROLE_NAMES) {
+    sessions[name] = callAs(`Bearer ${(await trade(callers[name] as Call)).accessToken}`);
+  }
   const operator = await newMember('operator');
   const revoked = await keyOf(operator);
+  const ofRevokedKey = await trade(callAs(`Bearer ${revoked.key}`));
+  bad['a session token of a revoked key'] = `Bearer ${ofRevokedKey.accessToken}`;
+  const ended = await trade(admin);
+  await admin('DELETE', `/v1/session-tokens/${ended.id}`);
+  bad['a revoked session token'] = `Bearer ${ended.accessToken}`;
+  bad['a refresh token'] = `Bearer ${(await trade(admin)).refreshToken}`;
   await admin('DELETE', `/v1/api-keys/${revoked.id}`);
   bad['revoked'] = `Bearer ${revoked.key}`;
   const disabled = await newMember('admin');
@@ -199,6 +224,8 @@ beforeAll(async () => {
   bad['of a suspended tenant'] = `Bearer ${suspended.key}`;
   const expiring = await keyOf(operator, { expiresAt: new Date(Date.now() + 1_000).toISOString() });
   bad['expired'] = `Bearer ${expiring.key}`;
+  // It ends with its key, so that nobody has to wait for fifteen minutes.
+  bad['an expired session token'] = `Bearer ${(await trade(callAs(bad['expired']))).accessToken}`;
   while ((await callAs(bad['expired'])('GET', '/v1/whoami')).status !== 401)
     await new Promise((r) => setTimeout(r, 50));
 });
@@ -211,10 +238,10 @@ const withRole = async (admin: Call, name: RoleName): Promise<Call> => {
 
 /** Calls an endpoint by its sample, with a thing that `maker` made. */
 const callSample = async (call: Call, name: EndpointName, maker: Call): Promise<Response> => {
-  const { make, body, headers, query = '' }: Sample = samples[name];
+  const { make, makeBody, body, headers, query = '' }: Sample = samples[name];
   const { method, path } = endpoints[name];
   const made = make ? await make(maker) : '';
-  const sent = name === 'addTenant' ? { id: newTenant(), name: 'n' } : body;
+  const sent = name === 'addTenant' ? { id: newTenant(), name: 'n' } : makeBody ? await makeBody(maker) : body;
   return call(method, path.replace(/\{\w+\}/, made) + query, sent, headers);
 };
 
@@ -222,6 +249,7 @@ const callSample = async (call: Call, name: EndpointName, maker: Call): Promise<
 const makerFor = (caller: string, name: EndpointName): Call => {
   // A key is made by whom it is for: others' are not shown.
   if (endpoints[name].path.startsWith('/v1/api-keys') && caller !== 'agent') return callers[caller] as Call;
+  if (endpoints[name].path.startsWith('/v1/session-tokens')) return callers[caller] as Call;
   return callers[caller === 'owner' ? 'owner' : 'admin'] as Call;
 };
 
@@ -241,6 +269,23 @@ describe.for(ROLE_NAMES)('the role %s', (caller) => {
     const response = await callSample(callers[caller] as Call, name, makerFor(caller, name));
     expect(response.status).toBe(expected);
   });
+});
+
+/** It gives nobody access, trades itself for nothing, and sees itself alone. */
+const expectedOfSession = (name: EndpointName, caller: RoleName): number => {
+  const { permission }: Endpoint = endpoints[name];
+  if (name === 'createSessionToken' || GIVES_ACCESS.some((one) => one === permission)) return 403;
+  return name === 'revokeSessionToken' ? 404 : expectedOf(name, caller);
+};
+
+describe.for(ROLE_NAMES)('a session token of the role %s', (caller) => {
+  test.for(NAMES.map((name) => [name, expectedOfSession(name, caller)] as const))(
+    '%s: %i',
+    async ([name, expected]) => {
+      const response = await callSample(sessions[caller] as Call, name, makerFor(caller, name));
+      expect(response.status).toBe(expected);
+    },
+  );
 });
 
 describe('a credential that is not good', () => {

@@ -24,7 +24,7 @@ import { testVault } from './vault.ts';
 
 export const owner: Actor = ownerOf(toTenantId('default'));
 /** Whoever calls is the owner. */
-export const ownerAccess: Access = { authenticate: async () => owner };
+export const ownerAccess: Access = { authenticate: async () => owner, actorOf: async () => owner };
 
 export interface TestWorker extends Deps {
   readonly clock: FakeClock;

@@ -204,7 +204,10 @@ describe('an access token', () => {
   const identity = { issuer: 'https://login.example.com/', subject: 'ada' };
   const withToken = (good: boolean): Site => {
     const here = site();
-    const tokens = async () => ({ verify: async () => (good ? { tenant: acme, identity, id: 'one' } : undefined) });
+    const tokens = async () => ({
+      verify: async () =>
+        good ? { tenant: acme, identity, id: 'one', expiresAt: here.clock.now() + 300_000 } : undefined,
+    });
     return { ...here, access: makeAccess({ ...here, readOwnerKey: async () => OWNER_KEY, tokens }) };
   };
   const TOKEN = 'eyJhbGciOiJSUzI1NiJ9.e30.x';
