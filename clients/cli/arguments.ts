@@ -169,6 +169,15 @@ const readScript = async (path: string, { stdin }: Pick<Terminal, 'stdin'>): Pro
   return (await readPiped(stdin, LIMITS.argumentBytes)).toString('utf8');
 };
 
+interface ScopeOptions {
+  readonly target?: string[];
+  readonly label?: Record<string, string>;
+}
+
+/** What --target and --label limit to. */
+export const scopeOf = ({ target, label }: ScopeOptions) =>
+  target || label ? { scope: { ...(target ? { targets: target } : {}), ...(label ? { labels: label } : {}) } } : {};
+
 /** All of it; of what is longer than any that is taken, enough to tell so. */
 export const readPiped = async (stdin: Terminal['stdin'], mostBytes: number): Promise<Buffer> => {
   const pieces: Buffer[] = [];

@@ -1,4 +1,4 @@
-import { type Client, makeClient } from '../sdk/client.ts';
+import { type Client, type ClientOptions, makeClient } from '../sdk/client.ts';
 import { requireProfile } from './profiles.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -39,7 +39,7 @@ export const dataDirectoryOf = ({ data }: ConnectOptions, env: NodeJS.ProcessEnv
 
 interface Remote {
   readonly url: string;
-  readonly apiKey?: string | undefined;
+  readonly apiKey?: ClientOptions['apiKey'];
   readonly streamUrl?: string | undefined;
 }
 
@@ -55,6 +55,9 @@ const findRemote = async (options: ConnectOptions, env: NodeJS.ProcessEnv): Prom
   if (name === undefined) return undefined;
   const { login, ...profile } = await requireProfile(name, env);
   if (apiKey !== undefined || !login) return { ...profile, apiKey: apiKey ?? profile.apiKey };
-  const { accessTokenOf } = await import('./login.ts');
-  return { ...profile, apiKey: await accessTokenOf(name, login, env, Date.now) };
+  const { tokenSource } = await import('./login.ts');
+  const source = tokenSource(name, { ...profile, login }, env, Date.now);
+  // Who is logged out is told so before anything else is done.
+  await source();
+  return { ...profile, apiKey: source };
 };

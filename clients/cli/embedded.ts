@@ -23,3 +23,7 @@ export const attackIsolation: typeof import('../../local/isolation/attack.ts').a
 /** Asks nobody, and knows nothing of where a log comes from. */
 export const verifyLog: typeof import('../../shared/audit/verify.ts').verifyLog = async (lines, trust) =>
   (await import('../../shared/audit/verify.ts')).verifyLog(lines, trust);
+
+/** A lock that dies with its holder. */
+export const tryLock = async (file: string): Promise<{ release(): void } | undefined> =>
+  (await import('../../local/process-lock.ts')).tryLock(file);

@@ -1,91 +1,68 @@
-import type { Configuration } from 'openid-client';
-import { type LoginTerms, readTokens, saveTokens, type Tokens } from './profiles.ts';
+import { ErrandError } from '../sdk/errors.ts';
+import { type Profile, readTokens, type Tokens, withTokensLocked } from './profiles.ts';
+
+type LoggedIn = Profile & { readonly login: NonNullable<Profile['login']> };
 
 /** So long before its end a token is no longer used: it has to live through the request. */
 const MARGIN_MS = 30_000;
 
-/** The issuer, by its own metadata. In the clear only on this machine, for trials. */
-const discover = async ({ issuer, clientId }: LoginTerms): Promise<Configuration> => {
-  const { allowInsecureRequests, discovery, None } = await import('openid-client');
-  const url = new URL(issuer);
-  const isHere = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
-  return discovery(url, clientId, undefined, None(), isHere ? { execute: [allowInsecureRequests] } : {});
-};
+const isFresh = ({ expiresAt = Number.POSITIVE_INFINITY }: Tokens, now: number): boolean => expiresAt - MARGIN_MS > now;
 
 /**
- * Signs in by a code that a person enters in a browser, on whatever machine that is (RFC 8628). `ask` tells where and which.
- * @throws Error in words for a person
- */
-export const logIn = async (
-  terms: LoginTerms,
-  ask: (where: string, code: string) => void,
-  now: () => number,
-): Promise<Tokens> => {
-  const { initiateDeviceAuthorization, pollDeviceAuthorizationGrant } = await import('openid-client');
-  try {
-    const issuer = await discover(terms);
-    const { scope = 'openid offline_access', audience } = terms;
-    const asked = await initiateDeviceAuthorization(issuer, { scope, ...(audience === undefined ? {} : { audience }) });
-    ask(asked.verification_uri_complete ?? asked.verification_uri, asked.user_code);
-    return toTokens(await pollDeviceAuthorizationGrant(issuer, asked), undefined, now());
-  } catch (cause) {
-    throw new Error(`The login at ${terms.issuer} did not succeed: ${reasonOf(cause)}.`, { cause });
-  }
-};
-
-/**
- * A token that is good for a while yet: the one there is, or a new one for it.
+ * Gives a token that is good for a while yet, whenever it is asked: the one there is, or a new one for it, which every other process then uses too.
  * @throws Error in words for a person, who has to log in again
  */
-export const accessTokenOf = async (
+export const tokenSource = (
   name: string,
-  terms: LoginTerms,
+  profile: LoggedIn,
   env: NodeJS.ProcessEnv,
   now: () => number,
-): Promise<string> => {
+): (() => Promise<string>) => {
+  let held: { readonly accessToken: string; readonly until: number } | undefined;
+  let asking: Promise<Tokens> | undefined;
+  return async () => {
+    if (held && now() < held.until) return held.accessToken;
+    asking ??= freshTokens(name, profile, env, now).finally(() => (asking = undefined));
+    const tokens = await asking;
+    const { accessToken, expiresAt = Number.POSITIVE_INFINITY } = tokens;
+    // One whose whole life is short is used for half of it.
+    held = { accessToken, until: isFresh(tokens, now()) ? expiresAt - MARGIN_MS : (now() + expiresAt) / 2 };
+    return accessToken;
+  };
+};
+
+const freshTokens = async (
+  name: string,
+  profile: LoggedIn,
+  env: NodeJS.ProcessEnv,
+  now: () => number,
+): Promise<Tokens> => {
+  const again = `errand login --profile ${name}${'issuer' in profile.login ? '' : ' --api-key-stdin'}`;
   const tokens = readTokens(name, env);
-  if (tokens && (tokens.expiresAt ?? Number.POSITIVE_INFINITY) - MARGIN_MS > now()) return tokens.accessToken;
-  const again = `errand login --profile ${name}`;
-  if (!tokens?.refreshToken) throw new Error(`You are not logged in at ${terms.issuer}: ${again}`);
-  try {
-    const { refreshTokenGrant } = await import('openid-client');
-    const answer = await refreshTokenGrant(await discover(terms), tokens.refreshToken);
-    const renewed = toTokens(answer, tokens.refreshToken, now());
-    saveTokens(name, renewed, env);
-    return renewed.accessToken;
-  } catch (cause) {
-    // Another process may have been first: a refresh token is often good once.
+  if (tokens && isFresh(tokens, now())) return tokens;
+  return withTokensLocked(env, async (save) => {
+    // Another process may have been first.
     const latest = readTokens(name, env);
-    if (latest && latest.accessToken !== tokens.accessToken) return latest.accessToken;
-    throw new Error(`The login at ${terms.issuer} has ended (${reasonOf(cause)}): ${again}`, { cause });
-  }
+    if (latest && isFresh(latest, now())) return latest;
+    if (!latest?.refreshToken) throw new Error(`You are not logged in at ${whereOf(profile)}: ${again}`);
+    const renewed = await renew(profile, latest.refreshToken, now).catch((cause: unknown) => {
+      if (cause instanceof ErrandError) throw cause;
+      throw new Error(`${(cause as Error).message}: ${again}`, { cause });
+    });
+    save(name, renewed);
+    return renewed;
+  });
 };
 
-/** Tells the issuer that the login is over, where it takes that. */
-export const logOut = async (terms: LoginTerms, { refreshToken, accessToken }: Tokens): Promise<void> => {
-  const { tokenRevocation } = await import('openid-client');
-  const issuer = await discover(terms);
-  if (issuer.serverMetadata().revocation_endpoint === undefined) return;
-  await tokenRevocation(issuer, refreshToken ?? accessToken);
-};
+const whereOf = ({ login, url }: LoggedIn): string => ('issuer' in login ? login.issuer : url);
 
-interface Answer {
-  readonly access_token: string;
-  readonly refresh_token?: string | undefined;
-  readonly expires_in?: number | undefined;
-}
+const renew = async ({ login, url }: LoggedIn, refreshToken: string, now: () => number): Promise<Tokens> =>
+  'issuer' in login
+    ? (await import('./issuer-login.ts')).renewAtIssuer(login, refreshToken, now)
+    : (await import('./key-login.ts')).renewAtServer(url, refreshToken, now);
 
-/** An issuer that gives no new refresh token means the old one to be kept (RFC 6749, section 6). */
-const toTokens = (answer: Answer, before: string | undefined, now: number): Tokens => ({
-  accessToken: answer.access_token,
-  refreshToken: answer.refresh_token ?? before,
-  ...(answer.expires_in === undefined ? {} : { expiresAt: now + answer.expires_in * 1_000 }),
-});
-
-/** In the issuer's words where it has some (RFC 6749, section 5.2), which hold no token. */
-const reasonOf = (error: unknown): string => {
-  const { error: code, error_description: description, message, cause } = error as Record<string, unknown>;
-  if (typeof code === 'string') return typeof description === 'string' ? `${code}, ${description}` : code;
-  const inner = (cause as Error | undefined)?.message;
-  return typeof inner === 'string' ? `${message}, ${inner}` : String(message);
-};
+/** Tells whoever gave the tokens that the login is over. */
+export const endLogin = async ({ login, url }: LoggedIn, tokens: Tokens, now: () => number): Promise<void> =>
+  'issuer' in login
+    ? (await import('./issuer-login.ts')).logOutAtIssuer(login, tokens)
+    : (await import('./key-login.ts')).revokeAtServer(url, tokens, isFresh(tokens, now()));

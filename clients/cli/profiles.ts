@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /** How one signs in at an issuer, which the server trusts. */
-export interface LoginTerms {
+export interface IssuerLogin {
   readonly issuer: string;
   readonly clientId: string;
   readonly scope?: string | undefined;
@@ -11,16 +11,23 @@ export interface LoginTerms {
   readonly audience?: string | undefined;
 }
 
+/** By a key, which the server traded for a session token and nobody keeps here. */
+export interface KeyLogin {
+  readonly with: 'api-key';
+}
+
 /** A server by a name of one's own. */
 export interface Profile {
   readonly url: string;
   readonly apiKey?: string | undefined;
   readonly streamUrl?: string | undefined;
-  readonly login?: LoginTerms | undefined;
+  readonly login?: IssuerLogin | KeyLogin | undefined;
 }
 
 /** What a login gave. */
 export interface Tokens {
+  /** Of a session token. */
+  readonly id?: string | undefined;
   readonly accessToken: string;
   readonly refreshToken?: string | undefined;
   /** Milliseconds since 1970; undefined: not known. */
@@ -42,7 +49,7 @@ export const readProfiles = async (env: NodeJS.ProcessEnv): Promise<Profiles> =>
   if (text === undefined) return {};
   // Loaded here: most calls have no profile, and need not wait for it.
   const z = await import('zod');
-  const Login = z.strictObject({
+  const Issuer = z.strictObject({
     issuer: z.url(),
     clientId: z.string().min(1),
     scope: z.string().optional(),
@@ -52,7 +59,7 @@ export const readProfiles = async (env: NodeJS.ProcessEnv): Promise<Profiles> =>
     url: z.url(),
     apiKey: z.string().optional(),
     streamUrl: z.url().optional(),
-    login: Login.optional(),
+    login: z.union([Issuer, z.strictObject({ with: z.literal('api-key') })]).optional(),
   });
   const Config = z.strictObject({ profiles: z.record(z.string(), Profile) });
   try {
@@ -79,7 +86,38 @@ export const saveProfile = async (name: string, profile: Profile | undefined, en
 export const readTokens = (name: string, env: NodeJS.ProcessEnv): Tokens | undefined =>
   (JSON.parse(readText(credentialsFile(env)) ?? '{}') as Credentials)[name];
 
-export const saveTokens = (name: string, tokens: Tokens | undefined, env: NodeJS.ProcessEnv): void => {
+const LOCK_POLL_MS = 50;
+const LONGEST_LOCK_MS = 30_000;
+
+/** Handed to whoever has the lock: what it stores replaces nobody else's. */
+export type SaveTokens = (name: string, tokens: Tokens | undefined) => void;
+
+/**
+ * While `work` runs, nobody else stores tokens or has any renewed: a refresh token is good once, and who lost the one that came for it is logged out.
+ * @throws Error in words for a person, when another process does not come to an end
+ */
+export const withTokensLocked = async <T>(
+  env: NodeJS.ProcessEnv,
+  work: (save: SaveTokens) => Promise<T> | T,
+): Promise<T> => {
+  const { tryLock } = await import('./embedded.ts');
+  const file = `${credentialsFile(env)}.lock`;
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  for (let waited = 0; ; waited += LOCK_POLL_MS) {
+    const lock = await tryLock(file);
+    if (lock) {
+      try {
+        return await work((name, tokens) => saveTokens(name, tokens, env));
+      } finally {
+        lock.release();
+      }
+    }
+    if (waited >= LONGEST_LOCK_MS) throw new Error(`Another errand has held ${file} for long. End it, and try again.`);
+    await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
+  }
+};
+
+const saveTokens = (name: string, tokens: Tokens | undefined, env: NodeJS.ProcessEnv): void => {
   const file = credentialsFile(env);
   save(file, changed(JSON.parse(readText(file) ?? '{}') as Credentials, name, tokens));
 };

@@ -14,16 +14,26 @@ import { type AuditCalls, makeAuditCalls } from './audit.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
+import { makeSessionTokenCalls, type SessionTokenCalls } from './session-tokens.ts';
 import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
-import { type Call, makeTransport, PATIENT_TRIES, readJson, type Send, type Sleep } from './transport.ts';
+import {
+  type ApiKeySource,
+  type Call,
+  isSendable,
+  makeTransport,
+  PATIENT_TRIES,
+  readJson,
+  type Send,
+  type Sleep,
+} from './transport.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
   readonly streamUrl?: string | undefined;
   /** Such as `http://127.0.0.1:7070`. */
   readonly url: string;
-  /** Sent as a bearer token. */
-  readonly apiKey?: string | undefined;
+  /** Sent as a bearer token: a key, an access token or a session token. A function is asked with each request, so that it can renew what ends. */
+  readonly apiKey?: ApiKeySource | undefined;
   /** @default globalThis.fetch */
   readonly fetch?: typeof globalThis.fetch;
   /** Waits between tries. @default setTimeout */
@@ -73,11 +83,11 @@ export interface Snapshot {
 }
 
 /**
- * The API, one method for each thing to do. All throw ApiError, when the server says no, and ConnectionError, when it
- * cannot be reached; both are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
+ * The API, one method for each thing to do. All throw ApiError, when the server says no, ConnectionError, when it cannot be
+ * reached, and CredentialError, when `apiKey` is a function and fails; all are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
  * but `signal` and those that make a key is safe to repeat.
  */
-export interface Client extends AccessCalls, AuditCalls, PolicyCalls, SecretCalls, TenancyCalls {
+export interface Client extends AccessCalls, AuditCalls, PolicyCalls, SecretCalls, SessionTokenCalls, TenancyCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -114,7 +124,7 @@ export const makeClient = (options: ClientOptions): Client => {
   const { apiKey, fetch = globalThis.fetch, sleep = timerSleep, random = Math.random, silenceMs = 45_000 } = options;
   const url = options.url.replace(/\/+$/, '');
   // fetch would quote it in its error.
-  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey))
+  if (typeof apiKey === 'string' && !isSendable(apiKey))
     throw new TypeError('The API key must be printable ASCII without spaces.');
   const transport = makeTransport({ url, apiKey, fetch, sleep, random });
   const streamUrl = (options.streamUrl ?? url).replace(/\/+$/, '');
@@ -186,6 +196,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeAuditCalls(json, transport),
     ...makePolicyCalls(json),
     ...makeSecretCalls(json, send),
+    ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
   };
 };

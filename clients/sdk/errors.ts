@@ -44,3 +44,8 @@ export class ConnectionError extends ErrandError {
     this.commandId = commandId;
   }
 }
+
+/** There is nothing to show to the server: `apiKey` was asked for a key, and had none. Its own error is the cause. */
+export class CredentialError extends ErrandError {
+  override readonly name = 'CredentialError';
+}

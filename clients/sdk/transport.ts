@@ -1,12 +1,15 @@
 import type { ProblemView } from '../../shared/contract/schemas.ts';
-import { ApiError, ConnectionError } from './errors.ts';
+import { ApiError, ConnectionError, CredentialError } from './errors.ts';
 
 /** Waits, or returns early, without a fault, when `signal` aborts. */
 export type Sleep = (milliseconds: number, signal?: AbortSignal) => Promise<void>;
 
+/** A key or a token; or what gives the one that is good now, asked with each request. */
+export type ApiKeySource = string | (() => Promise<string>);
+
 export interface TransportOptions {
   readonly url: string;
-  readonly apiKey?: string | undefined;
+  readonly apiKey?: ApiKeySource | undefined;
   readonly fetch: typeof globalThis.fetch;
   readonly sleep: Sleep;
   /** In [0, 1): spreads the tries of many clients. */
@@ -74,10 +77,11 @@ const RETRIED = new Set([429, 502, 503, 504]);
 
 export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOptions): Transport => {
   const once: Transport['once'] = async (method, path, call) => {
+    const key = apiKey === undefined ? undefined : await keyOf(apiKey);
     const response = await fetch(`${url}${path}${toSearch(call.query)}`, {
       method,
       headers: {
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
         ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
         ...(call.bytes === undefined ? {} : { 'content-type': 'application/octet-stream' }),
         ...call.headers,
@@ -95,6 +99,7 @@ export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOp
     return {
       async failed(error) {
         signal?.throwIfAborted();
+        if (error instanceof CredentialError) throw error;
         const ours = error instanceof ApiError;
         const asked = ours ? (error.retryAfterSeconds ?? 0) : 0;
         if (ours && (!RETRIED.has(error.status) || asked > LONGEST_RETRY_AFTER_SECONDS)) throw error;
@@ -125,6 +130,20 @@ export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOp
     },
   };
 };
+
+/** @throws CredentialError; whatever the source throws that a repetition may help with */
+const keyOf = async (source: ApiKeySource): Promise<string> => {
+  if (typeof source === 'string') return source;
+  const key = await source().catch((cause: unknown) => {
+    if (cause instanceof ConnectionError || cause instanceof ApiError) throw cause;
+    throw new CredentialError(cause instanceof Error ? cause.message : String(cause), { cause });
+  });
+  // fetch would quote it in its error.
+  if (isSendable(key)) return key;
+  throw new CredentialError('The API key must be printable ASCII without spaces.');
+};
+
+export const isSendable = (key: string): boolean => /^[\x21-\x7e]+$/.test(key);
 
 const toSearch = (query: Call['query'] = {}): string => {
   const given = Object.entries(query).flatMap(([name, value]): [string, string][] =>

@@ -1,9 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { cli, startCli } from '../support/cli.ts';
+import type { Tokens } from '../../clients/cli/profiles.ts';
+import { makeClient } from '../../clients/sdk/client.ts';
+import { cli, startCli, startServer } from '../support/cli.ts';
 import { listenLocally } from '../support/listen-locally.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -146,6 +148,105 @@ describe('errand login', () => {
     const refused = await errand('login', '--url', server, '--issuer', `${server}/none`, '--client-id', 'cli');
     expect(refused.exit).toBe(125);
     expect(refused.stderr).toContain('did not succeed');
+  });
+});
+
+describe('errand login --api-key-stdin', () => {
+  /** A server, a key of its owner's, and a login by it. */
+  const openLogin = async () => {
+    const { url } = await startServer();
+    const body = JSON.stringify({ name: 'ci' });
+    const headers = { 'content-type': 'application/json' };
+    const made = await fetch(`${url}/v1/api-keys`, { method: 'POST', headers, body });
+    const { id, key } = (await made.json()) as { id: string; key: string };
+    const dataDirectory = tempDirectory();
+    const folder = join(dataDirectory, 'config');
+    const file = join(folder, 'credentials.json');
+    const env = { ERRAND_CONFIG: join(folder, 'config.json'), ERRAND_PROFILE: 'ci' };
+    const errand = (...args: string[]) => cli(args, { dataDirectory, env });
+    const login = (...args: string[]) =>
+      cli(['login', '--url', url, '--api-key-stdin', ...args], { dataDirectory, env, input: `${key}\n` });
+    const kept = () => (JSON.parse(readFileSync(file, 'utf8')) as { ci: Tokens }).ci;
+    /** As if a quarter of an hour had gone by. */
+    const age = () => writeFileSync(file, JSON.stringify({ ci: { ...kept(), expiresAt: 0 } }));
+    const whoIs = (apiKey: string) => makeClient({ url, apiKey }).whoami();
+    return { url, id, key, folder, file, errand, login, kept, age, whoIs };
+  };
+
+  test('keeps what the key was traded for, and the key nowhere; a logout revokes it', async () => {
+    const { key, folder, errand, login, kept, whoIs } = await openLogin();
+    expect(await login()).toMatchObject({ exit: 0, stderr: expect.stringContaining('--profile ci') });
+    expect((await errand('whoami')).stdout).toContain('owner of default');
+    expect((await errand('profile', 'list')).stdout).toMatch(/ci .* session token\n/);
+    for (const name of ['config.json', 'credentials.json']) {
+      expect(readFileSync(join(folder, name), 'utf8')).not.toContain(key.slice(-72));
+      expect(statSync(join(folder, name)).mode & 0o077).toBe(0);
+    }
+    expect(readdirSync(folder).toSorted()).toEqual(['config.json', 'credentials.json']);
+    const { accessToken } = kept();
+    expect(await whoIs(accessToken)).toMatchObject({ credential: { kind: 'session-token' } });
+    expect((await errand('logout')).exit).toBe(0);
+    await expect(whoIs(accessToken)).rejects.toMatchObject({ status: 401 });
+    const after = await errand('whoami');
+    expect([after.exit, after.stderr]).toEqual([
+      125,
+      expect.stringContaining('errand login --profile ci --api-key-stdin'),
+    ]);
+  });
+
+  test('makes no keys unless that was asked for', async () => {
+    const { errand, login } = await openLogin();
+    await login();
+    const refused = await errand('key', 'create', 'more');
+    expect([refused.exit, refused.stderr]).toEqual([125, expect.stringContaining('only if it was asked for')]);
+    await login('--full');
+    expect((await errand('key', 'create', 'more')).exit).toBe(0);
+    await login('--permission', 'usage:read');
+    expect((await errand('whoami')).stdout).toContain('owner: usage:read\n');
+  });
+
+  test('renews by itself, by many processes at once too, and a logout after that holds', async () => {
+    const { errand, login, kept, age, whoIs } = await openLogin();
+    await login();
+    const first = kept();
+    age();
+    const all = await Promise.all(Array.from({ length: 4 }, () => errand('whoami')));
+    expect(all.map(({ exit, stderr }) => [exit, stderr])).toEqual(Array.from({ length: 4 }, () => [0, '']));
+    const second = kept();
+    expect([second.id, second.refreshToken === first.refreshToken]).toEqual([first.id, false]);
+    await whoIs(second.accessToken);
+    age();
+    expect((await errand('logout')).exit).toBe(0);
+    await expect(whoIs(second.accessToken)).rejects.toMatchObject({ status: 401 });
+  });
+
+  test('a copy of the credentials that somebody else uses ends the login, and says so without a token', async () => {
+    const { file, errand, login, kept, age, whoIs } = await openLogin();
+    await login();
+    age();
+    const copied = readFileSync(file);
+    for (const _ of [1, 2]) {
+      await errand('whoami');
+      age();
+    }
+    const { accessToken } = kept();
+    await whoIs(accessToken);
+    writeFileSync(file, copied);
+    const refused = await errand('whoami');
+    expect([refused.exit, refused.stderr]).toEqual([
+      125,
+      expect.stringContaining('has ended: errand login --profile ci'),
+    ]);
+    expect(refused.stderr).not.toMatch(/errand_(session|refresh)/);
+    await expect(whoIs(accessToken)).rejects.toMatchObject({ status: 401 });
+  });
+
+  test('with a key that is not good, or none, nothing is kept', async () => {
+    const { url, id, folder, errand, login } = await openLogin();
+    expect(await errand('login', '--url', url, '--api-key-stdin')).toMatchObject({ exit: 2 });
+    await fetch(`${url}/v1/api-keys/${id}`, { method: 'DELETE' });
+    expect(await login()).toMatchObject({ exit: 125, stderr: expect.stringContaining('not good') });
+    expect(existsSync(folder)).toBe(false);
   });
 });
 

@@ -1,4 +1,5 @@
 import type { ApiKey } from '../../sdk/access.ts';
+import { scopeOf } from '../arguments.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { ago, table } from '../render.ts';
 import { plain, type Terminal, write } from '../terminal.ts';
@@ -40,14 +41,13 @@ export const whoami = async (options: KeyOptions, terminal: Terminal): Promise<n
 export const createKey = async (name: string, options: CreateKeyOptions, terminal: Terminal): Promise<number> => {
   const { client, close } = await connect({ ...options, work: false }, terminal);
   try {
-    const { member, permission, target, label, expires } = options;
-    const scope = { ...(target ? { targets: target } : {}), ...(label ? { labels: label } : {}) };
+    const { member, permission, expires } = options;
     const made = await client.createKey({
       name,
       ...(member === undefined ? {} : { member }),
       // Which there are is the server's to say.
       ...(permission ? { permissions: permission as never } : {}),
-      ...(target || label ? { scope } : {}),
+      ...scopeOf(options),
       ...expiring(expires),
     });
     return await tell(made, options, terminal);

@@ -1,6 +1,6 @@
 import type { Client } from '../../sdk/client.ts';
 import type { Member, Role, Tenant } from '../../sdk/tenancy.ts';
-import { UsageError } from '../arguments.ts';
+import { scopeOf, UsageError } from '../arguments.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { ago, table } from '../render.ts';
 import { plain, type Terminal, write } from '../terminal.ts';
@@ -72,9 +72,6 @@ const tellAll = async <T>(
   if (!json) await write(stdout, table(head, rows));
   return 0;
 };
-
-const scopeOf = ({ target, label }: MemberOptions) =>
-  target || label ? { scope: { ...(target ? { targets: target } : {}), ...(label ? { labels: label } : {}) } } : {};
 
 /** Adds a person or a service account, and prints its id. */
 export const addMember = (name: string, options: MemberOptions, terminal: Terminal): Promise<number> =>

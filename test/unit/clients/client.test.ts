@@ -175,6 +175,26 @@ describe('a call', () => {
     expect(authorization).toBe('Bearer secret');
   });
 
+  test('asks a function for its key each time, and does not ask again of one that has none', async () => {
+    const seen: (string | undefined)[] = [];
+    const { url } = await answering((request, response) => {
+      seen.push(request.headers.authorization);
+      json(response, 200, { items: [] });
+    });
+    let asked = 0;
+    const client = makeClient({ url, apiKey: async () => `key-${++asked}` });
+    await client.targets();
+    await client.targets();
+    expect(seen).toEqual(['Bearer key-1', 'Bearer key-2']);
+    let tries = 0;
+    const loggedOut = makeClient({ url, apiKey: async () => Promise.reject(new Error(`logged out ${++tries}`)) });
+    await expect(loggedOut.targets()).rejects.toMatchObject({ name: 'CredentialError', message: 'logged out 1' });
+    const odd = makeClient({ url, apiKey: async () => 'a secret\n' });
+    await expect(odd.targets()).rejects.toThrow(/printable ASCII/);
+    await expect(odd.targets()).rejects.not.toThrow(/secret/);
+    expect(seen).toHaveLength(2);
+  });
+
   test('to list goes on over pages', async () => {
     const { client } = await answering((request, response) =>
       json(
