@@ -76,12 +76,13 @@ export const listSessionTokens = async (
   actor: Actor,
   query: PageQuery,
 ): Promise<z.output<typeof SessionTokenList>> => {
-  const { limit, after } = toPage(query);
+  const { limit, after } = toPage(actor.tenant, query);
   const found = await principals.sessionTokens.list(keys.sessionToken(actor.tenant, '').pk, { limit, after });
   const now = clock.now();
   return {
     items: found.filter((one) => now < one.refreshExpiresAt && isTheirs(actor, one)).map(toView),
     ...nextCursor(
+      actor.tenant,
       found.map(({ id }) => id),
       limit,
     ),

@@ -47,6 +47,7 @@ const OWN: Partial<Record<EndpointName, readonly string[]>> = {
   submitCommand: ['priority'],
   replayCommand: ['priority'],
   createApiKey: ['permissions', 'scope'],
+  createSessionToken: ['permissions', 'scope'],
   addMember: ['role', 'scope'],
   changeMember: ['role', 'scope', 'disabled'],
   putRole: ['permissions'],
