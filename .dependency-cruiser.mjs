@@ -1,4 +1,5 @@
-const ADAPTERS = '^shared/(store/sqlite/|queue/(in-process|sqs)|objects/(files|s3)|providers/[^/]+/)';
+const ADAPTERS =
+  '^shared/(store/sqlite/|queue/(in-process|sqs)|objects/(files|s3)|events/event-bridge|providers/[^/]+/)';
 const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 
 /** The import directions of docs/architecture.md. Imports point down only. */
@@ -157,6 +158,12 @@ export default {
       'One adapter sends; its consumers are given events.',
       { pathNot: ['^shared/queue/sqs\\.ts$', '^test/', '^bench/', '^node_modules/'] },
       { path: '^(node_modules/)?@aws-sdk/client-sqs' },
+    ),
+    rule(
+      'event-bridge-behind-the-subscription',
+      'One adapter.',
+      { pathNot: ['^shared/events/event-bridge\\.ts$', '^test/', '^bench/', '^node_modules/'] },
+      { path: '^(node_modules/)?@aws-sdk/client-eventbridge' },
     ),
     rule(
       's3-behind-the-objects',

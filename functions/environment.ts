@@ -7,6 +7,8 @@ export const ENVIRONMENT = {
   queueHigh: 'ERRAND_QUEUE_HIGH',
   queueNormal: 'ERRAND_QUEUE_NORMAL',
   queueLow: 'ERRAND_QUEUE_LOW',
+  /** The bus of EventBridge that events are put onto. */
+  eventBus: 'ERRAND_EVENT_BUS',
   /** JSON as in targets.json. */
   targets: 'ERRAND_TARGETS',
   /** JSON as in access.json; absent where no issuer's tokens are good. */

@@ -5,6 +5,7 @@ import type { Deps } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import { makeSigner } from '../shared/audit/signing.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
+import { EVENT_BRIDGE, lazySubscription } from '../shared/events/subscription.ts';
 import { lazyObjects } from '../shared/objects/objects.ts';
 import type { ProviderLoader } from '../shared/providers/registry.ts';
 import { configureTarget, parseTargets } from '../shared/providers/targets.ts';
@@ -24,6 +25,8 @@ interface WireOptions {
   readonly notesUse?: boolean;
   /** How often those who wait look at the store: each look is billed. @default 1 */
   readonly lookEverySeconds?: number;
+  /** Whether events are put onto the installation's bus by it. @default false */
+  readonly publishes?: boolean;
 }
 
 /**
@@ -31,7 +34,8 @@ interface WireOptions {
  * What a function may not use is not loaded: `load` brings providers to those that run commands, `withKey` the owner's
  * key to those that callers reach.
  */
-export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1 }: WireOptions = {}): Deps => {
+export const wire = (options: WireOptions = {}): Deps => {
+  const { load = noProvider, notesUse = false, lookEverySeconds = 1, publishes = false } = options;
   const region = setting('AWS_REGION');
   const clock = systemClock;
   const random = systemRandom;
@@ -86,6 +90,15 @@ export const wire = ({ load = noProvider, notesUse = false, lookEverySeconds = 1
       return sqsQueue({ client: sqsClient({ region, ...endpoint('SQS') }), queueUrls });
     }),
     changes: inProcessChanges(clock),
+    subscriptions: publishes
+      ? [
+          lazySubscription(EVENT_BRIDGE, async () => {
+            const { eventBridge, eventBridgeClient } = await import('../shared/events/event-bridge.ts');
+            const client = eventBridgeClient({ region, ...endpoint('EVENTBRIDGE') });
+            return eventBridge({ client, bus: setting(ENVIRONMENT.eventBus), log });
+          }),
+        ]
+      : [],
     targets: [first, ...others],
     worker: `worker-${clock.now()}-${random.hex(4)}`,
     lookEverySeconds,

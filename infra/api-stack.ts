@@ -21,6 +21,7 @@ import { environmentOf, installationOf } from './environment.ts';
 import { ErrandFunction } from './errand-function.ts';
 import {
   mayGet,
+  mayGetMany,
   mayNote,
   mayRead,
   mayReadInput,
@@ -54,7 +55,7 @@ const API_SECONDS = 29;
 /** A live answer that passes through the HTTP API is a long poll, within its patience. */
 const LONG_POLL = 'wait=20';
 
-/** What callers and runners reach: an HTTP API by the endpoint table, and a URL each for live output and for runners. */
+/** What callers and runners reach: an HTTP API by the endpoint table, and a URL each for what comes live and for runners. */
 export class ApiStack extends Stack {
   readonly runnerUrl: string;
   readonly functions: Readonly<Record<Endpoint['function'], ErrandFunction>>;
@@ -73,7 +74,7 @@ export class ApiStack extends Stack {
       commands: make('commands', [...calling, mayReadKey(data)], short),
       output: make(
         'output',
-        [mayRead(data), mayNote(data), mayReadOutput(data), mayReadKey(data)],
+        [mayRead(data), mayGetMany(data), mayNote(data), mayReadOutput(data), mayReadKey(data)],
         Duration.minutes(15),
       ),
       providers: make('providers', [mayGet(data), mayNote(data), mayReadKey(data)], short),
@@ -133,9 +134,10 @@ export class ApiStack extends Stack {
       defaultRouteSettings: { throttlingRateLimit: 500, throttlingBurstLimit: 1_000 },
     });
     // HTTP APIs cannot answer by a function that streams: they ask its URL, as a long poll, and pass the answer on.
-    const output = new HttpUrlIntegration('output', `${stream.url}v1/commands/{id}/output`, {
-      parameterMapping: new ParameterMapping().overwriteHeader('prefer', MappingValue.custom(LONG_POLL)),
-    });
+    const streaming = (name: string, path: string) =>
+      new HttpUrlIntegration(name, `${stream.url}${path.slice(1)}`, {
+        parameterMapping: new ParameterMapping().overwriteHeader('prefer', MappingValue.custom(LONG_POLL)),
+      });
     const integrations = Object.fromEntries(
       Object.entries(this.functions).map(([name, own]) => [name, new HttpLambdaIntegration(name, own.function)]),
     );
@@ -149,7 +151,8 @@ export class ApiStack extends Stack {
     };
     for (const [name, endpoint] of Object.entries<Endpoint>(endpoints)) {
       if (endpoint.access === 'runner') continue;
-      const integration = endpoint.function === 'output' ? output : integrations[endpoint.function];
+      const integration =
+        endpoint.function === 'output' ? streaming(name, endpoint.path) : integrations[endpoint.function];
       if (integration) add(name, HttpRouteKey.with(endpoint.path, HttpMethod[endpoint.method]), integration);
     }
     new Alarm(this, 'ServerErrors', {

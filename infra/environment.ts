@@ -37,6 +37,7 @@ export const environmentOf = (
   [ENVIRONMENT.queueHigh]: queue.queues.high.queueUrl,
   [ENVIRONMENT.queueNormal]: queue.queues.normal.queueUrl,
   [ENVIRONMENT.queueLow]: queue.queues.low.queueUrl,
+  [ENVIRONMENT.eventBus]: queue.events.eventBusName,
   [ENVIRONMENT.keySecret]: data.key.secretArn,
   ...(issuers === undefined ? {} : { [ENVIRONMENT.issuers]: issuers }),
   [ENVIRONMENT.auditSecret]: data.auditKey.secretArn,

@@ -24,7 +24,7 @@ export const DENY_ALL = new PolicyStatement({ effect: Effect.DENY, actions: ['*'
 
 /*
  * What functions may be allowed, each by the calls that the code makes: shared/store/dynamodb, shared/queue/sqs.ts,
- * shared/objects/s3.ts, shared/secrets/secrets-manager.ts.
+ * shared/objects/s3.ts, shared/secrets/secrets-manager.ts, shared/events/event-bridge.ts.
  */
 
 export const mayGet = ({ table }: DataStack): Permission => ({
@@ -37,10 +37,16 @@ export const mayRead = ({ table }: DataStack): Permission => ({
   resources: [table.tableArn],
 });
 
+/** To look at several things at once, by their keys. */
+export const mayGetMany = ({ table }: DataStack): Permission => ({
+  actions: ['dynamodb:BatchGetItem'],
+  resources: [table.tableArn],
+});
+
 /** An index holds keys only: what they name is got afterwards. */
-export const maySearch = ({ table }: DataStack, index: IndexName): readonly Permission[] => [
-  { actions: ['dynamodb:Query'], resources: [`${table.tableArn}/index/${index}`] },
-  ...(index === 'list' ? [{ actions: ['dynamodb:BatchGetItem'], resources: [table.tableArn] }] : []),
+export const maySearch = (data: DataStack, index: IndexName): readonly Permission[] => [
+  { actions: ['dynamodb:Query'], resources: [`${data.table.tableArn}/index/${index}`] },
+  ...(index === 'list' ? [mayGetMany(data)] : []),
 ];
 
 /** Transactions are of these too. */
@@ -149,6 +155,12 @@ const arnsOf = ({ queues }: QueueStack): string[] => Object.values(queues).map((
 export const mayWake = (queue: QueueStack): Permission => ({
   actions: ['sqs:SendMessage'],
   resources: arnsOf(queue),
+});
+
+/** Onto the installation's own bus alone. */
+export const mayPublish = ({ events }: QueueStack): Permission => ({
+  actions: ['events:PutEvents'],
+  resources: [events.eventBusArn],
 });
 
 /** What Lambda does in the name of the function that takes the messages. */

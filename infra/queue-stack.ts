@@ -1,5 +1,6 @@
-import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { EventBus } from 'aws-cdk-lib/aws-events';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { PRIORITIES, type Priority } from '../shared/domain/command.ts';
@@ -8,14 +9,23 @@ import { PRIORITIES, type Priority } from '../shared/domain/command.ts';
 export const WORKER_MINUTES = 15;
 const MOST_RECEIVES = 5;
 
-/** A queue for each priority, with what none of its workers gets rid of in a queue beside it. Hints only: nothing is lost with them. */
+/**
+ * A queue for each priority, with what none of its workers gets rid of in a queue beside it: hints only, nothing is lost with them. And
+ * the bus that tells others of events: their rules hang on it, so it outlives what puts events onto it.
+ */
 export class QueueStack extends Stack {
   readonly queues: Readonly<Record<Priority, Queue>>;
+  readonly events: EventBus;
 
   constructor(scope: Construct, id: string, props: StackProps = {}) {
     super(scope, id, props);
     const made = PRIORITIES.map((priority) => [priority, this.makeQueue(priority)] as const);
     this.queues = Object.fromEntries(made) as Record<Priority, Queue>;
+    this.events = new EventBus(this, 'Events', { description: 'What happens in this installation of Errand' });
+    new CfnOutput(this, 'EventBus', {
+      value: this.events.eventBusName,
+      description: 'Where events are: docs/events.md',
+    });
   }
 
   private makeQueue(priority: Priority): Queue {

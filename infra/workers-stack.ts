@@ -16,6 +16,7 @@ import type { Options } from './options.ts';
 import {
   mayExecute,
   mayKeepCheckpoints,
+  mayPublish,
   mayRead,
   mayRemoveInput,
   mayRunMicrovms,
@@ -92,6 +93,7 @@ export class WorkersStack extends Stack {
         ...maySearch(data, 'list'),
         maySign(data),
         mayKeepCheckpoints(data),
+        mayPublish(queue),
       ],
       timeout: Duration.minutes(SWEEP_MINUTES),
       bundles,

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
+import { keepDelivering } from '../shared/app/keep-delivering.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { type DoorOptions, isLoopbackHost, LOOPBACK, openDoor } from './door.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
@@ -51,12 +52,12 @@ export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeO
         isLoopbackHost(how.host) && !door.tls ? undefined : await listenOnLoopback(gateway, { log, ownerKey });
       url = (own ?? main).url;
       lock.note({ pid: process.pid, url });
-      const sweeping = keepSweeping(data.deps);
+      const working = Promise.all([keepSweeping(data.deps), keepDelivering(data.deps)]);
       return {
         url: main.url,
         async close() {
           await Promise.all([main.close(), own?.close(), data.close()]);
-          await sweeping;
+          await working;
           lock.release();
         },
       };

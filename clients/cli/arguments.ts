@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError } from 'commander';
 import { ISOLATION_LEVELS, type Isolation, RETRY_CAUSES, type RetryCause } from '../../shared/domain/command.ts';
+import { EVENT_TYPES, type EventType } from '../../shared/domain/events.ts';
 import { LIMITS } from '../../shared/domain/limits.ts';
 import type { Submission } from '../sdk/client.ts';
 import type { Terminal } from './terminal.ts';
@@ -77,6 +78,13 @@ export const collectLevel = (text: string, before: readonly Isolation[] = []): I
   const level = ISOLATION_LEVELS.find((known) => known === text);
   if (!level) throw new InvalidArgumentError(`Give one of ${ISOLATION_LEVELS.join(', ')}.`);
   return [...before, level];
+};
+
+/** @throws InvalidArgumentError */
+export const collectEventType = (text: string, before: readonly EventType[] = []): EventType[] => {
+  const type = EVENT_TYPES.find((known) => known === text);
+  if (!type) throw new InvalidArgumentError(`Give one of ${EVENT_TYPES.join(', ')}.`);
+  return [...before, type];
 };
 
 /** `HUP` and `SIGHUP` mean the same. */

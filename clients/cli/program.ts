@@ -4,6 +4,7 @@ import {
   collect,
   collectCause,
   collectEnv,
+  collectEventType,
   collectLevel,
   collectPair,
   parseAmount,
@@ -448,6 +449,19 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
       'errand audit checkpoint > kept.json        # now, and keep it elsewhere',
       'errand audit export > log.jsonl; errand audit verify log.jsonl --checkpoint kept.json',
     ],
+  );
+  examples(
+    withJson(program.command('events'))
+      .description('Show what happened, the oldest first, or with -f what happens from now on.')
+      .option('-f, --follow', 'go on with what comes, through broken connections')
+      .addOption(new Option('--type <type>', 'only of this type; repeatable').argParser(collectEventType))
+      .option('--command <id>', 'only about this command; last for the newest')
+      .option('--after <number>', 'only those after this one', parseWholeNumber)
+      .option('--limit <count>', 'at most so many', parseWholeNumber)
+      .action(async (_, command) =>
+        onExit(await (await import('./commands/events.ts')).events(optionsOf(command), terminal)),
+      ),
+    ['errand events -f', 'errand events -f --type security.alert --json', 'errand events --command last'],
   );
   program
     .command('receipt')

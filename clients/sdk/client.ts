@@ -11,6 +11,7 @@ import type {
 } from '../../shared/contract/schemas.ts';
 import { type AccessCalls, makeAccessCalls } from './access.ts';
 import { type AuditCalls, makeAuditCalls } from './audit.ts';
+import { type EventCalls, makeEventCalls } from './event-log.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
@@ -87,7 +88,14 @@ export interface Snapshot {
  * reached, and CredentialError, when `apiKey` is a function and fails; all are an ErrandError. Failed connections, 429 and 503 are retried within bounds, as every call
  * but `signal` and those that make a key is safe to repeat.
  */
-export interface Client extends AccessCalls, AuditCalls, PolicyCalls, SecretCalls, SessionTokenCalls, TenancyCalls {
+export interface Client
+  extends AccessCalls,
+    AuditCalls,
+    EventCalls,
+    PolicyCalls,
+    SecretCalls,
+    SessionTokenCalls,
+    TenancyCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -194,6 +202,7 @@ export const makeClient = (options: ClientOptions): Client => {
     targets: () => json('GET', '/v1/providers'),
     ...makeAccessCalls(json, send),
     ...makeAuditCalls(json, transport),
+    ...makeEventCalls(json, streams, silenceMs),
     ...makePolicyCalls(json),
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),

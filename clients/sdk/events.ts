@@ -23,14 +23,38 @@ export interface IdentifiedEvent {
   readonly event: CommandEvent;
 }
 
+/** Reads the events of a command. @throws as readMessages */
+export async function* readEvents(
+  body: ReadableStream<Uint8Array>,
+  options?: ReadOptions,
+): AsyncGenerator<IdentifiedEvent> {
+  for await (const { id, message } of readMessages(body, options)) {
+    const event = toEvent(message);
+    if (event) yield { id, event };
+  }
+}
+
+export interface ReadOptions {
+  /** @default for ever */
+  readonly silenceMs?: number;
+  /** What a first event without an id has. */
+  readonly lastEventId?: string | undefined;
+}
+
+/** A server-sent event with the id to resume after. */
+export interface Message {
+  readonly id: string;
+  readonly message: EventSourceMessage;
+}
+
 /**
  * Reads server-sent events; ends, without a fault, where the body ends.
  * @throws Error when nothing at all comes for `silenceMs`: the connection is dead, though nobody said so
  */
-export async function* readEvents(
+export async function* readMessages(
   body: ReadableStream<Uint8Array>,
-  { silenceMs = Number.POSITIVE_INFINITY, lastEventId = '' } = {},
-): AsyncGenerator<IdentifiedEvent> {
+  { silenceMs = Number.POSITIVE_INFINITY, lastEventId = '' }: ReadOptions = {},
+): AsyncGenerator<Message> {
   const messages: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (message) => messages.push(message) });
   const decoder = new TextDecoder();
@@ -44,8 +68,7 @@ export async function* readEvents(
       for (const message of messages.splice(0)) {
         // An event without an id has the id of the one before (HTML, section 9.2.6).
         id = message.id ?? id;
-        const event = toEvent(message);
-        if (event) yield { id, event };
+        yield { id, message };
       }
     }
   } finally {
@@ -68,7 +91,7 @@ const unlessSilent = async <T>(reading: Promise<T>, silenceMs: number): Promise<
 };
 
 /** Undefined for an event that a newer server sends and this client does not know. */
-const toEvent = ({ event, data }: EventSourceMessage): CommandEvent | undefined => {
+export const toEvent = ({ event, data }: EventSourceMessage): CommandEvent | undefined => {
   switch (event) {
     case 'status':
       return { type: event, ...(JSON.parse(data) as OutputEvents['status']) };

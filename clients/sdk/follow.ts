@@ -1,5 +1,5 @@
-import { type CommandEvent, readEvents } from './events.ts';
-import { PATIENT_TRIES, type Transport } from './transport.ts';
+import { type CommandEvent, type Message, readMessages, toEvent } from './events.ts';
+import { type Call, PATIENT_TRIES, type Transport } from './transport.ts';
 
 export interface FollowOptions {
   readonly stream?: 'stdout' | 'stderr' | undefined;
@@ -25,31 +25,57 @@ export async function* followEvents(
   path: string,
   { silenceMs, ...options }: FollowOptions & { readonly silenceMs: number },
 ): AsyncGenerator<FollowedEvent> {
-  const { stream, attempt, from, onBreak, signal } = options;
+  const { stream, attempt, from, ...more } = options;
+  // From an event on, where to begin is no question.
+  const queryAt = (lastEventId: string | undefined) =>
+    lastEventId === undefined ? { stream, attempt, from } : { stream };
+  for await (const { id, message } of followMessages(transport, path, { ...more, commandId, silenceMs, queryAt })) {
+    const event = toEvent(message);
+    if (!event) continue;
+    yield { ...event, id };
+    if (event.type === 'end') return;
+  }
+}
+
+interface FollowMessagesOptions extends Pick<FollowOptions, 'lastEventId' | 'onBreak' | 'signal'> {
+  readonly queryAt: (lastEventId: string | undefined) => NonNullable<Call['query']>;
+  readonly silenceMs: number;
+  readonly commandId?: string;
+}
+
+/** Server-sent events through broken connections, each once, until whoever reads them stops. */
+export async function* followMessages(
+  transport: Transport,
+  path: string,
+  { queryAt, silenceMs, commandId, onBreak, signal, ...options }: FollowMessagesOptions,
+): AsyncGenerator<Message> {
   let { lastEventId } = options;
-  const backoff = transport.backoff({ tries: PATIENT_TRIES, signal, commandId });
+  const backoff = transport.backoff({
+    tries: PATIENT_TRIES,
+    signal,
+    ...(commandId === undefined ? {} : { commandId }),
+  });
   while (!signal?.aborted) {
     let isBreather = false;
     try {
       const { body } = await transport.once('GET', path, {
-        query: lastEventId === undefined ? { stream, attempt, from } : { stream },
+        query: queryAt(lastEventId),
         headers: {
           accept: 'text/event-stream',
           ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
         },
         signal,
       });
-      for await (const { id, event } of readEvents(body ?? new Blob([]).stream(), { silenceMs, lastEventId })) {
+      for await (const read of readMessages(body ?? new Blob([]).stream(), { silenceMs, lastEventId })) {
+        isBreather = read.message.event === 'heartbeat';
         // Each connection begins with the status: that alone is no progress.
-        if (event.type === 'heartbeat' || id !== lastEventId) backoff.reset();
-        isBreather = event.type === 'heartbeat';
-        lastEventId = id;
-        yield { ...event, id };
-        if (event.type === 'end') return;
+        if (isBreather || read.id !== lastEventId) backoff.reset();
+        lastEventId = read.id;
+        yield read;
       }
       // Some servers have to end an answer after a while, and then say a heartbeat last.
       if (isBreather) continue;
-      throw new Error('The events ended before the command did');
+      throw new Error('The events ended before they were over');
     } catch (error) {
       if (signal?.aborted) return;
       onBreak?.(error);

@@ -1,8 +1,17 @@
 import type { Deps } from '../../shared/app/deps.ts';
 import { followOutput } from '../../shared/app/follow-output.ts';
 import { openOutput } from '../../shared/app/open-output.ts';
+import { followEvents, readEvents } from '../../shared/app/read-events.ts';
+import { eventReply, parseLastSequence } from '../../shared/http/event-replies.ts';
 import { streamingHttpFunction } from '../../shared/http/http-function.ts';
-import { eventStream, outputBytes, parseLastEventId, parsePreferWait, wantsEvents } from '../../shared/http/replies.ts';
+import {
+  eventStream,
+  json,
+  outputBytes,
+  parseLastEventId,
+  parsePreferWait,
+  wantsEvents,
+} from '../../shared/http/replies.ts';
 
 const MARGIN_SECONDS = 10;
 
@@ -18,5 +27,12 @@ export const output = (deps: Deps) =>
       const forSeconds = wait ?? (remainingSeconds && remainingSeconds - MARGIN_SECONDS);
       const poll = wait !== undefined;
       return eventStream(await followOutput(deps, actor, params.id, { ...query, after, forSeconds, poll }));
+    },
+    readEvents: async (_, { actor, query, headers, remainingSeconds }) => {
+      if (!wantsEvents(headers['accept'])) return json(200, await readEvents(deps, actor, query));
+      const after = parseLastSequence(headers['last-event-id']) ?? query.after;
+      const wait = parsePreferWait(headers['prefer'], remainingSeconds);
+      const forSeconds = wait ?? (remainingSeconds && remainingSeconds - MARGIN_SECONDS);
+      return eventReply(await followEvents(deps, actor, { ...query, after }, { forSeconds, poll: wait !== undefined }));
     },
   });

@@ -53,8 +53,30 @@ export const submissionOf = (command: Command): AuditEvent => {
   };
 };
 
+/** What it says of the starts of its attempts after one. */
+export const startsOf = ({ id, submittedBy, attempts }: Command, after: number): readonly AuditEvent[] =>
+  attempts.flatMap(({ number, target, startedAt }) =>
+    startedAt === undefined || number <= after
+      ? []
+      : {
+          type: 'command.started' as const,
+          at: toTimestamp(startedAt),
+          actor: { id: submittedBy },
+          subject: id,
+          details: { attempt: number, target },
+        },
+  );
+
 /** What it says of its end; undefined before. */
-export const endOf = ({ id, status, submittedBy, endedAt, result, attempts }: Command): AuditEvent | undefined => {
+export const endOf = ({
+  id,
+  spec,
+  status,
+  submittedBy,
+  endedAt,
+  result,
+  attempts,
+}: Command): AuditEvent | undefined => {
   if (!isFinal(status) || endedAt === undefined) return undefined;
   return {
     type: 'command.ended',
@@ -63,9 +85,16 @@ export const endOf = ({ id, status, submittedBy, endedAt, result, attempts }: Co
     subject: id,
     details: {
       status,
+      target: spec.target,
       attempts: attempts.length,
       ...(result
-        ? { exitCode: result.exitCode, signal: result.signal, reason: result.reason, resultHash: hashOf(result) }
+        ? {
+            exitCode: result.exitCode,
+            signal: result.signal,
+            reason: result.reason,
+            durationMs: result.durationMs,
+            resultHash: hashOf(result),
+          }
         : {}),
     },
   };

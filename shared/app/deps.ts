@@ -5,6 +5,8 @@ import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
+import type { EventFeed } from '../events/event-feed.ts';
+import type { Subscription } from '../events/subscription.ts';
 import type { Meter } from '../limits/meter.ts';
 import type { Rates } from '../limits/rates.ts';
 import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
@@ -13,6 +15,7 @@ import type { Secrets } from '../secrets/secrets.ts';
 import type { Approvals } from '../store/approvals.ts';
 import type { AuditLog } from '../store/audit-log.ts';
 import type { Commands } from '../store/commands.ts';
+import type { EventCursors } from '../store/event-cursors.ts';
 import type { OutputLog } from '../store/output-log.ts';
 import type { Policies } from '../store/policies.ts';
 import type { Principals } from '../store/principals.ts';
@@ -61,6 +64,11 @@ export interface Deps {
   readonly secrets: Secrets;
   readonly queue: Queue;
   readonly changes: Changes;
+  /** Lets who listens hear of events at once. */
+  readonly eventFeed: EventFeed;
+  /** Who is told of all tenants' events, each at least once. */
+  readonly subscriptions: readonly Subscription[];
+  readonly eventCursors: EventCursors;
   /** The first is the default. */
   readonly targets: readonly [Target, ...Target[]];
   /** The runs that this process carries. */

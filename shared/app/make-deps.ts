@@ -1,6 +1,7 @@
 import { makeCommandIds } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { DEFAULT_RULES } from '../engine/rules.ts';
+import type { Subscription } from '../events/subscription.ts';
 import { makeMeter } from '../limits/meter.ts';
 import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
@@ -9,11 +10,13 @@ import type { Vault } from '../secrets/vault.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
 import { makeCommands } from '../store/commands.ts';
+import { makeEventCursors } from '../store/event-cursors.ts';
 import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
+import { makeEventFeed } from './event-feed.ts';
 import { makeHeldRuns } from './held-runs.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
@@ -38,11 +41,14 @@ export interface Parts
   > {
   readonly objects: Objects;
   readonly vault: Vault;
+  /** @default none */
+  readonly subscriptions?: readonly Subscription[];
 }
 
 export const makeDeps = (parts: Parts): Deps => {
   const { clock, random, store, objects, vault, changes, closing, lookEverySeconds } = parts;
-  return {
+  const deps: Omit<Deps, 'eventFeed'> = {
+    subscriptions: [],
     ...parts,
     newCommandId: makeCommandIds(clock, random),
     rates: makeRates(clock),
@@ -58,10 +64,12 @@ export const makeDeps = (parts: Parts): Deps => {
     }),
     stdin: makeStdinLog(store, objects, changes, random, lookEverySeconds),
     principals: makePrincipals(store),
-    auditLog: makeAuditLog(store, clock, random),
+    auditLog: makeAuditLog(store, clock, random, changes),
     policies: makePolicies(store),
     approvals: makeApprovals(store),
     secrets: makeSecrets({ store, vault, clock, random }),
     runs: makeHeldRuns(),
+    eventCursors: makeEventCursors(store),
   };
+  return { ...deps, eventFeed: makeEventFeed(deps) };
 };

@@ -1,14 +1,12 @@
-import { DEFAULT_TENANT } from '../access/rights.ts';
 import { append, type LogEnd, rootOf } from '../audit/chain.ts';
 import { signCheckpoint } from '../audit/signing.ts';
 import type { AuditEvent, Checkpoint, SignedCheckpoint } from '../domain/audit.ts';
 import { toTimestamp } from '../domain/clock.ts';
-import { type Command, isFinal } from '../domain/command.ts';
-import { type CommandId, type TenantId, toTenantId } from '../domain/ids.ts';
+import { type CommandId, isCommandId, type TenantId } from '../domain/ids.ts';
 import type { LogHead, StoredEntry } from '../store/audit-log.ts';
-import { keys } from '../store/schema.ts';
-import { endOf, submissionOf } from './audit-events.ts';
 import type { Deps } from './deps.ts';
+import { nextInLog, READ_AT_ONCE } from './next-in-log.ts';
+import { tenantsOf } from './tenants-of.ts';
 import { watchActors } from './watch-actors.ts';
 
 type Parts = Pick<
@@ -16,106 +14,105 @@ type Parts = Pick<
   'auditLog' | 'commands' | 'principals' | 'clock' | 'log' | 'signer' | 'keepCheckpoint' | 'auditSettleSeconds'
 >;
 
-/** Of each kind in one write, which has 100 parts at most. */
-const MOST_PENDING = 20;
-const MOST_OPEN = 20;
-const MOST_OPENED = 20;
-const MOST_ACTORS = 10;
-/** Those that have ended take no part of their own. */
-const MOST_COMMANDS = 200;
 /** The next pass does the rest. */
 const MOST_BATCHES = 200;
 const CHECKPOINT_EVERY_SECONDS = 60;
-const TENANTS_PAGE = 100;
 
 /** Gives what happened its place in the logs of all tenants. Safe to run at any time, by any number at once. */
 export const sealAudit = async (deps: Parts): Promise<void> => {
-  const { tenants } = deps.principals;
-  await trySealing(deps, DEFAULT_TENANT);
-  for (let after: string | undefined; ; ) {
-    const found = await tenants.list(keys.tenant('' as TenantId).pk, { limit: TENANTS_PAGE, after });
-    for (const { id } of found) {
-      if (id !== DEFAULT_TENANT) await trySealing(deps, toTenantId(id));
-    }
-    after = found.at(-1)?.id;
-    if (found.length < TENANTS_PAGE) return;
-  }
+  for await (const tenant of tenantsOf(deps)) await trySealing(deps, tenant);
 };
 
 /** One tenant's log must not keep the others' waiting. */
 const trySealing = (deps: Parts, tenant: TenantId): Promise<void> =>
   sealTenant(deps, tenant).catch((error: unknown) => deps.log.error('An audit log could not go on', { tenant, error }));
 
+export interface SealOptions {
+  /** Whether the log ends in a checkpoint. @default false */
+  readonly checkpoint?: boolean;
+  /** Of the commands whose end is not in the log, only these are looked at. @default all, in turns */
+  readonly look?: readonly CommandId[];
+}
+
 /**
- * Gives what happened its place in a tenant's log: events that wait there, and what the records of commands say of their submission and their end, which
- * are written once and never change. With `checkpoint`, the log ends in one.
+ * Gives what happened its place in a tenant's log: events that wait there, and what the records of commands say of their submission, their starts and their
+ * end, which are written once and never change.
  */
-export const sealTenant = async (deps: Parts, tenant: TenantId, { checkpoint = false } = {}): Promise<void> => {
+export const sealTenant = async (
+  deps: Parts,
+  tenant: TenantId,
+  { checkpoint = false, look }: SealOptions = {},
+): Promise<void> => {
+  const pass: Pass = { checkpoint, look };
   for (let batch = 1; batch <= MOST_BATCHES; batch++) {
-    if ((await sealBatch(deps, tenant, checkpoint)) === 'done') return;
+    if ((await sealBatch(deps, tenant, pass)) === 'done') return;
   }
 };
 
-const sealBatch = async (deps: Parts, tenant: TenantId, checkpoint: boolean): Promise<'done' | 'more'> => {
+interface Pass {
+  readonly checkpoint: boolean;
+  /** Those that are left. */
+  look: readonly CommandId[] | undefined;
+}
+
+const sealBatch = async (deps: Parts, tenant: TenantId, pass: Pass): Promise<'done' | 'more'> => {
   const { auditLog, commands, clock } = deps;
   const now = clock.now();
   const { head, version } = await auditLog.head(tenant);
   // What is younger may still come in between: indexes lag, and writes take time.
   const settledAt = now - deps.auditSettleSeconds * 1_000;
-  const [pending, openIds, found] = await Promise.all([
-    auditLog.pending(tenant, MOST_PENDING),
-    auditLog.open(tenant, head.lookedAt, MOST_OPEN),
-    commands.since(tenant, head.commandsTo, settledAt, MOST_COMMANDS),
+  const [pending, turn, fresh] = await Promise.all([
+    auditLog.pending(tenant, READ_AT_ONCE.pending),
+    pass.look ? [] : auditLog.open(tenant, head.lookedAt, READ_AT_ONCE.open),
+    commands.since(tenant, head.commandsTo, settledAt, READ_AT_ONCE.commands),
   ]);
-  const fresh = asManyAsFit(found);
-  const open = await commands.findAll(tenant, openIds);
-  const ended = open.flatMap((command) => {
-    const event = endOf(command);
-    return event ? [{ id: command.id, event }] : [];
-  });
-  const { profiles, alerts } = await watchActors(deps, tenant, {
-    events: pending.map(({ event }) => event),
-    commands: fresh,
-  });
-  const events: AuditEvent[] = [
-    ...pending.map(({ event }) => event),
-    ...ended.map(({ event }) => event),
-    ...fresh.flatMap((command) => [submissionOf(command), endOf(command) ?? []].flat()),
-    ...alerts,
+  const named = [
+    ...pending.flatMap(({ event }) => (isCommandId(event.subject) ? event.subject : [])),
+    ...(pass.look ?? []),
   ];
-  const { entries, end } = chain(tenant, head.end, events);
-  const isMore =
-    pending.length === MOST_PENDING ||
-    openIds.length === MOST_OPEN ||
-    found.length === MOST_COMMANDS ||
-    fresh.length < found.length;
-  const next = nextHead(head, end, { openIds, fresh });
-  const isDue = checkpoint || now - (head.checkpointedAt ?? 0) >= CHECKPOINT_EVERY_SECONDS * 1_000;
+  const inTurn = new Set(turn.map(({ id }) => id));
+  const asked = [...new Set(named)].filter((id) => !inTurn.has(id)).slice(0, READ_AT_ONCE.open);
+  const openNamed = await auditLog.openAmong(tenant, asked);
+  const open = [...openNamed, ...turn];
+  const records = await commands.findAll(
+    tenant,
+    open.map(({ id }) => id),
+  );
+  const { commandsTo } = head;
+  const found = { pending, open, records: new Map(records.map((one) => [one.id, one])), fresh, commandsTo };
+  const next = nextInLog(found);
+  const happened = next.sealed.map(({ event }) => event);
+  const { profiles, alerts } = await watchActors(deps, tenant, { events: happened, commands: next.fresh });
+  const { entries, end } = chain(tenant, head.end, [...next.events, ...alerts]);
+  const lookedTo = turn[next.looked - openNamed.length - 1]?.id ?? head.lookedAt;
+  const isTurnOver = !pass.look && turn.length < READ_AT_ONCE.open && next.looked === open.length;
+  const lookedAt = isTurnOver ? undefined : lookedTo;
+  const left = pass.look?.filter((id) => !asked.includes(id) || open.slice(next.looked).some((one) => one.id === id));
+  const isMore = next.isMore || turn.length === READ_AT_ONCE.open || (left ?? []).length > 0;
+  const isDue = pass.checkpoint || now - (head.checkpointedAt ?? 0) >= CHECKPOINT_EVERY_SECONDS * 1_000;
   const signed = !isMore && isDue && end.size > head.checkpointed ? await sign(deps, tenant, end) : undefined;
-  if (entries.length === 0 && !signed && next.lookedAt === head.lookedAt) return 'done';
+  if (entries.length === 0 && !signed && lookedAt === head.lookedAt) {
+    pass.look = left;
+    return (left ?? []).length > 0 ? 'more' : 'done';
+  }
   const isStored = await auditLog.extend(tenant, version, {
     entries,
-    head: signed ? { ...next, checkpointed: end.size, checkpointedAt: now } : next,
-    sealed: pending.map(({ id }) => id),
-    opened: fresh.filter((command) => !endOf(command)).map(({ id }) => id),
-    ended: ended.map(({ id }) => id),
+    head: {
+      ...nextHead(head, end, { lookedAt, commandsTo: next.fresh.at(-1)?.id }),
+      ...(signed ? { checkpointed: end.size, checkpointedAt: now } : {}),
+    },
+    sealed: next.sealed.map(({ id }) => id),
+    opened: next.opened,
+    moved: next.moved,
+    ended: next.ended,
     checkpoint: signed,
     profiles,
   });
-  if (isStored) tell(deps, tenant, alerts);
-  if (isStored && signed) await keep(deps, signed);
-  return isStored && !isMore ? 'done' : 'more';
-};
-
-/** As many of the first as fit into one write, by what each takes of it. */
-const asManyAsFit = (commands: readonly Command[]): readonly Command[] => {
-  let open = 0;
-  const actors = new Set<string>();
-  const at = commands.findIndex(
-    ({ status, submittedBy }) =>
-      (!isFinal(status) && ++open > MOST_OPENED) || actors.add(submittedBy).size > MOST_ACTORS,
-  );
-  return at < 0 ? commands : commands.slice(0, at);
+  if (!isStored) return 'more';
+  pass.look = left;
+  tell(deps, tenant, alerts);
+  if (signed) await keep(deps, signed);
+  return isMore ? 'more' : 'done';
 };
 
 /** Also to whoever watches the operator's log. */
@@ -140,11 +137,9 @@ const chain = (tenant: TenantId, from: LogEnd, events: readonly AuditEvent[]) =>
 const nextHead = (
   head: LogHead,
   end: LogEnd,
-  { openIds, fresh }: { readonly openIds: readonly CommandId[]; readonly fresh: readonly Command[] },
+  { lookedAt, commandsTo = head.commandsTo }: { readonly [K in 'lookedAt' | 'commandsTo']: LogHead[K] | undefined },
 ): LogHead => {
   const { lookedAt: _, ...same } = head;
-  const lookedAt = openIds.length === MOST_OPEN ? openIds.at(-1) : undefined;
-  const commandsTo = fresh.at(-1)?.id ?? head.commandsTo;
   return { ...same, end, ...(lookedAt ? { lookedAt } : {}), ...(commandsTo ? { commandsTo } : {}) };
 };
 

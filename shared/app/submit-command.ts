@@ -45,6 +45,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
   const id = deps.newCommandId();
+  using _ = deps.commands.expect(actor.tenant, id);
   const idempotency: Idempotency | undefined =
     idempotencyKey === undefined
       ? undefined
@@ -92,7 +93,9 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
   const added = await deps.commands.add(command, idempotency, now, allOf(quota, admitted.toll));
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
   const { stored } = added;
-  const watch = watched ? deps.changes.watch(referenceOf(actor.tenant, stored.command.id), ['record']) : undefined;
+  const reference = referenceOf(actor.tenant, stored.command.id);
+  const watch = watched ? deps.changes.watch(reference, ['record']) : undefined;
+  deps.changes.announce(reference, 'record');
   await wake(deps, stored.command);
   return { command: stored.command, repeated: false, watch };
 };

@@ -6,7 +6,7 @@ interface Answer {
   readonly description: string;
   /** JSON of this shape. */
   readonly schema?: z.ZodType;
-  /** Or these media types, as they are. */
+  /** And these media types, as they are. */
   readonly mediaTypes?: readonly string[];
 }
 

@@ -2,6 +2,7 @@ import type { Endpoint } from './endpoint.ts';
 import { accessEndpoints } from './endpoints/access.ts';
 import { auditEndpoints } from './endpoints/audit.ts';
 import { commandEndpoints } from './endpoints/commands.ts';
+import { eventEndpoints } from './endpoints/events.ts';
 import { policyEndpoints } from './endpoints/policies.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
@@ -19,6 +20,7 @@ export const endpoints = {
   ...sessionTokenEndpoints,
   ...policyEndpoints,
   ...auditEndpoints,
+  ...eventEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...systemEndpoints,

@@ -10,7 +10,7 @@ type Json = Record<string, unknown>;
 const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = {
   access: 'Who may do what: keys, session tokens, members, roles, tenants.',
   commands: 'Submit, read and end commands.',
-  output: 'What a command wrote, as bytes or live.',
+  output: 'What comes live: what a command wrote, and events.',
   providers: 'Where commands can run.',
   secrets: 'Named values that commands are given by reference.',
   system: 'The server itself.',
@@ -74,8 +74,10 @@ const requestBody = ({ body, bodyOptional, bodyBytes }: Endpoint): Json => {
 
 const responses = ({ answers }: Endpoint): Json => {
   const entries = Object.entries(answers).map(([status, { description, schema, mediaTypes }]) => {
-    const types = schema ? ['application/json'] : (mediaTypes ?? []);
-    const content = Object.fromEntries(types.map((type) => [type, schema ? { schema: reference(schema) } : {}]));
+    const content = {
+      ...(schema ? { 'application/json': { schema: reference(schema) } } : {}),
+      ...Object.fromEntries((mediaTypes ?? []).map((type) => [type, {}])),
+    };
     return [status, { description, content }];
   });
   const codes = Object.keys(PROBLEMS).join(', ');
@@ -87,12 +89,10 @@ const responses = ({ answers }: Endpoint): Json => {
 };
 
 const parametersOf = (schema: z.ZodObject | undefined, where: 'path' | 'query'): Json[] =>
-  Object.entries(schema?.shape ?? {}).map(([name, field]) => ({
-    name,
-    in: where,
-    required: where === 'path',
-    schema: (field as z.ZodType).meta()?.id ? reference(field as z.ZodType) : inline(field as z.ZodType),
-  }));
+  Object.entries(schema?.shape ?? {}).map(([name, field]) => {
+    const own = (field instanceof z.ZodOptional ? field.unwrap() : field) as z.ZodType;
+    return { name, in: where, required: where === 'path', schema: own.meta()?.id ? reference(own) : inline(own) };
+  });
 
 const inline = (schema: z.ZodType): Json => withoutNames(z.toJSONSchema(schema, { io: 'input' }));
 

@@ -9,6 +9,7 @@ export const AUDIT_TYPES = [
   'command.denied',
   'command.ended',
   'command.signaled',
+  'command.started',
   'command.submitted',
   'key.created',
   'key.revoked',

@@ -16,13 +16,19 @@ export const PERMISSIONS = [
   'secrets:manage',
   'usage:read',
   'audit:read',
+  'events:read',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
 /** By these one makes keys, members and tenants: access that outlives what it was given with. */
 export const GIVES_ACCESS: readonly Permission[] = ['keys:own', 'keys:manage', 'members:manage', 'tenants:manage'];
 
-const READING = ['commands:read', 'providers:read', 'usage:read'] as const satisfies readonly Permission[];
+const READING = [
+  'commands:read',
+  'events:read',
+  'providers:read',
+  'usage:read',
+] as const satisfies readonly Permission[];
 const RUNNING = [...READING, 'commands:submit', 'commands:control'] as const satisfies readonly Permission[];
 
 /** The built-in roles. A tenant may define more, out of the same permissions. */

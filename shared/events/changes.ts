@@ -1,5 +1,7 @@
 import type { Clock } from '../domain/clock.ts';
+import type { CommandId, TenantId } from '../domain/ids.ts';
 import type { Stored } from '../store/commands.ts';
+import { type Reference, splitReference } from '../store/schema.ts';
 
 /** What changed about a command: its record, or its output or input. */
 export type Topic = 'record' | 'output' | 'input';
@@ -20,8 +22,12 @@ export interface Watch extends Disposable {
  */
 export interface Changes {
   /** @param record the command's, as it was just stored */
-  announce(reference: string, topic: Topic, record?: Stored): void;
-  watch(reference: string, topics: readonly Topic[]): Watch;
+  announce(reference: Reference, topic: Topic, record?: Stored): void;
+  watch(reference: Reference, topics: readonly Topic[]): Watch;
+  /** What waits for its place in the tenant's log is being stored. */
+  announceEvent(tenant: TenantId): void;
+  /** Calls `hear` for what is to be in the tenant's log: of the command whose record changed, or of none; until it is disposed of. */
+  hear(tenant: TenantId, hear: (id?: CommandId) => void): Disposable;
 }
 
 interface Watcher {
@@ -34,15 +40,37 @@ interface Watcher {
 /** Changes announced and watched within one process. */
 export const inProcessChanges = (clock: Clock): Changes => {
   const watchersByReference = new Map<string, Set<Watcher>>();
+  const hearersByTenant = new Map<TenantId, Set<(id?: CommandId) => void>>();
+
+  const tell = (tenant: TenantId, id?: CommandId): void => {
+    for (const hear of hearersByTenant.get(tenant) ?? []) hear(id);
+  };
 
   return {
     announce(reference, topic, record) {
+      if (topic === 'record' && hearersByTenant.size > 0) {
+        const { tenant, id } = splitReference(reference);
+        tell(tenant, id);
+      }
       for (const watcher of watchersByReference.get(reference) ?? []) {
         if (!watcher.topics.includes(topic)) continue;
         watcher.dirty = true;
         if (record && record.version > (watcher.record?.version ?? 0)) watcher.record = record;
         watcher.wake?.();
       }
+    },
+
+    announceEvent: (tenant) => tell(tenant),
+
+    hear(tenant, hear) {
+      const hearers = hearersByTenant.get(tenant) ?? new Set();
+      hearersByTenant.set(tenant, hearers.add(hear));
+      return {
+        [Symbol.dispose]() {
+          hearers.delete(hear);
+          if (hearers.size === 0) hearersByTenant.delete(tenant);
+        },
+      };
     },
 
     watch(reference, topics) {

@@ -89,14 +89,17 @@ export const parseLastEventId = (id: string | undefined): Position | undefined =
 };
 
 /** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
-export const eventStream = (events: AsyncGenerator<FollowEvent>): Reply => ({
+export const eventStream = (events: AsyncGenerator<FollowEvent>): Reply => liveReply(toEventText(events));
+
+/** The text of server-sent events as it comes. */
+export const liveReply = (text: AsyncGenerator<Buffer>): Reply => ({
   statusCode: 200,
   headers: {
     'content-type': 'text/event-stream',
     // Proxies that buffer would turn live output into late output.
     'x-accel-buffering': 'no',
   },
-  body: Readable.from(toEventText(events), { objectMode: false, highWaterMark: 64 * 1024 }),
+  body: Readable.from(text, { objectMode: false, highWaterMark: 64 * 1024 }),
 });
 
 async function* toEventText(events: AsyncGenerator<FollowEvent>): AsyncGenerator<Buffer> {
@@ -160,5 +163,5 @@ const parseRange = (range: string | undefined, size: number): { first: number; l
   return { first: Number(first), last: last === '' ? size - 1 : Math.min(Number(last), size - 1) };
 };
 
-const invalidHeader = (name: string, detail: string): AppError =>
+export const invalidHeader = (name: string, detail: string): AppError =>
   new AppError('invalid-request', `${name}: ${detail}`, { faults: [{ in: 'header', pointer: `/${name}`, detail }] });

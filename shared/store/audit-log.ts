@@ -2,9 +2,10 @@ import { EMPTY_LOG, type LogEnd } from '../audit/chain.ts';
 import type { AuditEntry, AuditEvent, SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
+import type { Changes } from '../events/changes.ts';
 import type { Profile } from '../security/detector.ts';
 import { keys } from './schema.ts';
-import type { Store, Write } from './store.ts';
+import type { Item, Store, Write } from './store.ts';
 
 /** Where a tenant's log stands. */
 export interface LogHead {
@@ -29,13 +30,24 @@ export interface PendingEvent {
   readonly event: AuditEvent;
 }
 
+/** A command whose submission is in the log and whose end is not. */
+export interface OpenCommand {
+  readonly id: CommandId;
+  /** Up to this attempt, its starts are in the log. */
+  readonly attempt: number;
+  /** That a change of it must find. */
+  readonly version: number;
+}
+
 /** What follows in a tenant's log: all of it is stored, or nothing. */
 export interface NextEntries {
   readonly entries: readonly StoredEntry[];
   readonly head: LogHead;
   /** That are in it now. */
   readonly sealed: readonly string[];
-  readonly opened: readonly CommandId[];
+  readonly opened: readonly Omit<OpenCommand, 'version'>[];
+  /** Of which more starts are in it now. */
+  readonly moved: readonly OpenCommand[];
   readonly ended: readonly CommandId[];
   readonly checkpoint?: SignedCheckpoint | undefined;
   readonly profiles: ReadonlyMap<string, KeptProfile>;
@@ -59,8 +71,10 @@ export interface AuditLog {
   head(tenant: TenantId): Promise<{ readonly head: LogHead; readonly version: number }>;
   /** The oldest first. */
   pending(tenant: TenantId, limit: number): Promise<readonly PendingEvent[]>;
-  /** Commands whose submission is in the log and whose end is not, from the one after `after` on. */
-  open(tenant: TenantId, after: CommandId | undefined, limit: number): Promise<readonly CommandId[]>;
+  /** From the one after `after` on. */
+  open(tenant: TenantId, after: CommandId | undefined, limit: number): Promise<readonly OpenCommand[]>;
+  /** Those of them that are open. */
+  openAmong(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly OpenCommand[]>;
   /** By actor. */
   profiles(tenant: TenantId, actors: readonly string[]): Promise<ReadonlyMap<string, KeptProfile>>;
   /** Resolves with whether it was stored: not when someone else was faster. */
@@ -77,11 +91,24 @@ export interface AuditLog {
 
 const PAGE = 20;
 
-export const makeAuditLog = (store: Store, clock: Pick<Clock, 'now'>, random: Pick<Random, 'hex'>): AuditLog => {
-  const eventWrite: AuditLog['eventWrite'] = (tenant, event) => ({
-    put: { ...keys.auditPending(tenant, clock.now(), random.hex(8)), version: 1, data: event },
-    ifVersion: 0,
-  });
+/** One that was stored before starts were in the log has no number. */
+const toOpen = ({ sk, version, data }: Item): OpenCommand => ({
+  id: sk.slice('open/'.length) as CommandId,
+  attempt: (data as { readonly attempt?: number }).attempt ?? 0,
+  version,
+});
+
+export const makeAuditLog = (
+  store: Store,
+  clock: Pick<Clock, 'now'>,
+  random: Pick<Random, 'hex'>,
+  changes: Pick<Changes, 'announceEvent'>,
+): AuditLog => {
+  const eventWrite: AuditLog['eventWrite'] = (tenant, event) => {
+    // Stored in a moment: whoever hears of it waits a little before it looks.
+    changes.announceEvent(tenant);
+    return { put: { ...keys.auditPending(tenant, clock.now(), random.hex(8)), version: 1, data: event }, ifVersion: 0 };
+  };
   const segmentFrom = keys.auditSegment('' as TenantId, 0).sk;
   const segmentTo = keys.auditSegment('' as TenantId, 999_999_999_999).sk;
 
@@ -109,7 +136,13 @@ export const makeAuditLog = (store: Store, clock: Pick<Clock, 'now'>, random: Pi
     async open(tenant, after, limit) {
       const { pk } = keys.auditOpen(tenant, '' as CommandId);
       const from = after === undefined ? 'open/' : `open/${after}\0`;
-      return (await store.query(pk, { from, to: 'open0', limit })).map(({ sk }) => sk.slice(5) as CommandId);
+      return (await store.query(pk, { from, to: 'open0', limit })).map(toOpen);
+    },
+
+    async openAmong(tenant, ids) {
+      if (ids.length === 0) return [];
+      const items = await store.getAll(ids.map((id) => keys.auditOpen(tenant, id)));
+      return items.flatMap((item) => (item ? [toOpen(item)] : []));
     },
 
     async profiles(tenant, actors) {
@@ -123,7 +156,7 @@ export const makeAuditLog = (store: Store, clock: Pick<Clock, 'now'>, random: Pi
       );
     },
 
-    async extend(tenant, ifVersion, { entries, head, sealed, opened, ended, checkpoint, profiles }) {
+    async extend(tenant, ifVersion, { entries, head, sealed, opened, moved, ended, checkpoint, profiles }) {
       const [first] = entries;
       const key = keys.auditHead(tenant);
       const put = (at: { pk: string; sk: string }, data: unknown): Write => ({
@@ -135,7 +168,13 @@ export const makeAuditLog = (store: Store, clock: Pick<Clock, 'now'>, random: Pi
         ...(first ? [put(keys.auditSegment(tenant, first.entry.sequence), entries)] : []),
         ...(checkpoint ? [put(keys.auditCheckpoint(tenant, checkpoint.checkpoint.size), checkpoint)] : []),
         ...sealed.map((sk) => ({ remove: { pk: key.pk, sk } })),
-        ...opened.map((id) => put(keys.auditOpen(tenant, id), {})),
+        ...opened.map(({ id, attempt }) => put(keys.auditOpen(tenant, id), { attempt })),
+        ...moved.map(
+          ({ id, attempt, version }): Write => ({
+            put: { ...keys.auditOpen(tenant, id), version: version + 1, data: { attempt } },
+            ifVersion: version,
+          }),
+        ),
         ...[...profiles].map(([actor, { profile, version }]): Write => {
           const item = { ...keys.auditProfile(tenant, actor), version: version + 1, data: profile };
           return { put: item, ifVersion: version };

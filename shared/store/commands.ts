@@ -57,6 +57,8 @@ export interface Commands {
   add(command: Command, idempotency: Idempotency | undefined, now: Instant, toll?: Toll): Promise<Added>;
   /** In the order in which they were asked for, without those that are not there. */
   findAll(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly Command[]>;
+  /** Until it is disposed of, a command of this id may be stored any moment: `since` ends before it, lest it be passed over. */
+  expect(tenant: TenantId, id: CommandId): Disposable;
   /** Those of a tenant after one, submitted before a time: the oldest first. */
   since(tenant: TenantId, after: CommandId | undefined, before: Instant, limit: number): Promise<readonly Command[]>;
   /** The command that an idempotency key was used for, if it was and has not expired. */
@@ -108,6 +110,8 @@ const MOST_SCANNED = 1_000;
 const MOST_TOLL_TRIES = 100;
 
 export const makeCommands = (store: Store, random: Random, clock: Clock): Commands => {
+  const expected = new Map<TenantId, Set<CommandId>>();
+
   const writeWithToll = async (writes: readonly Write[], toll: Toll | undefined): Promise<Written> => {
     if (!toll) return store.write(writes);
     for (let tries = 1; tries <= MOST_TOLL_TRIES; tries++) {
@@ -214,10 +218,23 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
 
     findAll,
 
+    expect(tenant, id) {
+      const ids = expected.get(tenant) ?? new Set();
+      expected.set(tenant, ids.add(id));
+      return {
+        [Symbol.dispose]() {
+          ids.delete(id);
+          if (ids.size === 0) expected.delete(tenant);
+        },
+      };
+    },
+
     async since(tenant, after, before, limit) {
       const from = after === undefined ? {} : { from: `${after}\0` };
+      const to = [firstCommandId(before), ...(expected.get(tenant) ?? [])].reduce((a, b) => (a < b ? a : b));
+      if (after !== undefined && to <= after) return [];
       const { pk } = indexKeys.list(tenant, '' as CommandId);
-      const entries = await store.queryIndex('list', pk, { ...from, to: firstCommandId(before), limit });
+      const entries = await store.queryIndex('list', pk, { ...from, to, limit });
       return findAll(
         tenant,
         entries.map(({ indexKey }) => indexKey.sk as CommandId),

@@ -85,6 +85,11 @@ export const keys = {
   }),
   /** A command whose submission is in the log and whose end is not. */
   auditOpen: (tenant: TenantId, id: CommandId): Key => ({ pk: `${tenant}/audit`, sk: `open/${id}` }),
+  /** How far a subscription was told of the tenant's events. */
+  eventCursor: (tenant: TenantId, subscription: string): Key => ({
+    pk: `${tenant}/events`,
+    sk: `cursor/${subscription}`,
+  }),
   /** What the tenant used today, and how many of its commands have not ended. */
   usage: (tenant: TenantId): Key => ({ pk: `${tenant}/usage`, sk: 'now' }),
   /** What it used on a day before. */

@@ -83,6 +83,16 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     env: { ERRAND_URL: cloud.url, ERRAND_STREAM_URL: cloud.streamUrl, ERRAND_API_KEY: KEY },
   });
 
+  /** Asks the HTTP API. */
+  const ask = async (method: string, path: string, key: string, body?: unknown) => {
+    const response = await fetch(`${cloud.url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: JSON.parse((await response.text()) || '{}') };
+  };
+
   // First, since what others leave behind is removed later, and counted too.
   test('what a command costs in requests is what docs/cost.md says', async () => {
     const submit = () => client.submit({ argv: ['sh', '-c', 'sleep 1; echo 42'], target: 'lambda' });
@@ -227,14 +237,6 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
   });
 
   test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {
-    const ask = async (method: string, path: string, key: string, body?: unknown) => {
-      const response = await fetch(`${cloud.url}${path}`, {
-        method,
-        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      return { status: response.status, body: JSON.parse((await response.text()) || '{}') };
-    };
     const ours = await client.submit({ argv: ['true'], target: 'lambda' }, { waitSeconds: 20 });
     const { key, admin } = (await ask('POST', '/v1/tenants', KEY, { id: 'acme', name: 'Acme' })).body;
     expect((await ask('GET', '/v1/whoami', key)).body).toMatchObject({ id: admin.id, tenant: 'acme', role: 'admin' });
@@ -264,6 +266,26 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     });
     expect((await ask('PATCH', '/v1/tenants/acme', KEY, { suspended: true })).status).toBe(200);
     expect((await ask('GET', '/v1/whoami', key)).status).toBe(401);
+  });
+
+  test('events are on the bus and come live once they have their place, by the function URL and as a long poll', async () => {
+    const { key } = (await ask('POST', '/v1/tenants', KEY, { id: 'events', name: 'Events' })).body;
+    const policy = { default: 'allow', rules: [] };
+    expect((await ask('POST', '/v1/policies', key, { policy })).status).toBe(201);
+    const types = ['policy.applied'] as const;
+    const listening = [cloud.streamUrl, undefined].map(async (streamUrl) => {
+      const own = makeClient({ url: cloud.url, apiKey: key, ...(streamUrl === undefined ? {} : { streamUrl }) });
+      for await (const event of own.events({ types, after: 0 })) return event;
+      return undefined;
+    });
+    await cloud.sweep();
+    const wanted = { type: 'policy.applied', tenant: 'events', subject: '1', data: { actor: { role: 'admin' } } };
+    for (const event of await Promise.all(listening)) expect(event).toMatchObject(wanted);
+    const put = cloud.events().filter(({ DetailType }) => DetailType === 'policy.applied');
+    const details = put.map(({ Detail = '' }) => JSON.parse(Detail)).filter(({ tenant }) => tenant === 'events');
+    expect(details).toMatchObject([wanted]);
+    await cloud.sweep();
+    expect(cloud.events().filter(({ Detail }) => Detail === JSON.stringify(details[0]))).toHaveLength(1);
   });
 
   test('an access token of an issuer that cannot be reached is not good, and no other issuer’s is', async () => {

@@ -127,6 +127,7 @@ const samples = {
   exportAudit: { status: 200 },
   readCheckpoints: { status: 200 },
   verifyAudit: { status: 200 },
+  readEvents: { status: 200 },
   readReceipt: { make: ended, status: 200 },
   listSecrets: { status: 200 },
   putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },

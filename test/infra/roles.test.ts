@@ -71,6 +71,7 @@ const named = (resource: unknown): string => {
     [/GetAttHigh/, 'high'],
     [/GetAttNormal/, 'normal'],
     [/GetAttLow/, 'low'],
+    [/GetAttEvents/, 'events'],
     [/Log[0-9A-F]{8}$/, 'own log'],
     [/^executeFunction/, 'execute'],
   ];
@@ -108,7 +109,7 @@ const ROLES: Roles = {
     's3:GetObject objects/*/output/*',
     's3:PutObject objects/*/stdin/*',
   ]),
-  output: lines(LOG, READ, NOTE, KEY, ['s3:GetObject objects/*/output/*']),
+  output: lines(LOG, READ, NOTE, KEY, ['s3:GetObject objects/*/output/*', 'dynamodb:BatchGetItem table']),
   providers: lines(LOG, NOTE, KEY, ['dynamodb:GetItem table']),
   // Who stores secrets cannot read them.
   secrets: lines(
@@ -139,6 +140,7 @@ const ROLES: Roles = {
       'dynamodb:Query table/index/list',
       'dynamodb:BatchGetItem table',
       's3:PutObject checkpoints/*',
+      'events:PutEvents events',
     ],
     SIGN,
   ),

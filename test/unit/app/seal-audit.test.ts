@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { exportAudit, readAudit, verifyAudit } from '../../../shared/app/audit.ts';
 import { cancelCommand } from '../../../shared/app/cancel-command.ts';
 import { sealAudit, sealTenant } from '../../../shared/app/seal-audit.ts';
 import { submitCommand } from '../../../shared/app/submit-command.ts';
 import type { AuditEntry } from '../../../shared/domain/audit.ts';
+import { referenceOf } from '../../../shared/store/schema.ts';
 import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
 import { silentLog } from '../../../shared/telemetry/log.ts';
 import { owner, type TestWorker, testWorker } from '../../support/deps.ts';
@@ -159,5 +160,74 @@ describe('what looks wrong', () => {
     const entries = await entriesOf(deps);
     expect(entries.filter(({ type }) => type === 'command.denied')).toHaveLength(25);
     expect(entries.filter(({ type }) => type === 'security.alert')).toMatchObject([{ details: { kind: 'refusals' } }]);
+  });
+});
+
+describe('a command in the log', () => {
+  test('has a start for each attempt that began, between its submission and its end', async () => {
+    const deps = await testWorker();
+    const { command } = await submitCommand(deps, owner, {
+      body: { argv: ['false'], retry: { maxAttempts: 2, on: ['nonzero-exit'] } },
+    });
+    await vi.waitFor(async () => {
+      await deps.clock.advance(5_000);
+      expect((await deps.commands.find(referenceOf(owner.tenant, command.id)))?.command.status).toBe('failed');
+    });
+    await sealTenant(deps, owner.tenant);
+    const entries = await entriesOf(deps);
+    expect(entries.map(({ type, details }) => [type, details['attempt']])).toEqual([
+      ['command.submitted', undefined],
+      ['command.started', 1],
+      ['command.started', 2],
+      ['command.ended', undefined],
+    ]);
+  });
+
+  test('is told to have started while it runs, once', async () => {
+    const deps = await testWorker();
+    const { command } = await submitCommand(deps, owner, { body: { argv: ['sleep', '600'] } });
+    const reference = referenceOf(owner.tenant, command.id);
+    const isStatus = (status: string) =>
+      vi.waitFor(async () => expect((await deps.commands.find(reference))?.command.status).toBe(status));
+    await deps.clock.advance(1);
+    await sealTenant(deps, owner.tenant);
+    await isStatus('running');
+    await sealTenant(deps, owner.tenant, { look: [command.id] });
+    await sealTenant(deps, owner.tenant);
+    expect(told(await entriesOf(deps))).toEqual([`command.submitted ${command.id}`, `command.started ${command.id}`]);
+    await cancelCommand(deps, owner, command.id);
+    await vi.waitFor(async () => {
+      await deps.clock.advance(1_000);
+      await isStatus('canceled');
+    });
+    await sealTenant(deps, owner.tenant);
+    expect(told(await entriesOf(deps)).map((one) => one.split(' ')[0])).toEqual([
+      'command.submitted',
+      'command.started',
+      'command.cancel-requested',
+      'command.ended',
+    ]);
+  });
+
+  test('is not passed over when one with a later id was stored before it', async () => {
+    const deps = await testWorker({ work: false });
+    let letIn: (() => void) | undefined;
+    const slow: typeof deps = {
+      ...deps,
+      policies: {
+        ...deps.policies,
+        present: (tenant) => new Promise((resolve) => (letIn = () => resolve(deps.policies.present(tenant)))),
+      },
+    };
+    const submitting = submitCommand(slow, owner, { body: { argv: ['true'] } });
+    await vi.waitFor(() => expect(letIn).toBeDefined());
+    await deps.clock.advance(10);
+    const [later] = await submit(deps);
+    await sealTenant(deps, owner.tenant);
+    expect(await entriesOf(deps)).toEqual([]);
+    letIn?.();
+    const { command } = await submitting;
+    await sealTenant(deps, owner.tenant);
+    expect(told(await entriesOf(deps))).toEqual([`command.submitted ${command.id}`, `command.submitted ${later}`]);
   });
 });

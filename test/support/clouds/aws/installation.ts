@@ -14,6 +14,7 @@ import { executorFunction } from '../lambda/executor-function.ts';
 import { type LambdaCloud, startLambdaCloud } from '../lambda/lambda-cloud.ts';
 import { functionUrl, httpApi } from './api-gateway.ts';
 import { itemsIn, objectsIn } from './contents.ts';
+import { eventBridgeServer, type PutEntry } from './event-bridge.ts';
 import { metered, type Usage } from './metered.ts';
 import { secretsManager } from './secrets-manager.ts';
 
@@ -41,6 +42,8 @@ export interface Installation {
   kill(functionName: string): Promise<void>;
   /** What was used of each service since the last reading, by the functions. */
   usage(): { readonly dynamodb: Usage; readonly sqs: Usage; readonly invocations: Readonly<Record<string, number>> };
+  /** What was put onto the installation's bus of EventBridge. */
+  events(): readonly PutEntry[];
   /** All that functions logged. */
   logs(): string;
   /** What of the planted secrets is in the table, the buckets, the queues or the logs. */
@@ -67,6 +70,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
   plantSecret('key of the owner', Buffer.from(KEY));
   plantSecret('key of the audit log', Buffer.from(AUDIT_KEY));
   const secrets = await secretsManager({ key: KEY, 'audit-key': AUDIT_KEY });
+  const eventBridge = await eventBridgeServer(['errand-events']);
   const meters = { dynamodb: await metered(dynamodb.endpoint), sqs: await metered(fauxqs.endpoint) };
   const { queueUrls, deadLetterUrl } = fauxqs.createQueues({ maxReceiveCount: 5, visibilitySeconds: 60 });
   let client: LambdaClient | undefined;
@@ -88,6 +92,8 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
     AWS_ENDPOINT_URL_SQS: meters.sqs.endpoint,
     AWS_ENDPOINT_URL_S3: fauxqs.endpoint,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
+    AWS_ENDPOINT_URL_EVENTBRIDGE: eventBridge.url,
+    ERRAND_EVENT_BUS: 'errand-events',
     ERRAND_TABLE: table,
     ERRAND_BUCKET: buckets[0],
     ERRAND_CHECKPOINTS: buckets[1],
@@ -184,6 +190,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
       counted = now;
       return { dynamodb: meters.dynamodb.read(), sqs: meters.sqs.read(), invocations };
     },
+    events: () => eventBridge.taken,
     logs,
     async leaks() {
       const s3 = s3Client({ ...AWS, endpoint: fauxqs.endpoint });
@@ -193,6 +200,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
       return leaksInWords([
         ...said.flat(),
         ...urls.flatMap((url) => fauxqs.bodiesIn(url)).map((body) => ({ where: 'a queue', bytes: Buffer.from(body) })),
+        ...eventBridge.taken.map(({ Detail = '' }) => ({ where: 'the bus', bytes: Buffer.from(Detail) })),
         { where: 'the logs', bytes: Buffer.from(logs()) },
       ]);
     },
@@ -202,7 +210,8 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
       await lambda.close();
       client?.destroy();
       sqs.destroy();
-      await Promise.all([meters.dynamodb.close(), meters.sqs.close(), secrets.close(), dynamodb.close()]);
+      await Promise.all([meters.dynamodb.close(), meters.sqs.close()]);
+      await Promise.all([secrets.close(), eventBridge.close(), dynamodb.close()]);
     },
   };
 };

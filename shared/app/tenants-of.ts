@@ -1,0 +1,18 @@
+import { DEFAULT_TENANT } from '../access/rights.ts';
+import { type TenantId, toTenantId } from '../domain/ids.ts';
+import { keys } from '../store/schema.ts';
+import type { Deps } from './deps.ts';
+
+const PAGE = 100;
+
+/** All of an installation, the default one first. */
+export async function* tenantsOf({ principals }: Pick<Deps, 'principals'>): AsyncGenerator<TenantId> {
+  const { tenants } = principals;
+  yield DEFAULT_TENANT;
+  for (let after: string | undefined; ; ) {
+    const found = await tenants.list(keys.tenant('' as TenantId).pk, { limit: PAGE, after });
+    for (const { id } of found) if (id !== DEFAULT_TENANT) yield toTenantId(id);
+    after = found.at(-1)?.id;
+    if (found.length < PAGE) return;
+  }
+}
