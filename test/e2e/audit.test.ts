@@ -87,7 +87,7 @@ describe('errand audit', () => {
     await errand('run', '--', 'true');
     const second = JSON.parse((await errand('audit', 'checkpoint')).stdout);
     expect(second.publicKey).toBe(first.publicKey);
-    expect(second.items[0].checkpoint.size).toBe(first.items[0].checkpoint.size + 2);
+    expect(second.items[0].checkpoint.size).toBe(first.items[0].checkpoint.size + 3);
     expect((await errand('audit', 'verify')).exit).toBe(0);
   });
 });
