@@ -55,6 +55,9 @@ const EVENTS = {
   'role.removed': { type: 'role.removed', ...ofTenant },
   'secret.put': { type: 'secret.changed', ...ofTenant },
   'secret.removed': { type: 'secret.removed', ...ofTenant },
+  'session-token.created': { type: 'session_token.created', ...ofTenant },
+  'session-token.reused': { type: 'session_token.reused', ...ofTenant },
+  'session-token.revoked': { type: 'session_token.revoked', ...ofTenant },
   'tenant.added': { type: 'tenant.added', ...ofTenant },
   'tenant.changed': { type: 'tenant.changed', ...ofTenant },
 } as const satisfies Record<AuditType, Row>;

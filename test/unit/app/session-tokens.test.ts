@@ -14,6 +14,7 @@ import { toTenantId } from '../../../shared/domain/ids.ts';
 import { LIMITS } from '../../../shared/domain/limits.ts';
 import { GIVES_ACCESS, ROLES } from '../../../shared/domain/permissions.ts';
 import type { ApiKey, Member } from '../../../shared/domain/principals.ts';
+import { inProcessChanges } from '../../../shared/events/changes.ts';
 import { makeAuditLog } from '../../../shared/store/audit-log.ts';
 import { makePrincipals } from '../../../shared/store/principals.ts';
 import { keys } from '../../../shared/store/schema.ts';
@@ -38,7 +39,7 @@ const openSite = async (terms: Partial<ApiKey> = {}) => {
   const clock = fakeClock();
   const store = sqliteStore({ file: ':memory:' });
   const principals = makePrincipals(store);
-  const auditLog = makeAuditLog(store, clock, systemRandom);
+  const auditLog = makeAuditLog(store, clock, systemRandom, inProcessChanges(clock));
   const site = { ownerKey: OWNER_KEY, jwtExpiresAt: clock.now() + 3_600_000 };
   const accessOf = () =>
     makeAccess({
