@@ -20,6 +20,15 @@ export const checkThisMachine = async (env: NodeJS.ProcessEnv): Promise<Check[]>
 export const attackIsolation: typeof import('../../local/isolation/attack.ts').attackIsolation = async (options) =>
   (await import('../../local/isolation/attack.ts')).attackIsolation(options);
 
+export const backUp: typeof import('../../local/backup/backup.ts').backUp = async (options) =>
+  (await import('../../local/backup/backup.ts')).backUp(options);
+
+export const verifyBackup: typeof import('../../local/backup/verify.ts').verifyBackup = async (from) =>
+  (await import('../../local/backup/verify.ts')).verifyBackup(from);
+
+export const restoreBackup: typeof import('../../local/backup/restore.ts').restore = async (options) =>
+  (await import('../../local/backup/restore.ts')).restore(options);
+
 /** Asks nobody, and knows nothing of where a log comes from. */
 export const verifyLog: typeof import('../../shared/audit/verify.ts').verifyLog = async (lines, trust) =>
   (await import('../../shared/audit/verify.ts')).verifyLog(lines, trust);

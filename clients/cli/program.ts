@@ -15,6 +15,7 @@ import {
 } from './arguments.ts';
 import type { RunOptions } from './commands/run.ts';
 import type { Terminal } from './terminal.ts';
+import { VERSION } from './version.ts';
 
 /** Tells main the exit code of the one command that was asked for. */
 export type OnExit = (code: number) => void;
@@ -35,7 +36,7 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
         '  errand ps --all                        what was run',
       ].join('\n'),
     )
-    .version('0.1.0', '-V, --version')
+    .version(VERSION, '-V, --version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .showHelpAfterError('Try errand --help, or errand <command> --help.')
@@ -481,6 +482,32 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .action(async (_, command) =>
       onExit(await (await import('./commands/serve.ts')).serve(optionsOf(command), terminal)),
     );
+  const backups = () => import('./commands/backup.ts');
+  const backup = withJson(program.command('backup').argument('<file>', 'not there yet; - for stdout'));
+  examples(
+    backup
+      .description('Write all of a data folder into one file, as of one instant, also while a server works on it.')
+      .option('--without-keys', 'leave out the keys, which open everything: keep them elsewhere')
+      .action(async (file, _, command) => onExit(await (await backups()).backup(file, optionsOf(command), terminal))),
+    ['errand backup errand-monday.tar', 'errand backup - | zstd | age -r age1… > errand.tar.zst.age'],
+  );
+  withJson(backup.command('verify').argument('<file>', 'what backup wrote; - for stdin'))
+    .description('Prove that a backup is whole, undamaged and could be restored.')
+    .action(async (file, _, command) => onExit(await (await backups()).verify(file, optionsOf(command), terminal)));
+  examples(
+    withJson(program.command('restore').argument('<file>', 'what backup wrote; - for stdin'))
+      .description('Make a data folder (--data, empty or not there yet) of a backup: all of it, or nothing.')
+      .addOption(
+        new Option('--queued <what>', 'what waited then: ends as lost, or runs, though it may have run since')
+          .choices(['lost', 'run'])
+          .default('lost'),
+      )
+      .option('--take-over', 'the old installation is gone: retry what ran by its rules, end what is left at providers')
+      .option('--keys <folder>', 'where the keys are, of a backup without them')
+      .option('--new-keys', 'go on without them: its secrets stay shut')
+      .action(async (file, _, command) => onExit(await (await backups()).restore(file, optionsOf(command), terminal))),
+    ['errand restore errand-monday.tar --data ./restored'],
+  );
   examples(
     withJson(program.command('doctor'))
       .description('Say what this machine has for running commands behind walls, and what to install.')

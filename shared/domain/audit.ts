@@ -11,6 +11,7 @@ export const AUDIT_TYPES = [
   'command.signaled',
   'command.started',
   'command.submitted',
+  'installation.restored',
   'key.created',
   'key.revoked',
   'key.rotated',

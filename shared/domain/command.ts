@@ -5,7 +5,8 @@ import type { OutputTotals } from './output.ts';
 
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
-  queued: ['starting', 'canceled', 'expired'],
+  // Straight to `lost` in a store that was restored from a backup: it may have run since that was made.
+  queued: ['starting', 'canceled', 'expired', 'lost'],
   // Back to `queued` when the start ticket was never redeemed, so nothing ran, or before a retry.
   // Straight to an end where no ticket is redeemed, so that the start of the run is not seen.
   starting: ['running', 'queued', 'succeeded', 'failed', 'timed_out', 'canceled', 'lost'],

@@ -44,6 +44,7 @@ const EVENTS = {
   'access.forbidden': { type: 'access.forbidden', ...ofTenant },
   'approval.requested': { type: 'approval.requested', ...ofTenant },
   'approval.answered': { type: 'approval.answered', ...ofTenant },
+  'installation.restored': { type: 'installation.restored', ...ofTenant },
   'key.created': { type: 'key.created', ...ofTenant },
   'key.revoked': { type: 'key.revoked', ...ofTenant },
   'key.rotated': { type: 'key.rotated', ...ofTenant },

@@ -1,4 +1,13 @@
-import type { Attempt, Command, Exit, Reason, Result, RetryCause, Status } from '../domain/command.ts';
+import {
+  type Attempt,
+  type Command,
+  type Exit,
+  isFinal,
+  type Reason,
+  type Result,
+  type RetryCause,
+  type Status,
+} from '../domain/command.ts';
 import type { OutputTotals } from '../domain/output.ts';
 import { backoffMs } from './rules.ts';
 import type { Step, StepContext } from './types.ts';
@@ -9,6 +18,8 @@ const NO_OUTPUT: OutputTotals = { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 
 type Ending =
   | { readonly kind: 'exit'; readonly exit: Exit; readonly output: OutputTotals }
   | { readonly kind: 'lost'; readonly output: OutputTotals; readonly detail?: string | undefined }
+  /** Whether it ran at all cannot be known, so that it is not for us to run it again. */
+  | { readonly kind: 'unknown'; readonly output: OutputTotals; readonly detail: string }
   | { readonly kind: 'provider-error'; readonly detail: string }
   | { readonly kind: 'canceled' }
   | { readonly kind: 'expired'; readonly detail: string };
@@ -99,6 +110,8 @@ const judge = (attempt: Attempt | undefined, ending: Ending): Verdict => {
       if (attempt?.stop?.reason === 'canceled') return { status: 'canceled', reason: 'canceled' };
       if (attempt?.stop?.reason === 'timeout') return { status: 'timed_out', reason: 'timeout' };
       return { status: 'lost', reason: 'lost', retryCause: 'lost' };
+    case 'unknown':
+      return { status: 'lost', reason: 'lost' };
     case 'provider-error':
       return { status: 'failed', reason: 'provider-error', retryCause: 'provider-error' };
     case 'canceled':
@@ -129,6 +142,21 @@ export const withAttempt = (command: Command, attempt: Attempt): Command => ({
   ...command,
   attempts: [...command.attempts.slice(0, -1), attempt],
 });
+
+/** @param attemptNumber without it, all of them */
+export const withoutHeld = (command: Command, attemptNumber?: number): Command => {
+  const isReleased = (number: number) => attemptNumber === undefined || number === attemptNumber;
+  if (!command.attempts.some(({ number, held }) => held && isReleased(number))) return command;
+  const attempts = command.attempts.map(({ held, ...attempt }) =>
+    held && !isReleased(attempt.number) ? { ...attempt, held } : attempt,
+  );
+  if (!isFinal(command.status) || attempts.some((attempt) => 'held' in attempt)) return { ...command, attempts };
+  const { dueAt: _, ...rest } = command;
+  return { ...rest, attempts };
+};
+
+export const mayHaveRun = (attempt: Attempt, { target }: StepContext): boolean =>
+  attempt.startedAt !== undefined || !target.startTicket;
 
 const resultOf = (
   command: Command,

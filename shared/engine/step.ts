@@ -1,6 +1,7 @@
 import type { Instant } from '../domain/clock.ts';
 import { type Attempt, type Command, currentAttempt, isFinal, type SignalName, waitsFor } from '../domain/command.ts';
-import { conclude, giveUpStart, withAttempt } from './conclude.ts';
+import { conclude, giveUpStart, mayHaveRun, withAttempt, withoutHeld } from './conclude.ts';
+import { restore } from './restore.ts';
 import type { Effect, Observation, Step, StepContext } from './types.ts';
 
 /**
@@ -11,6 +12,7 @@ import type { Effect, Observation, Step, StepContext } from './types.ts';
 export const step = (command: Command, seen: Observation, context: StepContext): Step => {
   if (seen.kind === 'released') return to(withoutHeld(command, seen.attempt));
   if (seen.kind === 'accepted' && !waitsFor(command, seen.attempt)) return takeBack(command, seen, context);
+  if (seen.kind === 'restored') return restore(command, seen, context);
   if (isFinal(command.status)) return lookAtFinal(command, seen, context);
   const attempt = currentAttempt(command);
   switch (seen.kind) {
@@ -163,18 +165,6 @@ const releases = ({ attempts, status }: Command): readonly Effect[] =>
     attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ? [{ kind: 'release', attempt } as const] : [],
   );
 
-/** @param attemptNumber without it, all of them */
-const withoutHeld = (command: Command, attemptNumber?: number): Command => {
-  const isReleased = (number: number) => attemptNumber === undefined || number === attemptNumber;
-  if (!command.attempts.some(({ number, held }) => held && isReleased(number))) return command;
-  const attempts = command.attempts.map(({ held, ...attempt }) =>
-    held && !isReleased(attempt.number) ? { ...attempt, held } : attempt,
-  );
-  if (!isFinal(command.status) || attempts.some((attempt) => 'held' in attempt)) return { ...command, attempts };
-  const { dueAt: _, ...rest } = command;
-  return { ...rest, attempts };
-};
-
 /** Its runner saw it end, and some providers then keep nothing that would have to be removed. */
 const afterItsEnd = ({ held, ...attempt }: Attempt, { target }: StepContext): Attempt =>
   held && target.leavesBehind ? { ...attempt, held } : attempt;
@@ -269,9 +259,6 @@ const stop = (command: Command, attempt: Attempt, reason: 'canceled' | 'timeout'
 };
 
 const isDetached = ({ target }: StepContext): boolean => target.mode === 'detached';
-
-const mayHaveRun = (attempt: Attempt, { target }: StepContext): boolean =>
-  attempt.startedAt !== undefined || !target.startTicket;
 
 /** A lease is renewed at half its length, so that one missed look does not end it. */
 const renewalOf = (attempt: Attempt, context: StepContext): Instant => {

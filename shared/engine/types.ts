@@ -40,6 +40,18 @@ export type Observation =
   | { readonly kind: 'unheard'; readonly attempt: number; readonly detail?: string }
   /** Nothing of the run is left at the provider any more. */
   | { readonly kind: 'released'; readonly attempt: number }
+  /** Its store was restored from a backup, so that it may have moved on since without a trace. */
+  | {
+      readonly kind: 'restored';
+      /** When the backup was made. */
+      readonly backedUpAt: Instant;
+      /** Of the present attempt, if it had begun. */
+      readonly output: OutputTotals;
+      /** Whether what had not begun waits on, though it may have run since. */
+      readonly waitsOn: boolean;
+      /** Whether the installation that was backed up is gone, so that its runs are ours to retry, and what it left at providers to remove. */
+      readonly takesOver: boolean;
+    }
   | { readonly kind: 'cancel-requested' }
   | { readonly kind: 'signal-requested'; readonly signal: SignalName };
 

@@ -37,11 +37,12 @@ const SAFE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/;
 /** The longest that S3 takes. */
 const LONGEST_KEY = 1_024;
 
+export const isObjectKey = (key: string): boolean =>
+  key.length <= LONGEST_KEY && key.split('/').every((name) => SAFE_NAME.test(name));
+
 /** What each adapter asks before it does anything. @throws TypeError when `key` is not an object's key. */
 export const requireKey = (key: string): string => {
-  if (key.length > LONGEST_KEY || !key.split('/').every((name) => SAFE_NAME.test(name))) {
-    throw new TypeError(`Not an object key: ${JSON.stringify(key)}`);
-  }
+  if (!isObjectKey(key)) throw new TypeError(`Not an object key: ${JSON.stringify(key)}`);
   return key;
 };
 

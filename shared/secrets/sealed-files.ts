@@ -21,9 +21,7 @@ const TAG_BYTES = 16;
  */
 export const sealedFiles = ({ directory, key, random }: SealedFilesOptions): Vault => {
   const folderOf = ({ tenant }: Pick<SecretPlace, 'tenant'>): string => join(directory, tenant);
-  // In hex, since file systems may not tell `a` from `A`.
-  const prefixOf = ({ name }: Pick<SecretPlace, 'name'>): string => `${Buffer.from(name).toString('hex')}.`;
-  const pathOf = (place: SecretPlace): string => join(folderOf(place), `${prefixOf(place)}${place.value}`);
+  const pathOf = (place: SecretPlace): string => join(directory, sealedFileOf(place));
 
   return {
     async put(place, bytes) {
@@ -60,6 +58,12 @@ export const sealedFiles = ({ directory, key, random }: SealedFilesOptions): Vau
       }),
   };
 };
+
+/** Where a value is, below the vault's folder. */
+export const sealedFileOf = (place: SecretPlace): string => join(place.tenant, `${prefixOf(place)}${place.value}`);
+
+/** In hex, since file systems may not tell `a` from `A`. */
+const prefixOf = ({ name }: Pick<SecretPlace, 'name'>): string => `${Buffer.from(name).toString('hex')}.`;
 
 /** What the seal vouches for besides the value itself. */
 const placeBytes = ({ tenant, name, value }: SecretPlace): Buffer => Buffer.from(JSON.stringify([tenant, name, value]));

@@ -64,6 +64,13 @@ const makePrivately = (file: string): void => {
   }
 };
 
+/** For whoever only reads it. @throws Error when it is not ours, or of a newer release */
+export const checkFormat = (database: DatabaseSync): void => {
+  if (readNumber(database, 'application_id') !== APPLICATION_ID)
+    throw new Error('it is the database of another program');
+  checkRelease(readNumber(database, 'user_version'));
+};
+
 /** Before anything is changed in it. In this order, since another process may be making it ours in between. */
 const checkOwner = (database: DatabaseSync): void => {
   const isEmpty = readNumber(database, 'schema_version') === 0;
@@ -76,9 +83,7 @@ const migrate = (database: DatabaseSync): void => {
   database.exec('BEGIN IMMEDIATE');
   try {
     const from = readNumber(database, 'user_version');
-    if (from > MIGRATIONS.length) {
-      throw new Error(`it was written by a newer release (format ${from}; this one knows ${MIGRATIONS.length})`);
-    }
+    checkRelease(from);
     if (from < MIGRATIONS.length) {
       touch(database);
       for (const migration of MIGRATIONS.slice(from)) database.exec(migration);
@@ -89,6 +94,11 @@ const migrate = (database: DatabaseSync): void => {
     if (database.isTransaction) database.exec('ROLLBACK');
     throw error;
   }
+};
+
+const checkRelease = (format: number): void => {
+  if (format <= MIGRATIONS.length) return;
+  throw new Error(`it was written by a newer release (format ${format}; this one knows ${MIGRATIONS.length})`);
 };
 
 const readNumber = (database: DatabaseSync, pragma: 'application_id' | 'schema_version' | 'user_version'): number =>
