@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import { AttributeType, Billing, ProjectionType, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket, ObjectLockRetention } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
@@ -14,9 +14,18 @@ const PRIVATE = {
   removalPolicy: RemovalPolicy.RETAIN,
 };
 
+/** The longest that DynamoDB offers. */
+const RECOVERY_DAYS = 35;
+
+export interface DataStackProps extends StackProps {
+  /** A table that was restored from the stack's own, to be used in its place (docs/guides/backup.md). */
+  readonly restoredTable?: string | undefined;
+}
+
 /** All that must outlive a deployment: the table (the truth), the objects that are too large for it, the owner's key. */
 export class DataStack extends Stack {
-  readonly table: TableV2;
+  /** The stack's own, or the one that was restored from it. */
+  readonly table: { readonly tableName: string; readonly tableArn: string };
   readonly objects: Bucket;
   /** By its own name, which the checks of other stacks show. */
   readonly objectsArn: string;
@@ -30,9 +39,9 @@ export class DataStack extends Stack {
   readonly checkpointsArn: string;
   readonly checkpointsArnExport: string;
 
-  constructor(scope: Construct, id: string, props: StackProps = {}) {
+  constructor(scope: Construct, id: string, { restoredTable, ...props }: DataStackProps = {}) {
     super(scope, id, props);
-    this.table = new TableV2(this, 'Table', {
+    const table = new TableV2(this, 'Table', {
       partitionKey: key(TABLE.partitionKey),
       sortKey: key(TABLE.sortKey),
       globalSecondaryIndexes: Object.entries(TABLE.indexes).map(([indexName, index]) => ({
@@ -45,19 +54,29 @@ export class DataStack extends Stack {
       timeToLiveAttribute: TABLE.expiresAt,
       billing: Billing.onDemand(),
       encryption: TableEncryptionV2.dynamoOwnedKey(),
-      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true, recoveryPeriodInDays: RECOVERY_DAYS },
       deletionProtection: true,
       removalPolicy: RemovalPolicy.RETAIN,
     });
+    // What other stacks import by these cannot go in the deployment in which they cease to.
+    for (const value of [table.tableName, table.tableArn]) this.exportValue(value);
+    this.table = restoredTable === undefined ? table : this.restored(restoredTable);
     const accessLogs = new Bucket(this, 'AccessLogs', {
       ...PRIVATE,
       lifecycleRules: [{ expiration: Duration.days(90) }],
     });
     this.objects = new Bucket(this, 'Objects', {
       ...PRIVATE,
-      // Objects are immutable and named by what they hold: an older version would only be litter.
-      versioned: false,
-      lifecycleRules: [{ abortIncompleteMultipartUploadAfter: Duration.days(1) }],
+      // Objects are immutable: a version that is not current was removed. It stays for as long as the table can be restored to a
+      // time when it was named there.
+      versioned: true,
+      lifecycleRules: [
+        {
+          abortIncompleteMultipartUploadAfter: Duration.days(1),
+          noncurrentVersionExpiration: Duration.days(RECOVERY_DAYS),
+          expiredObjectDeleteMarker: true,
+        },
+      ],
       // Objects are tenants' output: who read one must be answerable afterwards.
       // The cast: CDK's own types are not written for exactOptionalPropertyTypes.
       serverAccessLogsBucket: accessLogs as IBucket,
@@ -97,5 +116,15 @@ export class DataStack extends Stack {
       id: 'AwsSolutions-SMG4',
       reason: 'Whoever verifies the log has to be told of a new key, so that it is changed by hand: docs/audit.md.',
     });
+  }
+
+  private restored(tableName: string): DataStack['table'] {
+    const tableArn = this.formatArn({
+      service: 'dynamodb',
+      resource: 'table',
+      resourceName: tableName,
+      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+    });
+    return { tableName, tableArn };
   }
 }

@@ -14,6 +14,8 @@ export interface Options {
   readonly alarmTopic: string | undefined;
   /** JSON as in access.json: whose access tokens are good. Without it none is. */
   readonly issuers: string | undefined;
+  /** A table that was restored, to be used in the place of the stack's own. */
+  readonly restoredTable: string | undefined;
 }
 
 /** @throws Error in words for a person */
@@ -24,6 +26,7 @@ export const readOptions = (app: App): Options => ({
   },
   alarmTopic: readTopic(app),
   issuers: readIssuers(app),
+  restoredTable: readRestoredTable(app),
 });
 
 const MOST_MIB = 10_240;
@@ -40,6 +43,13 @@ const readTopic = (app: App): string | undefined => {
   if (topic === undefined) return undefined;
   if (typeof topic === 'string' && /^arn:[^:]+:sns:[^:]+:\d{12}:[^:]+$/.test(topic)) return topic;
   throw new Error(`alarmTopic must be the ARN of an SNS topic, not ${JSON.stringify(topic)}`);
+};
+
+const readRestoredTable = (app: App): string | undefined => {
+  const table: unknown = app.node.tryGetContext('restoredTable');
+  if (table === undefined) return undefined;
+  if (typeof table === 'string' && /^[A-Za-z0-9_.-]{3,255}$/.test(table)) return table;
+  throw new Error(`restoredTable must be the name of a table, not ${JSON.stringify(table)}`);
 };
 
 /** It has to fit into the 4 KB of a function's environment, with the targets. */

@@ -16,9 +16,9 @@ import { WorkersStack } from './workers-stack.ts';
 export const makeStacks = (app: App, { bundles }: { readonly bundles: string }) => {
   const { name: stage, isProduction } = readStage(app);
   const { targets, runnerUrl } = readTargets(app, stage, Aws.REGION);
-  const { executor, alarmTopic, issuers } = readOptions(app);
+  const { executor, alarmTopic, issuers, restoredTable } = readOptions(app);
   const kept = { terminationProtection: isProduction };
-  const data = new DataStack(app, `errand-${stage}-data`, kept);
+  const data = new DataStack(app, `errand-${stage}-data`, { ...kept, restoredTable });
   const queue = new QueueStack(app, `errand-${stage}-queue`, kept);
   const shared = { ...kept, stage, data, queue, targets, bundles };
   const api = new ApiStack(app, `errand-${stage}-api`, { ...shared, issuers });

@@ -48,6 +48,12 @@ const LOAD: Load = {
   connectionsFromOne: 500,
 };
 
+/** What is not taken for a request, by Node's codes. 408: nothing was done, so that whoever was only slow may send it again. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+};
+
 /**
  * Serves the gateway over HTTP/1.1.
  * @throws Error in words for a person when the port is taken or the address cannot be used
@@ -84,8 +90,9 @@ export const listen = async (gateway: Gateway, options: ListenOptions): Promise<
       else open.delete(from);
     });
   });
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  server.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {
+    const status = UNREADABLE[code] ?? '400 Bad Request';
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   });
   await bind(server, host, port);
   const { port: bound } = server.address() as AddressInfo;

@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Inside } from './probe.ts';
 import type { Sample } from './samples.ts';
@@ -24,13 +24,27 @@ export const watchServer = ({ pid, dataDirectory, probeFile }: WatchedServer) =>
       rssMB: residentMB(pid),
       heapMB: Math.min(...inside.map(({ heapMB }) => heapMB)),
       launchersMB: launchersOf(pid).reduce((sum, launcher) => sum + residentMB(launcher), 0),
-      descriptors: readdirSync(`/proc/${pid}/fd`).length,
+      ...descriptorsOf(pid),
       walMB: sizeOf(join(dataDirectory, 'errand.db-wal')) / 1e6,
       dataMB: folderBytes(dataDirectory) / 1e6,
       delayP99Ms: Math.max(...inside.map(({ delayP99Ms }) => delayP99Ms)),
       delayMaxMs: Math.max(...inside.map(({ delayMaxMs }) => delayMaxMs)),
     };
   };
+};
+
+const descriptorsOf = (pid: number): Pick<Sample, 'descriptors' | 'files'> => {
+  const folder = `/proc/${pid}/fd`;
+  const all = readdirSync(folder);
+  const isConnection = (name: string): boolean => {
+    try {
+      return readlinkSync(join(folder, name)).startsWith('socket:');
+    } catch {
+      // Closed since it was listed.
+      return true;
+    }
+  };
+  return { descriptors: all.length, files: all.filter((name) => !isConnection(name)).length };
 };
 
 const residentMB = (pid: number): number =>

@@ -72,8 +72,8 @@ const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
 /** A caller who is told to wait longer decides by itself. */
 const LONGEST_RETRY_AFTER_SECONDS = 30;
-/** 502 and 504 are what proxies say of a server that restarts. */
-const RETRIED = new Set([429, 502, 503, 504]);
+/** 408: the request came too slowly and was not read. 502 and 504 are what proxies say of a server that restarts. */
+const RETRIED = new Set([408, 429, 502, 503, 504]);
 
 export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOptions): Transport => {
   const once: Transport['once'] = async (method, path, call) => {

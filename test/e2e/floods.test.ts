@@ -200,6 +200,17 @@ describe('while strangers', () => {
     expect((await deps.commands.list(owner.tenant, {}, { limit: 1 })).commands).toEqual([]);
   }, 60_000);
 
+  test('are too slow with their headers, they are told so, with what may be tried again', async () => {
+    const { server } = await open();
+    const { hostname, port } = new URL(server.url);
+    const socket = connect({ host: hostname, port: Number(port) });
+    onTestFinished(() => void socket.destroy());
+    socket.write('GET /v1/commands HTTP/1.1\r\nHost: x\r\n');
+    let answer = '';
+    for await (const piece of socket) answer += piece;
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+  }, 60_000);
+
   test('hold more connections open than one address may, the server takes no more from there, and then again', async () => {
     const { server, key } = await open();
     const { hostname, port } = new URL(server.url);

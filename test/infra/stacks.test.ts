@@ -120,6 +120,24 @@ describe('the stacks', () => {
     }
   });
 
+  test('all functions use a restored table in the place of the stack’s own, which stays with all that others import of it', () => {
+    const restored = make({ restoredTable: 'errand-restored' });
+    expect(() => restored.app.synth()).not.toThrow();
+    const texts = (['api', 'workers'] as const).map((one) =>
+      JSON.stringify(Template.fromStack(restored.stacks[one]).toJSON()),
+    );
+    for (const text of texts) {
+      expect(text).toContain('"ERRAND_TABLE":"errand-restored"');
+      expect(text).toContain(':table/errand-restored"');
+      expect(text).toContain(':table/errand-restored/index/due"');
+      expect(text).not.toMatch(/ExportsOutput\w*Table/);
+    }
+    const tableExports = (template: Template) =>
+      Object.keys(template.findOutputs('*')).filter((name) => /Table/.test(name));
+    expect(tableExports(Template.fromStack(restored.stacks.data))).toEqual(tableExports(templates.data));
+    Template.fromStack(restored.stacks.data).resourceCountIs('AWS::DynamoDB::GlobalTable', 1);
+  });
+
   test('functions that callers reach know the issuers that were named, and no other function does', () => {
     const file = join(folder, 'access.json');
     const issuers = [{ issuer: 'https://login.example.com/', audience: 'errand', tenant: 'acme' }];

@@ -117,6 +117,7 @@ describe('targets of an installation', () => {
     ['more than a function can be told', { targets: many }, {}, 'do not fit'],
     ['a stage that is no name', undefined, { stage: 'Not A Name' }, 'short lower-case name'],
     ['memory that Lambda has not', undefined, { executorMemoryMiB: '64' }, 'executorMemoryMiB must be a whole number'],
+    ['a table that is none', undefined, { restoredTable: 'my table' }, 'restoredTable must be the name of a table'],
     ['a topic that is none', undefined, { alarmTopic: 'alarms' }, 'ARN of an SNS topic'],
   ])('refuses %s, in words', ([, content, context, words]) => {
     expect(() => make(content, context)).toThrow(words);

@@ -69,7 +69,7 @@ describe('Retry-After', () => {
 });
 
 describe('a call', () => {
-  test.each([502, 503, 504])('that a proxy answers with %i is tried again', async (status) => {
+  test.each([408, 502, 503, 504])('that is answered with %i is tried again', async (status) => {
     const { client, sent } = answered((_, count) => (count < 3 ? new Response('oops', { status }) : ok()));
     await client.targets();
     expect(sent).toHaveLength(3);
