@@ -75,7 +75,8 @@ const toObservation = async (
   if (observed.kind === 'failed') return { kind: 'rejected', attempt, detail: observed.detail, retryable: false };
   const output = { ...(await deps.output.size(reference, attempt)), droppedBytes: 0 };
   const detail = observed.detail ?? 'Whoever carried the command is gone; how it ended cannot be known.';
-  return { kind: 'gone', attempt, output, detail, ...(observed.exit ? { exit: observed.exit } : {}) };
+  const { exit, unheard } = observed;
+  return { kind: 'gone', attempt, output, detail, ...(exit ? { exit } : {}), ...(unheard ? { unheard } : {}) };
 };
 
 /** A provider that cannot remove what an earlier attempt left must not keep the next one from its start. */

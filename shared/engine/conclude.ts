@@ -17,7 +17,12 @@ const NO_OUTPUT: OutputTotals = { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 
 /** How an attempt, or a command that had none, came to its end. */
 type Ending =
   | { readonly kind: 'exit'; readonly exit: Exit; readonly output: OutputTotals }
-  | { readonly kind: 'lost'; readonly output: OutputTotals; readonly detail?: string | undefined }
+  | {
+      readonly kind: 'lost';
+      readonly output: OutputTotals;
+      readonly detail?: string | undefined;
+      readonly unheard?: true | undefined;
+    }
   /** Whether it ran at all cannot be known, so that it is not for us to run it again. */
   | { readonly kind: 'unknown'; readonly output: OutputTotals; readonly detail: string }
   | { readonly kind: 'provider-error'; readonly detail: string }
@@ -106,6 +111,8 @@ const judge = (attempt: Attempt | undefined, ending: Ending): Verdict => {
     case 'exit':
       return judgeExit(attempt, ending.exit);
     case 'lost':
+      // Asked to stop, and perhaps going on all the same: no other end could be answered for, and no retry is wanted.
+      if (attempt?.stop && ending.unheard) return { status: 'lost', reason: 'lost' };
       // Asked to stop and seen gone: that is what the caller wanted to know.
       if (attempt?.stop?.reason === 'canceled') return { status: 'canceled', reason: 'canceled' };
       if (attempt?.stop?.reason === 'timeout') return { status: 'timed_out', reason: 'timeout' };

@@ -69,7 +69,12 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
     case 'gone':
       if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);
       if (seen.exit) return hear(command, attempt, { ...seen, kind: 'ended', exit: seen.exit }, context);
-      return conclude(command, attempt, { kind: 'lost', detail: seen.detail, output: seen.output }, context);
+      return conclude(
+        command,
+        attempt,
+        { kind: 'lost', detail: seen.detail, output: seen.output, unheard: seen.unheard },
+        context,
+      );
   }
 };
 

@@ -35,6 +35,8 @@ export type Observation =
       readonly output: OutputTotals;
       readonly detail?: string;
       readonly exit?: Exit;
+      /** Nobody saw it gone: it was not heard of for a whole lease, where nobody can be asked for it. */
+      readonly unheard?: true;
     }
   /** Whoever read the run hears nothing of it any more. Its runner is elsewhere and may live: its looks will tell. */
   | { readonly kind: 'unheard'; readonly attempt: number; readonly detail?: string }

@@ -20,8 +20,8 @@ export interface Meter {
 export const makeMeter = (store: Store, clock: Pick<Clock, 'now'>): Meter => {
   const read = async (tenant: TenantId): Promise<{ usage: Usage; past: Usage | undefined; version: number }> => {
     const item = await store.get(keys.usage(tenant));
-    const day = dayOf(clock.now());
     const stored = item?.data as Usage | undefined;
+    const day = laterOf(dayOf(clock.now()), stored?.day);
     const usage = stored?.day === day ? stored : { ...NOTHING_USED, day, unfinished: stored?.unfinished ?? 0 };
     return { usage, past: stored && stored.day !== day ? stored : undefined, version: item?.version ?? 0 };
   };
@@ -67,6 +67,12 @@ export const makeMeter = (store: Store, clock: Pick<Clock, 'now'>): Meter => {
     },
   };
 };
+
+/**
+ * Clocks differ, so that a day has begun for some and not for others: it does not end again. Back and forth, the day before would be put by
+ * twice, which is refused.
+ */
+const laterOf = (day: string, begun: string | undefined): string => (begun !== undefined && begun > day ? begun : day);
 
 const noRoom = (quota: string, most: number, clock: Pick<Clock, 'now'>): AppError => {
   const now = clock.now();

@@ -130,6 +130,8 @@ export type Observed =
       readonly detail?: string;
       /** Set when the provider says how the run itself ended, such as by want of memory. */
       readonly exit?: Exit;
+      /** It was not seen to be gone, only not heard of for as long as its lease: something of it may still be there. */
+      readonly unheard?: true;
     }
   /** It never executed and never will: its image cannot be pulled, the provider refuses its shape. */
   | { readonly kind: 'failed'; readonly detail: string };

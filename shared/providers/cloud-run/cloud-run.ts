@@ -98,7 +98,7 @@ export const cloudRun = async (config: CloudRunConfig, context: ProviderContext)
      */
     async observe(run): Promise<Observed> {
       const name = await refOf(run);
-      if (name === undefined) return { kind: 'gone', detail: 'Cloud Run has no execution of it.' };
+      if (name === undefined) return { kind: 'gone', detail: 'Cloud Run has no execution of it.', unheard: true };
       try {
         const [execution] = await calls.repeatable((options) => clients.executions.getExecution({ name }, options));
         return await toObserved(execution, async () => {

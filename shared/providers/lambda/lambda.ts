@@ -93,7 +93,7 @@ export const lambda = async (config: LambdaConfig, context: ProviderContext): Pr
      * result with it. Should it still be there, its next look tells it to stop, and its function's time-out ends it.
      */
     async observe({ key }) {
-      return runs.has(key) ? { kind: 'alive' } : { kind: 'gone', detail: UNHEARD };
+      return runs.has(key) ? { kind: 'alive' } : { kind: 'gone', detail: UNHEARD, unheard: true };
     },
 
     /** There is nothing to call: the executor sees by itself, within seconds, that it must stop. */

@@ -73,6 +73,17 @@ describe('an inline run whose runner is elsewhere', () => {
     const { next } = step(canceled, holding, streamed(6));
     expect(currentAttempt(next)?.stop).toMatchObject({ reason: 'canceled' });
   });
+
+  test('that was to stop and is not heard of is lost, and not tried again: nobody saw it gone', () => {
+    const command = step(running(), { kind: 'cancel-requested' }, streamed(1)).next;
+    const stopping = step(command, holding, streamed(2)).next;
+    const gone = { kind: 'gone', attempt: 1, output: { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 0 } } as const;
+    expect(step(stopping, { ...gone, unheard: true }, streamed(200)).next).toMatchObject({ status: 'lost' });
+    expect(step(stopping, gone, streamed(200)).next).toMatchObject({ status: 'canceled' });
+    const retried = { ...stopping.spec, retry: { maxAttempts: 3, on: ['lost'] as const } };
+    const { next } = step({ ...stopping, spec: retried }, { ...gone, unheard: true }, streamed(200));
+    expect(next).toMatchObject({ status: 'lost', attempts: [{ status: 'lost' }] });
+  });
 });
 
 test('a run that dies with its worker keeps its short lease', () => {

@@ -1,0 +1,181 @@
+import { cancelCommand } from '../../shared/app/cancel-command.ts';
+import type { Deps } from '../../shared/app/deps.ts';
+import { openOutput } from '../../shared/app/open-output.ts';
+import { piecesOf } from '../../shared/app/read-output.ts';
+import { requireCommand } from '../../shared/app/require-command.ts';
+import { signalCommand } from '../../shared/app/signal-command.ts';
+import { submitCommand } from '../../shared/app/submit-command.ts';
+import { toSummary } from '../../shared/app/view.ts';
+import { endStdin, writeStdin } from '../../shared/app/write-stdin.ts';
+import type { Actor } from '../../shared/domain/actor.ts';
+import { AppError } from '../../shared/domain/errors.ts';
+import type { CommandId } from '../../shared/domain/ids.ts';
+import { referenceOf } from '../../shared/store/schema.ts';
+import type { Faults } from './faults.ts';
+import type { CallerEvent, FinalView, Piece, Seen } from './history.ts';
+import type { Served } from './place.ts';
+import type { JobPlan } from './scenario.ts';
+import type { World } from './world.ts';
+
+const PATIENCE_MS = 30_000;
+const POLL_MS = 4_000;
+const FINAL = ['succeeded', 'failed', 'timed_out', 'canceled', 'expired', 'lost'];
+
+export interface CallerParts {
+  readonly world: World;
+  readonly faults: Faults;
+  readonly reachable: () => readonly Served[];
+  readonly actor: Actor;
+  readonly tellBug: (bug: string) => void;
+}
+
+/** What came of a request: an answer, a refusal that is the answer, or nothing, which leaves open whether it was done. */
+type Reply<T> =
+  | { readonly kind: 'answer'; readonly value: T }
+  | { readonly kind: 'refusal'; readonly code: string }
+  | { readonly kind: 'nothing' };
+
+/** One request over the network, to whichever process stands behind the door. */
+export const request = <T>(parts: CallerParts, act: (deps: Deps) => Promise<T>): Promise<Reply<T>> => {
+  const { world, faults, reachable } = parts;
+  const { promise, resolve } = Promise.withResolvers<Reply<T>>();
+  const callOff = world.after(PATIENCE_MS, () => resolve({ kind: 'nothing' }));
+  const answer = (reply: Reply<T>) => {
+    if (faults.strikes('answer-lost')) return;
+    world.after(world.rng.between(1, 40), () => {
+      callOff();
+      resolve(reply);
+    });
+  };
+  if (faults.strikes('request-lost')) return promise;
+  world.after(world.rng.between(1, 40), () => {
+    const alive = reachable();
+    if (alive.length === 0) return answer({ kind: 'nothing' });
+    const { life, deps } = world.rng.pick(alive);
+    life.deliver(() => {
+      void act(deps).then(
+        (value) => answer({ kind: 'answer', value }),
+        (error: unknown) => answer(toReply(error, parts.tellBug)),
+      );
+    });
+  });
+  return promise;
+};
+
+const toReply = (error: unknown, tellBug: CallerParts['tellBug']): Reply<never> => {
+  // What may be otherwise a moment later says nothing of what was done.
+  if (error instanceof AppError && error.code !== 'unavailable') return { kind: 'refusal', code: error.code };
+  if (!(error instanceof AppError))
+    tellBug(`A request failed in itself: ${error instanceof Error ? error.message : error}`);
+  return { kind: 'nothing' };
+};
+
+/** Lives one job through: submits until it was answered, looks, changes its mind, sends input. */
+export const liveThrough = (parts: CallerParts, plan: JobPlan, tell: (event: CallerEvent) => void): void => {
+  const { world, actor } = parts;
+  const job = plan.name;
+  const sleep = (milliseconds: number) => new Promise<void>((resolve) => void world.after(milliseconds, resolve));
+
+  /** Again until there is an answer. */
+  const insist = async <T>(act: (deps: Deps) => Promise<T>): Promise<Exclude<Reply<T>, { kind: 'nothing' }>> => {
+    for (;;) {
+      const reply = await request(parts, act);
+      if (reply.kind !== 'nothing') return reply;
+      await sleep(world.rng.between(100, 5_000));
+    }
+  };
+
+  const submit = async (): Promise<CommandId | undefined> => {
+    const submission = { body: plan.body, idempotencyKey: `key-of-${job}` };
+    const reply = await insist((deps) => submitCommand(deps, actor, submission));
+    if (reply.kind === 'refusal') {
+      tell({ kind: 'refused', at: world.now(), job, code: reply.code });
+      return undefined;
+    }
+    const { id } = reply.value.command;
+    world.note('caller', `${job} is acknowledged as ${id.slice(-4)}`);
+    tell({ kind: 'acknowledged', at: world.now(), job, id });
+    return id;
+  };
+
+  const look = async (id: CommandId): Promise<void> => {
+    for (;;) {
+      const reply = await request(parts, async (deps) => toSeen((await requireCommand(deps, actor, id)).command));
+      if (reply.kind === 'answer') tell({ kind: 'seen', at: world.now(), job, seen: reply.value });
+      if (reply.kind === 'refusal') tell({ kind: 'refused', at: world.now(), job, code: reply.code });
+      if (reply.kind === 'answer' && FINAL.includes(reply.value.status)) {
+        // Once more later: an end never changes.
+        await sleep(world.rng.between(0, 120_000));
+        const again = await request(parts, async (deps) => toSeen((await requireCommand(deps, actor, id)).command));
+        if (again.kind === 'answer') tell({ kind: 'seen', at: world.now(), job, seen: again.value });
+        return;
+      }
+      await sleep(world.rng.between(POLL_MS / 4, POLL_MS));
+    }
+  };
+
+  const cancel = async (id: CommandId): Promise<void> => {
+    if (plan.cancelAfterMs === undefined) return;
+    await sleep(plan.cancelAfterMs);
+    const reply = await insist((deps) => cancelCommand(deps, actor, id));
+    world.note('caller', `cancel of ${job}: ${reply.kind === 'answer' ? 'taken' : reply.code}`);
+    if (reply.kind === 'answer') tell({ kind: 'cancel-confirmed', at: world.now(), job });
+  };
+
+  const signal = async (id: CommandId): Promise<void> => {
+    for (const { afterMs, signal: name } of plan.signals) {
+      await sleep(afterMs);
+      await request(parts, (deps) => signalCommand(deps, actor, id, name));
+    }
+  };
+
+  const feed = async (id: CommandId): Promise<void> => {
+    if (plan.body.stdin !== 'open') return;
+    let from = 0;
+    for (const { afterMs, bytes } of plan.input) {
+      await sleep(afterMs);
+      const at = from;
+      if ((await insist((deps) => writeStdin(deps, actor, id, { bytes, from: at }))).kind === 'refusal') return;
+      from += bytes.length;
+    }
+    await insist((deps) => endStdin(deps, actor, id));
+  };
+
+  world.after(plan.submitAfterMs, () => {
+    if (plan.submitsTwice) void submit();
+    void submit().then((id) => {
+      if (id === undefined) return;
+      void look(id);
+      void cancel(id);
+      void signal(id);
+      void feed(id);
+    });
+  });
+};
+
+const toSeen = (command: Parameters<typeof toSummary>[0]): Seen => {
+  const { id, status, startedAt, result, attempts } = JSON.parse(JSON.stringify(toSummary(command))) as Seen;
+  return { id, status, startedAt, result, attempts };
+};
+
+/** What a caller reads of each command once everything is over. */
+export const readAll = async (deps: Deps, actor: Actor): Promise<FinalView[]> => {
+  const { commands } = await deps.commands.list(actor.tenant, {}, { limit: 100 });
+  const views: FinalView[] = [];
+  for (const command of commands) {
+    const output = new Map<number, readonly Piece[]>();
+    for (const { number } of command.attempts) output.set(number, await readPieces(deps, actor, command.id, number));
+    const { job } = JSON.parse(command.spec.argv?.[1] ?? '{}') as { job: string };
+    views.push({ job, seen: toSeen(command), output });
+  }
+  return views;
+};
+
+const readPieces = async (deps: Deps, actor: Actor, id: CommandId, attempt: number): Promise<Piece[]> => {
+  const opened = await openOutput(deps, actor, id, { attempt });
+  const pieces: Piece[] = [];
+  for await (const { stream, bytes } of piecesOf(deps, referenceOf(actor.tenant, id), opened.attempt, {})) {
+    pieces.push({ stream, bytes });
+  }
+  return pieces;
+};

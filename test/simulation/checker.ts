@@ -1,0 +1,229 @@
+import type { Execution, FinalView, History, Piece, Seen, SeenAttempt, Stream } from './history.ts';
+
+/*
+ * Judges a run by the promises of docs/reliability.md, from outside: by what callers saw and what providers executed. It knows nothing of
+ * how the product works, and imports nothing of it.
+ */
+
+const FINAL = ['succeeded', 'failed', 'timed_out', 'canceled', 'expired', 'lost'];
+const isFinal = (status: string): boolean => FINAL.includes(status);
+
+/** Back to `queued` only before a further attempt. */
+const MAY_FOLLOW: Readonly<Record<string, readonly string[]>> = {
+  queued: ['starting', 'running', 'canceled', 'expired', 'failed'],
+  starting: ['running', 'queued', ...FINAL.filter((status) => status !== 'expired')],
+  running: ['queued', ...FINAL.filter((status) => status !== 'expired')],
+};
+
+/** @returns what was broken, a sentence each; nothing when all promises were kept */
+export const check = (history: History): string[] => [
+  ...acknowledgedIsDurable(history),
+  ...endsOnce(history),
+  ...executesAtMostOnce(history),
+  ...tellsTheTruth(history),
+  ...nothingRunsAfterTheEnd(history),
+  ...nothingIsLeft(history),
+  ...countsRight(history),
+  ...isAudited(history),
+];
+
+/** What was acknowledged is there, is one, and has ended. */
+const acknowledgedIsDurable = ({ events, finals, jobs }: History): string[] => {
+  const faults: string[] = [];
+  for (const { name } of jobs) {
+    const ids = new Set(
+      events.flatMap((event) => (event.kind === 'acknowledged' && event.job === name ? [event.id] : [])),
+    );
+    const found = finals.filter(({ job }) => job === name);
+    if (ids.size > 1) faults.push(`${name} was acknowledged as ${ids.size} commands`);
+    if (found.length > 1) faults.push(`${name} became ${found.length} commands, though its key was the same`);
+    for (const id of ids)
+      if (!found.some(({ seen }) => seen.id === id)) faults.push(`${name} was acknowledged and is not there`);
+    for (const event of events) {
+      if (event.job === name && event.kind === 'refused' && ids.size > 0 && event.code === 'not-found') {
+        faults.push(`${name} was acknowledged, and then unknown`);
+      }
+    }
+  }
+  for (const { job, seen } of finals) if (!isFinal(seen.status)) faults.push(`${job} has not ended: ${seen.status}`);
+  return faults;
+};
+
+/** A status moves forward, and an end never changes. */
+const endsOnce = ({ stored, events, finals }: History): string[] => {
+  const faults: string[] = [];
+  const last = new Map<string, string>();
+  for (const { command, status } of stored) {
+    const before = last.get(command);
+    last.set(command, status);
+    if (before === undefined || before === status) continue;
+    if (!MAY_FOLLOW[before]?.includes(status)) faults.push(`${short(command)} went from ${before} to ${status}`);
+  }
+  const ends = new Map<string, string>();
+  const seen = [
+    ...events.flatMap((event) => (event.kind === 'seen' ? [event.seen] : [])),
+    ...finals.map((final) => final.seen),
+  ];
+  for (const one of seen) {
+    const before = ends.get(one.id);
+    if (before !== undefined && before !== essence(one))
+      faults.push(`${short(one.id)} had ended, and then otherwise: ${before} / ${essence(one)}`);
+    if (isFinal(one.status)) ends.set(one.id, essence(one));
+  }
+  return faults;
+};
+
+const essence = ({ status, result, startedAt }: Seen): string => JSON.stringify([status, startedAt, result]);
+
+/** A ticket is redeemed once, and a further attempt is made only for what the caller named. */
+const executesAtMostOnce = ({ executions, finals, jobs, promises }: History): string[] => {
+  const faults: string[] = [];
+  for (const { job, seen } of finals) {
+    const own = executions.filter(({ command }) => command === seen.id);
+    const wanted = jobs.find(({ name }) => name === job);
+    if (!wanted) continue;
+    const executed = [...new Set(own.map(({ attempt }) => attempt))];
+    if (promises.startTicket) {
+      for (const attempt of executed) {
+        const times = own.filter((one) => one.attempt === attempt).length;
+        if (times > 1) faults.push(`${job}, attempt ${attempt}, was executed ${times} times`);
+      }
+    }
+    if (executed.length > wanted.maxAttempts)
+      faults.push(`${job} was executed in ${executed.length} attempts of ${wanted.maxAttempts}`);
+    for (const attempt of executed.slice(0, -1)) {
+      const cause = causeOf(seen.attempts.find(({ number }) => number === attempt));
+      if (!wanted.retryOn.includes(cause)) faults.push(`${job} was executed again after attempt ${attempt}: ${cause}`);
+    }
+    if (promises.startTicket && promises.knowsGone) {
+      for (const [i, one] of own.entries()) {
+        const next = own[i + 1];
+        if (next && (one.endedAt ?? Number.POSITIVE_INFINITY) > next.beganAt)
+          faults.push(`${job} was executed twice at one time`);
+      }
+    }
+  }
+  const known = new Set(finals.map(({ seen }) => seen.id));
+  for (const { job, command } of executions)
+    if (!known.has(command)) faults.push(`${job} was executed as ${short(command)}, which is not there`);
+  return faults;
+};
+
+const causeOf = (attempt: SeenAttempt | undefined): string => {
+  const reason = attempt?.result?.reason ?? 'no result';
+  if (reason === 'lost' || reason === 'provider-error') return reason;
+  return attempt?.status === 'failed' ? 'nonzero-exit' : reason;
+};
+
+/** Each attempt's end and output are those of its execution. */
+const tellsTheTruth = ({ executions, finals, promises }: History): string[] => {
+  const faults: string[] = [];
+  for (const { job, seen, output } of finals) {
+    for (const attempt of seen.attempts) {
+      const own = executions.filter((one) => one.command === seen.id && one.attempt === attempt.number);
+      const where = `${job}, attempt ${attempt.number} (${attempt.status})`;
+      const read = output.get(attempt.number) ?? [];
+      if (promises.startTicket && attempt.startedAt === null && own.length > 0) {
+        faults.push(`${where}, was executed though it never started`);
+      }
+      const [execution] = own;
+      if (!execution) {
+        if (read.length > 0) faults.push(`${where}, has output of nothing`);
+        if (attempt.result?.exitCode != null)
+          faults.push(`${where}, ended with ${attempt.result.exitCode}, and was never executed`);
+        continue;
+      }
+      if (own.length === 1 && promises.keepsOutput) faults.push(...outputFaults(where, attempt, execution, read));
+    }
+    const last = seen.attempts.at(-1);
+    const told = last?.result;
+    if (told && seen.result && last.status === seen.status && told.exitCode !== seen.result.exitCode)
+      faults.push(`${job} and its last attempt end differently`);
+    if ((seen.status === 'succeeded') !== (seen.result?.exitCode === 0 && seen.result.reason === 'exit')) {
+      faults.push(`${job} is ${seen.status} with ${seen.result?.exitCode}`);
+    }
+  }
+  return faults;
+};
+
+const outputFaults = (where: string, attempt: SeenAttempt, execution: Execution, read: readonly Piece[]): string[] => {
+  const faults: string[] = [];
+  const { result } = attempt;
+  const isKnown = result !== null && result.exitCode !== null;
+  if (isKnown && result.exitCode !== execution.exitCode) {
+    faults.push(`${where}, ended with ${execution.exitCode} and is told to have ended with ${result.exitCode}`);
+  }
+  const all = (pieces: readonly Piece[]) => Buffer.concat(pieces.map(({ bytes }) => bytes));
+  if (!startsWith(all(execution.wrote), all(read))) faults.push(`${where}: its output is not as it was written`);
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const [wrote, stored] = [bytesOf(execution.wrote, stream), bytesOf(read, stream)];
+    if (!startsWith(wrote, stored)) faults.push(`${where}: its ${stream} is not as it was written`);
+    if (isKnown && stored.length !== wrote.length)
+      faults.push(`${where}: ${stored.length} of ${wrote.length} bytes of ${stream}`);
+    const counted = result?.[`${stream}Bytes`];
+    if (result && counted !== stored.length)
+      faults.push(`${where}: ${counted} bytes of ${stream} are counted, ${stored.length} stored`);
+  }
+  return faults;
+};
+
+const bytesOf = (pieces: readonly Piece[], stream: Stream): Buffer =>
+  Buffer.concat(pieces.filter((piece) => piece.stream === stream).map(({ bytes }) => bytes));
+
+const startsWith = (all: Buffer, start: Buffer): boolean => all.subarray(0, start.length).equals(start);
+
+/** What has ended has ended, unless it is lost. What was never started never runs. */
+const nothingRunsAfterTheEnd = ({ executions, finals, stored, promises }: History): string[] => {
+  const faults: string[] = [];
+  for (const { job, seen } of finals) {
+    const endedAt = stored.find(({ command, status }) => command === seen.id && isFinal(status))?.at;
+    if (endedAt === undefined) continue;
+    for (const { command, attempt, beganAt, endedAt: until = Number.POSITIVE_INFINITY } of executions) {
+      if (command !== seen.id) continue;
+      // Who redeemed its ticket and was not heard of since may be yet to begin: that is what `lost` says.
+      if (promises.startTicket && beganAt > endedAt && seen.status !== 'lost')
+        faults.push(`${job}, attempt ${attempt}, was executed after it had ended: ${seen.status}`);
+      const isOwnEnd = seen.attempts.at(-1)?.number === attempt;
+      if (isOwnEnd && promises.startTicket && seen.status !== 'lost' && until > endedAt) {
+        faults.push(`${job}, attempt ${attempt}, ran on after it had ended: ${seen.status}`);
+      }
+    }
+  }
+  return faults;
+};
+
+/** Nothing runs, and nothing is held, for ever. */
+const nothingIsLeft = ({ left, executions, overAt }: History): string[] => [
+  ...left.map((one) => `Something is left at the provider: ${one}`),
+  ...executions
+    .filter(({ endedAt }) => endedAt === undefined)
+    .map(({ job, attempt }) => `${job}, attempt ${attempt}, still runs at ${new Date(overAt).toISOString()}`),
+];
+
+const countsRight = ({ usage, finals }: History): string[] => {
+  if (!usage) return [];
+  const faults: string[] = [];
+  const bytes = finals.reduce(
+    (sum, { seen }) => sum + (seen.result?.stdoutBytes ?? 0) + (seen.result?.stderrBytes ?? 0),
+    0,
+  );
+  if (usage.unfinished !== 0) faults.push(`${usage.unfinished} commands are counted that have not ended`);
+  if (usage.commands !== finals.length)
+    faults.push(`${usage.commands} commands are counted, there are ${finals.length}`);
+  if (usage.outputBytes !== bytes) faults.push(`${usage.outputBytes} bytes of output are counted, there are ${bytes}`);
+  return faults;
+};
+
+const isAudited = ({ audit, finals }: History): string[] => {
+  if (!audit) return [];
+  const faults: string[] = [];
+  for (const [what, subjects] of Object.entries(audit)) {
+    for (const { job, seen } of finals as readonly FinalView[]) {
+      const times = subjects.filter((subject) => subject === seen.id).length;
+      if (times !== 1) faults.push(`The audit log has ${job} ${what} ${times} times`);
+    }
+  }
+  return faults;
+};
+
+const short = (id: string): string => id.slice(-4);

@@ -1,0 +1,111 @@
+/*
+ * What there is to judge a run by: what callers saw, and what providers know that they executed. The checker reads this and nothing else,
+ * so it holds no type of the product.
+ */
+
+export type Stream = 'stdout' | 'stderr';
+
+/** A piece of output, as the command wrote it or as a caller read it. */
+export interface Piece {
+  readonly stream: Stream;
+  readonly bytes: Uint8Array;
+}
+
+/** What a caller asked for, and all that it may count on. */
+export interface Job {
+  /** In the argv of its command, by which everything is told apart. */
+  readonly name: string;
+  readonly retryOn: readonly string[];
+  readonly maxAttempts: number;
+}
+
+/** One execution of a command, as the provider knows it. */
+export interface Execution {
+  readonly job: string;
+  readonly command: string;
+  readonly attempt: number;
+  readonly place: string;
+  readonly beganAt: number;
+  endedAt?: number;
+  /** Null when it did not end by itself. */
+  exitCode?: number | null;
+  readonly wrote: Piece[];
+  readonly read: Uint8Array[];
+  readonly signals: string[];
+}
+
+export interface SeenResult {
+  readonly exitCode: number | null;
+  readonly reason: string;
+  readonly stdoutBytes: number;
+  readonly stderrBytes: number;
+  readonly droppedBytes: number;
+}
+
+export interface SeenAttempt {
+  readonly number: number;
+  readonly status: string;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  readonly result: SeenResult | null;
+}
+
+/** A command as a caller sees it. */
+export interface Seen {
+  readonly id: string;
+  readonly status: string;
+  readonly startedAt: string | null;
+  readonly result: SeenResult | null;
+  readonly attempts: readonly SeenAttempt[];
+}
+
+export type CallerEvent =
+  /** It was told that its command is stored. */
+  | { readonly kind: 'acknowledged'; readonly at: number; readonly job: string; readonly id: string }
+  /** It will not be told: the answer was an error that is final. */
+  | { readonly kind: 'refused'; readonly at: number; readonly job: string; readonly code: string }
+  | { readonly kind: 'seen'; readonly at: number; readonly job: string; readonly seen: Seen }
+  /** Its wish to cancel was confirmed. */
+  | { readonly kind: 'cancel-confirmed'; readonly at: number; readonly job: string };
+
+/** What is read of a command when everything is over. */
+export interface FinalView {
+  readonly job: string;
+  readonly seen: Seen;
+  /** By attempt. */
+  readonly output: ReadonlyMap<number, readonly Piece[]>;
+}
+
+/** One version of a command's status, as it was stored. */
+export interface StoredStatus {
+  readonly at: number;
+  readonly command: string;
+  readonly status: string;
+}
+
+export interface History {
+  readonly jobs: readonly Job[];
+  readonly events: readonly CallerEvent[];
+  readonly executions: readonly Execution[];
+  readonly stored: readonly StoredStatus[];
+  readonly finals: readonly FinalView[];
+  /** What providers still have when everything is over. */
+  readonly left: readonly string[];
+  /** When faults ended, and when everything was over. */
+  readonly quietAt: number;
+  readonly overAt: number;
+  /** What of the promises this place can give. */
+  readonly promises: Promises;
+  /** Of a tenant with quotas. */
+  readonly usage?: { readonly unfinished: number; readonly commands: number; readonly outputBytes: number };
+  /** Subjects of the audit log's entries, by type. */
+  readonly audit?: undefined | { readonly submitted: readonly string[]; readonly ended: readonly string[] };
+}
+
+export interface Promises {
+  /** A ticket is redeemed before anything is executed. */
+  readonly startTicket: boolean;
+  /** Whether the provider can surely say that a run is gone. */
+  readonly knowsGone: boolean;
+  readonly keepsOutput: boolean;
+}

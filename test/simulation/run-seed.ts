@@ -1,0 +1,230 @@
+import { sealTenant } from '../../shared/app/seal-audit.ts';
+import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
+import { isFinal, type Status } from '../../shared/domain/command.ts';
+import { toTenantId } from '../../shared/domain/ids.ts';
+import type { Item } from '../../shared/store/store.ts';
+import { type CallerParts, liveThrough, readAll } from './caller.ts';
+import { check } from './checker.ts';
+import { makeExecutions } from './executions.ts';
+import { type FaultKind, makeFaults } from './faults.ts';
+import type { CallerEvent, History, StoredStatus } from './history.ts';
+import { type CrashPoint, type Life, makeLife } from './life.ts';
+import { makeMemory } from './memory-store.ts';
+import { type NodeParts, startNode } from './node.ts';
+import type { PlaceParts, Served } from './place.ts';
+import { PROFILES, type Profile, type ProfileName } from './profiles.ts';
+import { makeRng } from './rng.ts';
+import { makeScenario, type Scenario } from './scenario.ts';
+import { makeFarQueue } from './simulated-queue.ts';
+import { type Line, makeWorld } from './world.ts';
+
+export interface Outcome {
+  readonly seed: number;
+  readonly profile: ProfileName;
+  readonly violations: readonly string[];
+  readonly trace: string;
+  readonly events: number;
+  readonly struck: ReadonlyMap<FaultKind, number>;
+  /** How many commands came to which end. */
+  readonly statuses: ReadonlyMap<string, number>;
+  readonly lines: readonly Line[];
+  readonly scenario: Scenario;
+  readonly history: History;
+}
+
+export interface RunOptions {
+  readonly keepsLines?: boolean;
+  /** Instead of what the seed would make. */
+  readonly scenario?: Scenario;
+  /** Without any fault but those that are placed. */
+  readonly calm?: boolean;
+  /** Places a crash: asked at each call of a process, which are numbered through. */
+  readonly crashAt?: (call: number, what: string) => CrashPoint | undefined;
+}
+
+const ACTOR: Actor = ownerOf(toTenantId('default'));
+/** After the faults: until every command has ended, and until nothing of any is left anywhere. */
+export const MOST_UNFINISHED_MS = 45 * 60_000;
+const MOST_LEFT_MS = 3 * 3_600_000;
+const SKEW_MS = 10 * 60_000;
+const MINUTE_MS = 60_000;
+
+/** Plays one seed. The same seed, profile and options give the same run, event by event. */
+export const runSeed = async (seed: number, name: ProfileName, options: RunOptions = {}): Promise<Outcome> => {
+  const { keepsLines = false, calm = false } = options;
+  const profile: Profile = PROFILES[name];
+  const chance = makeRng(seed);
+  const scenario = options.scenario ?? makeScenario(chance.fork());
+  const faults = makeFaults(chance.fork());
+  if (calm) faults.end();
+  const world = makeWorld(chance.between(0, 2 ** 31), scenario.startAt, keepsLines);
+  const stored: StoredStatus[] = [];
+  const unfinished = new Set<string>();
+  const events: CallerEvent[] = [];
+  const bugs: string[] = [];
+
+  const memory = makeMemory({
+    show: showLate(),
+    onPut: (item) => {
+      const status = statusOf(item);
+      if (!status) return;
+      stored.push({ at: world.now(), ...status });
+      if (isFinal(status.status as Status)) unfinished.delete(status.command);
+      else unfinished.add(status.command);
+    },
+  });
+
+  /** An index that lags shows the changes of the store in their order. */
+  function showLate(): (change: () => void) => void {
+    let shownAt = 0;
+    return (change) => {
+      const lagMs = profile.far && faults.strikes('index-lags') ? world.rng.between(10, 30_000) : 0;
+      shownAt = Math.max(shownAt, world.now() + lagMs);
+      if (shownAt <= world.now()) change();
+      else world.after(shownAt - world.now(), change);
+    };
+  }
+
+  const nodes: (Served | undefined)[] = Array.from({ length: scenario.nodes });
+  const alive = (): Served[] => nodes.filter((node) => node?.life.isAlive()).map((node) => node as Served);
+  const executions = makeExecutions(world);
+  const placeParts: PlaceParts = {
+    world,
+    faults,
+    executions,
+    reachable: alive,
+    tellBug: (bug) => void bugs.push(bug),
+    isWorkerAlive: (worker) => alive().some(({ life }) => life.name === worker),
+  };
+  const nodeParts: NodeParts = {
+    world,
+    faults,
+    memory,
+    blobs: new Map(),
+    place: profile.place(placeParts),
+    farQueue: profile.far ? makeFarQueue(world, faults) : undefined,
+    seals: scenario.seals,
+  };
+
+  let calls = 0;
+  let born = 0;
+  const crashAt = (_: Life, what: string): CrashPoint | undefined => {
+    const placed = options.crashAt?.(++calls, what);
+    if (placed) return placed;
+    if (faults.strikes('crash-before-call')) return 'before-call';
+    return faults.strikes('crash-after-call') ? 'after-call' : undefined;
+  };
+
+  const bear = (place: number): void => {
+    const life = makeLife(world, `node-${++born}`, chance.fork(), { crashAt });
+    if (faults.strikes('clock-skew')) life.setClock(world.rng.between(-SKEW_MS, SKEW_MS));
+    life.onDeath(() => world.after(world.rng.pick([10, 1_000, 20_000, 200_000]), () => bear(place)));
+    world.note(life.name, 'starts');
+    nodes[place] = startNode(life, nodeParts);
+    trouble(life);
+  };
+
+  const trouble = (life: Life): void => {
+    world.after(world.rng.between(0, MINUTE_MS), () => {
+      if (!life.isAlive()) return;
+      if (faults.strikes('crash')) return life.crash('by itself');
+      if (faults.strikes('freeze')) life.freeze(world.rng.pick([1_000, 40_000, 200_000, 900_000]));
+      if (faults.strikes('clock-jump')) life.setClock(world.rng.between(-SKEW_MS, SKEW_MS));
+      trouble(life);
+    });
+  };
+
+  for (let place = 0; place < scenario.nodes; place++) world.after(world.rng.between(0, 200), () => bear(place));
+  const actor: Actor = { ...ACTOR, limits: scenario.limits };
+  const callers: CallerParts = { world, faults, reachable: alive, actor, tellBug: placeParts.tellBug };
+  for (const plan of scenario.jobs) liveThrough(callers, plan, (event) => void events.push(event));
+
+  const { place } = nodeParts;
+  await world.run(() => false, scenario.startAt + scenario.faultsForMs);
+  const quietAt = world.now();
+  world.note('world', 'is quiet from now on');
+  faults.end();
+  for (const { life } of alive()) life.setClock(0);
+  const answered = (): boolean =>
+    scenario.jobs.every(({ name: job }) => events.some((event) => event.job === job && event.kind !== 'seen'));
+  await world.run(() => answered() && unfinished.size === 0, quietAt + MOST_UNFINISHED_MS);
+  const endedAt = world.now();
+  const unanswered = answered() ? [] : ['A caller got no answer.'];
+  await world.run(() => place.left().length === 0, quietAt + MOST_LEFT_MS);
+  // What comes late would show now.
+  const overAt = world.now();
+  await world.run(() => false, overAt + 3 * MINUTE_MS);
+
+  const reader = startNode(makeLife(world, 'reader', makeRng(1)), {
+    ...nodeParts,
+    farQueue: makeFarQueue(world, faults),
+  });
+  let view:
+    | Omit<History, 'jobs' | 'events' | 'executions' | 'stored' | 'left' | 'quietAt' | 'overAt' | 'promises'>
+    | undefined;
+  let broken: unknown;
+  readEverything(reader, actor, scenario).then(
+    (read) => (view = read),
+    (error: unknown) => (broken = error),
+  );
+  await world.run(() => view !== undefined || broken !== undefined, world.now() + 10 * MINUTE_MS);
+  if (broken !== undefined) throw broken;
+  if (!view) throw new Error('The end could not be read.');
+  const clocksWereWrong = faults.struck.has('clock-skew') || faults.struck.has('clock-jump');
+  const history: History = {
+    jobs: scenario.jobs.map(({ name: job, body }) => ({
+      name: job,
+      retryOn: body.retry?.on ?? [],
+      maxAttempts: body.retry?.maxAttempts ?? 1,
+    })),
+    events,
+    executions: executions.all,
+    stored,
+    left: place.left(),
+    quietAt,
+    overAt: endedAt,
+    promises: profile.promises,
+    ...view,
+    // A log is in the order of clocks: it promises nothing where they are wrong for longer than it waits.
+    ...(clocksWereWrong ? { audit: undefined } : {}),
+  };
+  const statuses = new Map<string, number>();
+  for (const { seen } of view.finals) statuses.set(seen.status, (statuses.get(seen.status) ?? 0) + 1);
+  return {
+    seed,
+    profile: name,
+    violations: [...new Set([...bugs, ...unanswered, ...check(history)])],
+    trace: world.trace(),
+    events: world.events(),
+    struck: faults.struck,
+    statuses,
+    lines: world.lines,
+    scenario,
+    history,
+  };
+};
+
+const statusOf = (item: Item): { command: string; status: string } | undefined => {
+  if (item.sk !== 'command') return undefined;
+  const { command } = item.data as { command: { id: string; status: string } };
+  return { command: command.id, status: command.status };
+};
+
+const readEverything = async ({ deps }: Served, actor: Actor, scenario: Scenario) => {
+  const finals = await readAll(deps, actor);
+  const { today, past } = await deps.meter.used(actor.tenant, 30);
+  const usage = {
+    unfinished: today.unfinished,
+    commands: [today, ...past].reduce((sum, { commands }) => sum + commands, 0),
+    outputBytes: [today, ...past].reduce((sum, { outputBytes }) => sum + outputBytes, 0),
+  };
+  const audit = { submitted: [] as string[], ended: [] as string[] };
+  if (scenario.seals) {
+    await sealTenant({ ...deps, auditSettleSeconds: 0 }, actor.tenant, { checkpoint: true });
+    for await (const { entry } of deps.auditLog.read(actor.tenant, 1)) {
+      if (entry.type === 'command.submitted') audit.submitted.push(entry.subject);
+      if (entry.type === 'command.ended') audit.ended.push(entry.subject);
+    }
+  }
+  return { finals, ...(scenario.limits ? { usage } : {}), ...(scenario.seals ? { audit } : {}) };
+};

@@ -1,0 +1,90 @@
+import type { SubmitCommand } from '../../shared/contract/schemas.ts';
+import type { SignalName } from '../../shared/domain/command.ts';
+import type { TenantLimits } from '../../shared/domain/quotas.ts';
+import { type Program, toArgv } from './executions.ts';
+import { TARGET } from './node.ts';
+import type { Rng } from './rng.ts';
+
+/** What one caller does with one command. */
+export interface JobPlan {
+  readonly name: string;
+  readonly program: Program;
+  readonly body: SubmitCommand;
+  readonly submitAfterMs: number;
+  /** After its submission was acknowledged. */
+  readonly cancelAfterMs: number | undefined;
+  readonly signals: readonly { readonly afterMs: number; readonly signal: SignalName }[];
+  /** Parts of open input, each after so long since the last. */
+  readonly input: readonly { readonly afterMs: number; readonly bytes: Uint8Array }[];
+  /** Whether it submits twice at once, with one key. */
+  readonly submitsTwice: boolean;
+}
+
+/** What happens in one run, besides what goes wrong. */
+export interface Scenario {
+  readonly startAt: number;
+  readonly nodes: number;
+  readonly jobs: readonly JobPlan[];
+  readonly faultsForMs: number;
+  readonly limits: TenantLimits | undefined;
+  readonly seals: boolean;
+}
+
+const DAY_MS = 24 * 3_600_000;
+const NEW_YEAR = Date.parse('2030-01-01T00:00:00Z');
+const CAUSES = ['lost', 'provider-error', 'nonzero-exit'] as const;
+const SIGNALS: readonly SignalName[] = ['SIGHUP', 'SIGUSR1', 'SIGCONT'];
+
+export const makeScenario = (rng: Rng): Scenario => {
+  const faultsForMs = rng.pick([20_000, 60_000, 60_000, 180_000, 180_000, 900_000]);
+  const jobs = Array.from({ length: rng.between(1, 5) }, (_, i) => makeJob(rng.fork(), `job-${i + 1}`, faultsForMs));
+  return {
+    // Days change under some of them.
+    startAt:
+      NEW_YEAR + rng.between(0, 300) * DAY_MS - (rng.chance(0.3) ? rng.between(0, 300_000) : -rng.between(0, DAY_MS)),
+    nodes: rng.pick([1, 1, 2, 2, 3]),
+    jobs,
+    faultsForMs,
+    limits: rng.chance(0.5) ? { unfinishedCommands: 1_000 } : undefined,
+    seals: rng.chance(0.3),
+  };
+};
+
+const makeJob = (rng: Rng, name: string, withinMs: number): JobPlan => {
+  const runsMs = rng.pick([0, 50, 500, 3_000, 20_000, 90_000]);
+  const echoes = rng.chance(0.15);
+  const program: Program = {
+    job: name,
+    runsMs,
+    pieces: rng.pick([0, 1, 2, 3, 10]),
+    pieceBytes: rng.chance(0.05) ? 70_000 : rng.between(1, 300),
+    exitCode: rng.pick([0, 0, 0, 3]),
+    failsFirst: rng.pick([0, 0, 1]),
+    ignoresTerm: rng.chance(0.2),
+    echoes,
+  };
+  const body: SubmitCommand = {
+    argv: toArgv(program),
+    target: TARGET,
+    timeoutSeconds: rng.pick([2, 10, 60, 120]),
+    queueTtlSeconds: rng.pick([60, 600, 3_600]),
+    ...(echoes ? { stdin: 'open' as const } : {}),
+    ...(rng.chance(0.5) ? { retry: { maxAttempts: rng.between(2, 4), on: CAUSES.filter(() => rng.chance(0.6)) } } : {}),
+  };
+  return {
+    name,
+    program,
+    body,
+    submitAfterMs: rng.between(0, Math.min(withinMs / 2, 120_000)),
+    cancelAfterMs: rng.chance(0.3) ? rng.pick([0, 5, 50, 500, 5_000, 30_000, 120_000]) : undefined,
+    signals: rng.chance(0.2) ? [{ afterMs: rng.between(0, 10_000), signal: rng.pick(SIGNALS) }] : [],
+    input: echoes ? inputOf(rng, name) : [],
+    submitsTwice: rng.chance(0.2),
+  };
+};
+
+const inputOf = (rng: Rng, name: string): JobPlan['input'] =>
+  Array.from({ length: rng.between(0, 4) }, (_, part) => ({
+    afterMs: rng.pick([0, 100, 3_000]),
+    bytes: Buffer.from(`${name} input ${part} `.repeat(rng.between(1, 20))),
+  }));
