@@ -159,7 +159,8 @@ const lookAtFinal = (command: Command, seen: Observation, { now, rules }: StepCo
 
 /** Half as long again as it has lasted, within limits, so that what lasts is asked for ever less often. */
 const againMs = (lastedMs: number, leastSeconds: number, mostSeconds: number): number =>
-  Math.min(mostSeconds * 1_000, Math.max(leastSeconds * 1_000, lastedMs / 2));
+  // Whole, since it becomes a time in a sort key.
+  Math.min(mostSeconds * 1_000, Math.max(leastSeconds * 1_000, Math.ceil(lastedMs / 2)));
 
 /** A provider that is down must not keep its commands at the head of the line, before those of the others. */
 const stepBack = (command: Command, { leaseUntil }: Attempt, { now, rules }: StepContext): Step =>

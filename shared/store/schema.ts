@@ -30,8 +30,11 @@ export const isReference = (text: string): text is Reference => {
   return isTenantId(tenant) && isCommandId(id) && more.length === 0;
 };
 
-/** Numbers as text that sorts as the numbers do. */
-const sortable = (value: number, digits: number): string => String(value).padStart(digits, '0');
+/** Whole numbers as text that sorts as the numbers do. @throws TypeError for any other, which would sort anywhere */
+const sortable = (value: number, digits: number): string => {
+  if (!Number.isSafeInteger(value)) throw new TypeError(`Not a whole number: ${value}`);
+  return String(value).padStart(digits, '0');
+};
 
 /** The kinds of item and their keys. Every partition key begins with the tenant. */
 export const keys = {

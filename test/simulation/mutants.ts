@@ -17,4 +17,466 @@ export interface Mutant {
   readonly hiddenBy?: string;
 }
 
-export const MUTANTS: readonly Mutant[] = [];
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'acknowledged-before-it-is-stored',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/app/submit-command.ts',
+        from: 'const added = await deps.commands.add(command, idempotency, now, allOf(quota, admitted.toll));',
+        to: "void deps.commands.add(command, idempotency, now, allOf(quota, admitted.toll)).catch(() => {});\n  const added = { kind: 'added', stored: { command, version: 1 } } as Awaited<ReturnType<typeof deps.commands.add>>;",
+      },
+    ],
+  },
+  {
+    name: 'ticket-of-any-kind',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "command.status !== 'starting' || attempt.ticket !== ticket || command.cancelRequestedAt !== undefined",
+        to: "command.status !== 'starting' || command.cancelRequestedAt !== undefined",
+      },
+    ],
+  },
+  {
+    name: 'ticket-redeemed-twice',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (command.status !== 'starting' || attempt.ticket !== ticket",
+        to: "if ((command.status !== 'starting' && command.status !== 'running') || attempt.ticket !== ticket",
+      },
+    ],
+  },
+  {
+    name: 'runner-not-told-apart',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/app/serve-runner.ts',
+        from: 'if (!moved || redeemed?.runner !== runner || ',
+        to: 'if (!moved || redeemed?.runner === undefined || ',
+      },
+    ],
+  },
+  {
+    name: 'lease-decides-who-may-start',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (command.status !== 'starting' || attempt.ticket !== ticket",
+        to: "if ((command.status !== 'starting' && context.now < attempt.leaseUntil) || attempt.ticket !== ticket",
+      },
+    ],
+  },
+  {
+    name: 'blind-write',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/store/commands.ts',
+        from: '    return { ok: false, stored: toStored(await store.get(item)) };',
+        to: '    for (let actual = await store.get(item); ; actual = await store.get(item)) {\n      const blind = { ...item, version: (actual?.version ?? 0) + 1 };\n      const again = await store.write([{ put: blind, ifVersion: actual?.version ?? 0 }]);\n      if (again.ok) return { ok: true, stored: { command: next, version: blind.version, indexedDueAt } };\n    }',
+      },
+    ],
+  },
+  {
+    name: 'end-is-not-final',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: 'if (isFinal(command.status)) return lookAtFinal(command, seen, context);',
+        to: "if (isFinal(command.status) && (seen.kind === 'looked' || seen.kind === 'swept')) return lookAtFinal(command, seen, context);",
+      },
+    ],
+  },
+  {
+    name: 'cancel-in-any-state',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (!mayHaveRun(attempt, context)) return conclude(command, attempt, { kind: 'canceled' }, context);\n  return",
+        to: "if (attempt) return conclude(command, attempt, { kind: 'canceled' }, context);\n  return",
+      },
+    ],
+  },
+  {
+    name: 'restarted-after-lost',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/engine/conclude.ts',
+        from: 'command.spec.retry.on.includes(cause) &&\n  tries(command) < command.spec.retry.maxAttempts',
+        to: "(cause === 'lost' || command.spec.retry.on.includes(cause)) &&\n  tries(command) < command.spec.retry.maxAttempts + 1",
+      },
+    ],
+  },
+  {
+    name: 'retry-counts-wrong',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/engine/conclude.ts',
+        from: 'tries(command) < command.spec.retry.maxAttempts;',
+        to: 'tries(command) <= command.spec.retry.maxAttempts;',
+      },
+    ],
+  },
+  {
+    name: 'start-given-up-though-redeemed',
+    profile: 'lambda',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: 'return mayHaveRun(attempt, context) ? stay(command) : giveUpStart(command, attempt, seen, context);',
+        to: 'return giveUpStart(command, attempt, seen, context);',
+      },
+    ],
+  },
+  {
+    name: 'gone-taken-for-never-started',
+    profile: 'container-instances',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: 'if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);\n      if (seen.exit)',
+        to: 'if (!seen.exit) return giveUpStart(command, attempt, seen, context);\n      if (seen.exit)',
+      },
+    ],
+  },
+  {
+    name: 'word-of-an-earlier-attempt',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (!attempt || attempt.number !== seen.attempt || command.status === 'queued') return stay(command);",
+        to: "if (!attempt || command.status === 'queued') return stay(command);",
+      },
+      {
+        file: 'shared/app/serve-runner.ts',
+        from: 'const { reference, stored, attempt, current } = await findOwnRun(deps, right);\n  if (!current) return;',
+        to: 'const { reference, stored, attempt } = await findOwnRun(deps, right);',
+      },
+    ],
+  },
+  {
+    name: 'attempt-and-ticket-used-again',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: 'number: (currentAttempt(command)?.number ?? 0) + 1,',
+        to: "number: currentAttempt(command)?.status === 'expired' ? (currentAttempt(command)?.number ?? 1) : (currentAttempt(command)?.number ?? 0) + 1,",
+      },
+      {
+        file: 'shared/engine/step.ts',
+        from: '    ticket,\n    worker,',
+        to: '    ticket: currentAttempt(command)?.ticket ?? ticket,\n    worker,',
+      },
+      {
+        file: 'shared/engine/step.ts',
+        from: 'attempts: [...command.attempts, attempt],',
+        to: 'attempts: [...command.attempts.filter(({ number }) => number !== attempt.number), attempt],',
+      },
+      {
+        file: 'shared/app/serve-runner.ts',
+        from: 'if (!moved || redeemed?.runner !== runner || ',
+        to: 'if (!moved || ',
+      },
+    ],
+  },
+  {
+    name: 'loser-goes-on',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/app/observe-command.ts',
+        from: '    stored = saved.stored;\n  }',
+        to: '    return saved.stored && { stored: { ...saved.stored, command: next }, effects, changed: true };\n  }',
+      },
+    ],
+  },
+  {
+    name: 'lease-alone-means-dead',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "  if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, {}, context);\n  return { next: command, effects: [{ kind: 'observe', attempt }] };",
+        to: '  return giveUpStart(command, attempt, {}, context);',
+      },
+    ],
+  },
+  {
+    name: 'no-lease',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: '    if (now < attempt.leaseUntil) return stay(command);\n    return giveUpSlowStart',
+        to: '    return giveUpSlowStart',
+      },
+      {
+        file: 'shared/app/advance-command.ts',
+        from: "if (observed.kind === 'alive') return { kind: 'alive', attempt };",
+        to: "if (observed.kind === 'alive') return { kind: 'alive', attempt };\n  if (observed.kind === 'gone' && !observed.exit) return { kind: 'rejected', attempt, detail: 'gone', retryable: true };",
+      },
+    ],
+  },
+  {
+    name: 'unclear-start-tried-again',
+    profile: 'image',
+    edits: [
+      {
+        file: 'shared/app/run-attempt.ts',
+        from: "if (outcome.kind === 'accepted') return leaveToRunner(deps, reference, attempt, outcome.ref);",
+        to: "if (outcome.kind === 'accepted' && outcome.ref === undefined)\n    return observeCommand(deps, reference, { kind: 'rejected', attempt: attempt.number, detail: '', retryable: true });\n  if (outcome.kind === 'accepted') return leaveToRunner(deps, reference, attempt, outcome.ref);",
+      },
+    ],
+  },
+  {
+    name: 'rest-of-output-dropped',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/store/output-writer.ts',
+        from: 'rest: pendingBytes === 0 ? undefined : take()',
+        to: 'rest: undefined',
+      },
+    ],
+  },
+  {
+    name: 'chunk-not-tried-again',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/store/output-writer.ts',
+        from: '        if (closing.aborted || isConflict(error)) throw error;\n        await clock.sleep(RETRY_MS, closing);',
+        to: '        if (closing.aborted || isConflict(error)) throw error;\n        return;',
+      },
+    ],
+  },
+  {
+    name: 'output-stored-after-the-end',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/app/store-end.ts',
+        from: '  const moved = await observeCommand(deps, reference, seen, { from, alongside });',
+        to: '  const moved = await observeCommand(deps, reference, seen, { from });\n  if (alongside.length > 0) await deps.store.write(alongside);',
+      },
+    ],
+  },
+  {
+    name: 'part-of-input-taken-twice',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/store/stdin-log.ts',
+        from: '          from + bytes.length <= offset &&',
+        to: '          from + bytes.length < 0 &&',
+      },
+      {
+        file: 'shared/store/stdin-log.ts',
+        from: 'if (from !== undefined && from !== offset) {',
+        to: 'if (from !== undefined && from > offset) {',
+      },
+    ],
+  },
+  {
+    name: 'key-does-not-hold',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/store/commands.ts',
+        from: 'if (before && !fresh) return repeat(',
+        to: "if (before && !fresh && idempotency.bodyHash === '') return repeat(",
+      },
+    ],
+  },
+  {
+    name: 'key-without-its-command',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/store/commands.ts',
+        from: "if (!repeated.sameBody || store.atomicWrites === 'free') return repeated;",
+        to: 'if (clock.now() > 0 && !(command.id === id)) return repeated;',
+      },
+    ],
+  },
+  {
+    name: 'end-counted-twice',
+    profile: 'container-instances',
+    edits: [
+      {
+        file: 'shared/limits/meter.ts',
+        from: 'if (!next.metered || isFinal(before.status) || !isFinal(next.status)) return undefined;',
+        to: 'if (!next.metered || !isFinal(next.status)) return undefined;',
+      },
+    ],
+  },
+  {
+    name: 'day-ends-twice',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/limits/meter.ts',
+        from: 'const day = laterOf(dayOf(clock.now()), stored?.day);',
+        to: 'const day = dayOf(clock.now());',
+      },
+    ],
+  },
+  {
+    name: 'audit-forgets-where-it-was',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/app/seal-audit.ts',
+        from: 'const commandsTo = fresh.at(-1)?.id ?? head.commandsTo;',
+        to: 'const commandsTo = fresh.at(-2)?.id ?? head.commandsTo;',
+      },
+    ],
+  },
+  {
+    name: 'unheard-taken-for-gone',
+    profile: 'lambda',
+    edits: [
+      {
+        file: 'shared/engine/conclude.ts',
+        from: "if (attempt?.stop && ending.unheard) return { status: 'lost', reason: 'lost' };",
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'no-sweep',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/app/sweep.ts',
+        from: '  const due = await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP);',
+        to: '  const due = (await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP)).slice(0, 0);',
+      },
+    ],
+  },
+  {
+    name: 'no-recovery',
+    profile: 'local',
+    hiddenBy: 'the sweeper',
+    edits: [
+      {
+        file: 'shared/app/sweep.ts',
+        from: "    if (status !== 'queued') return diedWithUs(deps, command) ? lookAtRun(deps, reference) : undefined;",
+        to: "    if (status !== 'queued' || reference) return;",
+      },
+    ],
+  },
+  {
+    name: 'no-recovery-and-no-sweep',
+    profile: 'local',
+    edits: [
+      {
+        file: 'shared/app/sweep.ts',
+        from: "    if (status !== 'queued') return diedWithUs(deps, command) ? lookAtRun(deps, reference) : undefined;",
+        to: "    if (status !== 'queued' || reference) return;",
+      },
+      {
+        file: 'shared/app/sweep.ts',
+        from: '  const due = await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP);',
+        to: '  const due = (await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP)).slice(0, 0);',
+      },
+    ],
+  },
+  {
+    name: 'no-wake-up',
+    profile: 'cloud-run',
+    hiddenBy: 'the sweeper',
+    edits: [
+      {
+        file: 'shared/app/submit-command.ts',
+        from: '  await wake(deps, stored.command);\n  return { command: stored.command, repeated: false, watch };',
+        to: '  return { command: stored.command, repeated: false, watch };',
+      },
+    ],
+  },
+  {
+    name: 'no-wake-up-and-no-sweep',
+    profile: 'cloud-run',
+    edits: [
+      {
+        file: 'shared/app/submit-command.ts',
+        from: '  await wake(deps, stored.command);\n  return { command: stored.command, repeated: false, watch };',
+        to: '  return { command: stored.command, repeated: false, watch };',
+      },
+      {
+        file: 'shared/app/sweep.ts',
+        from: '  const due = await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP);',
+        to: '  const due = (await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP)).slice(0, 0);',
+      },
+    ],
+  },
+  {
+    name: 'late-start-not-taken-back',
+    profile: 'container-instances',
+    hiddenBy: 'the search for orphans',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (seen.kind === 'accepted' && !waitsFor(command, seen.attempt)) return takeBack(command, seen, context);",
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'late-start-not-taken-back-and-no-search',
+    profile: 'container-instances',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (seen.kind === 'accepted' && !waitsFor(command, seen.attempt)) return takeBack(command, seen, context);",
+        to: '',
+      },
+      {
+        file: 'shared/app/end-orphans.ts',
+        from: '  if (run.createdAt === undefined || deps.clock.now() - run.createdAt < GRACE_MS) return false;',
+        to: '  if (run.createdAt !== -1) return false;',
+      },
+    ],
+  },
+  {
+    name: 'nothing-released',
+    profile: 'container-instances',
+    hiddenBy: 'the search for orphans',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: '    attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ?',
+        to: "    attempt.held && status === 'queued' && attempt.endedAt !== undefined ?",
+      },
+    ],
+  },
+  {
+    name: 'nothing-released-and-no-search',
+    profile: 'container-instances',
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: '    attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ?',
+        to: "    attempt.held && status === 'queued' && attempt.endedAt !== undefined ?",
+      },
+      {
+        file: 'shared/app/end-orphans.ts',
+        from: '  if (run.createdAt === undefined || deps.clock.now() - run.createdAt < GRACE_MS) return false;',
+        to: '  if (run.createdAt !== -1) return false;',
+      },
+    ],
+  },
+];

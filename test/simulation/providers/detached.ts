@@ -19,7 +19,6 @@ interface Group {
   /** Machines that have not come up yet. */
   coming: number;
   isCanceled: boolean;
-  execution: Execution | undefined;
 }
 
 export interface DetachedOptions {
@@ -63,7 +62,6 @@ export const detachedPlace = (parts: PlaceParts, options: DetachedOptions): Plac
         }).then(() => machine.kill('as it is done'));
       } else {
         void launcher.start(run, ioOfNobody(machine)).then(() => machine.kill('as it is done'));
-        group.execution ??= parts.executions.all.at(-1);
       }
     });
   };
@@ -84,7 +82,6 @@ export const detachedPlace = (parts: PlaceParts, options: DetachedOptions): Plac
       machines: [],
       coming: 0,
       isCanceled: false,
-      execution: undefined,
     };
     groups.push(group);
     world.note('cloud', `makes ${group.ref} for ${key.slice(-6)}${group.isBroken ? ', which never starts' : ''}`);
@@ -126,13 +123,16 @@ export const detachedPlace = (parts: PlaceParts, options: DetachedOptions): Plac
     if (leavesBehind && !isLive(group)) groups.splice(groups.indexOf(group), 1);
   };
 
+  const executionOf = ({ key }: RunName): Execution | undefined =>
+    parts.executions.all.find(({ command, attempt }) => `${command}-${attempt}` === key);
+
   const look = (run: RunName): Observed => {
     const found = find(run);
     const [first] = found;
     if (!first) return { kind: 'gone', detail: 'The simulated cloud has nothing of it.' };
     if (found.every(({ isBroken }) => isBroken)) return { kind: 'failed', detail: 'Its image cannot be pulled.' };
     if (found.some(isLive)) return { kind: 'alive' };
-    const { exitCode } = first.execution ?? {};
+    const { exitCode } = executionOf(run) ?? {};
     if (startTicket || exitCode == null) return { kind: 'gone' };
     return { kind: 'gone', exit: { exitCode, signal: null } };
   };

@@ -51,6 +51,8 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
       const { key, tenant, worker } = run;
       const trace: Trace = { key, tenant, worker, createdAt: world.now(), running: undefined };
       traces.set(key, trace);
+      // Nobody is left who could hold it; what watches over it ends it within moments.
+      if (bare) life.onDeath(() => world.after(world.rng.between(0, 2_000), () => remove(trace)));
       return trace;
     };
 
@@ -68,8 +70,6 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
       if (!redeemed) return drop({ kind: 'refused' });
       const child = startChild(parts, life, run, io);
       trace.running = child.running;
-      // Nobody is left who could hold it; what watches over it ends it within moments.
-      if (bare) life.onDeath(() => world.after(world.rng.between(0, 2_000), () => remove(trace)));
       return drop(await child.end);
     };
 

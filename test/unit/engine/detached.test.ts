@@ -371,6 +371,12 @@ describe('a provider that does not answer', () => {
     expect(effects).toEqual([]);
   });
 
+  test('is asked again at a whole millisecond: a part of one would not sort among what is due', () => {
+    const now = T0 + (startSeconds + 100) * SECOND + 1;
+    const { next } = step(starting(), unreachable, { ...at(startSeconds + 100), now });
+    expect(next.dueAt).toBe(now + 50 * SECOND + 1);
+  });
+
   test('leaves a run with the lease and the time that it had', () => {
     const command = running();
     const { next } = step(command, unreachable, at(leaseSeconds));

@@ -33,6 +33,10 @@ test.for<[string, CommandId, string]>([
 });
 
 describe('keys sort as the numbers in them do', () => {
+  test('and a number that would sort anywhere is refused', () => {
+    expect(() => indexKeys.due(reference, 1_900_000_000_000.5)).toThrow(TypeError);
+  });
+
   const offset = fc.nat({ max: 1e15 - 1 });
 
   test('chunks by attempt, then by offset', () => {
