@@ -21,6 +21,8 @@ export const check = (history: History): string[] => [
   ...endsOnce(history),
   ...executesAtMostOnce(history),
   ...tellsTheTruth(history),
+  ...readsItsInput(history),
+  ...losesNothingForNothing(history),
   ...nothingRunsAfterTheEnd(history),
   ...nothingIsLeft(history),
   ...countsRight(history),
@@ -145,6 +147,23 @@ const tellsTheTruth = ({ executions, finals, promises }: History): string[] => {
   }
   return faults;
 };
+
+/** What a command reads is what its caller sent, in order, once. */
+const readsItsInput = ({ executions, jobs }: History): string[] =>
+  executions.flatMap(({ job, attempt, read }) => {
+    const sent = jobs.find(({ name }) => name === job)?.input ?? new Uint8Array();
+    return startsWith(Buffer.from(sent), Buffer.concat(read))
+      ? []
+      : [`${job}, attempt ${attempt}, read other input than was sent`];
+  });
+
+/** Nothing is given up as long as nothing goes wrong. */
+const losesNothingForNothing = ({ finals, wasTroubled }: History): string[] =>
+  wasTroubled
+    ? []
+    : finals.flatMap(({ job, seen }) =>
+        seen.status === 'lost' || seen.status === 'expired' ? [`${job} is ${seen.status}, and nothing went wrong`] : [],
+      );
 
 const outputFaults = (where: string, attempt: SeenAttempt, execution: Execution, read: readonly Piece[]): string[] => {
   const faults: string[] = [];

@@ -17,6 +17,8 @@ export interface Job {
   readonly name: string;
   readonly retryOn: readonly string[];
   readonly maxAttempts: number;
+  /** All that it sends as input. */
+  readonly input: Uint8Array;
 }
 
 /** One execution of a command, as the provider knows it. */
@@ -88,6 +90,8 @@ export interface History {
   readonly events: readonly CallerEvent[];
   readonly executions: readonly Execution[];
   readonly stored: readonly StoredStatus[];
+  /** Whether anything at all went wrong. */
+  readonly wasTroubled: boolean;
   readonly finals: readonly FinalView[];
   /** What providers still have when everything is over. */
   readonly left: readonly string[];

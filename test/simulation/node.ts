@@ -30,6 +30,8 @@ export interface NodeParts {
   /** Undefined: one machine, on which each process has a queue of its own and the store is a file. */
   readonly farQueue: FarQueue | undefined;
   readonly seals: boolean;
+  /** Asked at each write: whether its answer is lost. */
+  readonly losesAnswer: () => boolean;
 }
 
 export const TARGET = 'place';
@@ -38,7 +40,7 @@ const ORPHANS_EVERY_MS = 10 * 60_000;
 
 /** Starts a process of the control plane: all of it, from the use cases to the repositories, on simulated ports. */
 export const startNode = (life: Life, parts: NodeParts): Served => {
-  const { world, faults, memory, blobs, place, farQueue, seals } = parts;
+  const { world, faults, memory, blobs, place, farQueue, seals, losesAnswer } = parts;
   const provider = place.adapter(life);
   const target: Target = {
     name: TARGET,
@@ -55,7 +57,7 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
     clock: life.clock,
     random: life.random,
     access: { authenticate: async () => ownerOf(toTenantId('default')) },
-    store: storeOf(life, { world, faults, memory, atomicWrites: farQueue ? 'costly' : 'free' }),
+    store: storeOf(life, { world, faults, memory, losesAnswer, atomicWrites: farQueue ? 'costly' : 'free' }),
     objects: objectsOf(life, { world, faults, blobs }),
     vault: NO_VAULT,
     queue: farQueue ? farQueue.sender(life) : (nearQueue as NonNullable<typeof nearQueue>),

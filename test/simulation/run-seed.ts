@@ -30,6 +30,9 @@ export interface Outcome {
   readonly lines: readonly Line[];
   readonly scenario: Scenario;
   readonly history: History;
+  /** How many calls out of processes there were, and writes among them. */
+  readonly calls: number;
+  readonly writes: number;
 }
 
 export interface RunOptions {
@@ -40,6 +43,8 @@ export interface RunOptions {
   readonly calm?: boolean;
   /** Places a crash: asked at each call of a process, which are numbered through. */
   readonly crashAt?: (call: number, what: string) => CrashPoint | undefined;
+  /** Loses an answer of the store: asked at each write, which are numbered through. */
+  readonly losesAnswer?: (write: number) => boolean;
 }
 
 const ACTOR: Actor = ownerOf(toTenantId('default'));
@@ -96,6 +101,8 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     tellBug: (bug) => void bugs.push(bug),
     isWorkerAlive: (worker) => alive().some(({ life }) => life.name === worker),
   };
+  let writes = 0;
+  let placed = 0;
   const nodeParts: NodeParts = {
     world,
     faults,
@@ -104,13 +111,21 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     place: profile.place(placeParts),
     farQueue: profile.far ? makeFarQueue(world, faults) : undefined,
     seals: scenario.seals,
+    losesAnswer: () => {
+      writes++;
+      const isLost = options.losesAnswer?.(writes) ?? false;
+      if (isLost) placed++;
+      return isLost;
+    },
   };
 
   let calls = 0;
   let born = 0;
   const crashAt = (_: Life, what: string): CrashPoint | undefined => {
-    const placed = options.crashAt?.(++calls, what);
-    if (placed) return placed;
+    calls++;
+    const point = options.crashAt?.(calls, what);
+    if (point) placed++;
+    if (point) return point;
     if (faults.strikes('crash-before-call')) return 'before-call';
     return faults.strikes('crash-after-call') ? 'after-call' : undefined;
   };
@@ -159,9 +174,7 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     ...nodeParts,
     farQueue: makeFarQueue(world, faults),
   });
-  let view:
-    | Omit<History, 'jobs' | 'events' | 'executions' | 'stored' | 'left' | 'quietAt' | 'overAt' | 'promises'>
-    | undefined;
+  let view: Pick<History, 'finals' | 'usage' | 'audit'> | undefined;
   let broken: unknown;
   readEverything(reader, actor, scenario).then(
     (read) => (view = read),
@@ -172,14 +185,16 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   if (!view) throw new Error('The end could not be read.');
   const clocksWereWrong = faults.struck.has('clock-skew') || faults.struck.has('clock-jump');
   const history: History = {
-    jobs: scenario.jobs.map(({ name: job, body }) => ({
+    jobs: scenario.jobs.map(({ name: job, body, input }) => ({
       name: job,
       retryOn: body.retry?.on ?? [],
       maxAttempts: body.retry?.maxAttempts ?? 1,
+      input: Buffer.concat(input.map(({ bytes }) => bytes)),
     })),
     events,
     executions: executions.all,
     stored,
+    wasTroubled: faults.struck.size > 0 || placed > 0,
     left: place.left(),
     quietAt,
     overAt: endedAt,
@@ -201,6 +216,8 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     lines: world.lines,
     scenario,
     history,
+    calls,
+    writes,
   };
 };
 

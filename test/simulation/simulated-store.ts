@@ -12,13 +12,15 @@ interface StoreParts {
   readonly memory: Memory;
   /** `costly`: a store across a network, as DynamoDB is. `free`: a file on this machine. */
   readonly atomicWrites: Store['atomicWrites'];
+  /** Asked at each write: whether its answer is lost. */
+  readonly losesAnswer: () => boolean;
 }
 
 const TIMEOUT_MS = 5_000;
 const REPEAT_MS = 250;
 
 /** The store as one process reaches it: the port's promises, and all that may go wrong within them. */
-export const storeOf = (life: Life, { world, faults, memory, atomicWrites }: StoreParts): Store => {
+export const storeOf = (life: Life, { world, faults, memory, atomicWrites, losesAnswer }: StoreParts): Store => {
   const isFar = atomicWrites === 'costly';
   const takesMs = (): number => {
     if (faults.strikes('store-slow')) return world.rng.between(200, 8_000);
@@ -49,7 +51,7 @@ export const storeOf = (life: Life, { world, faults, memory, atomicWrites }: Sto
       if (faults.strikes('store-refuses')) {
         return void world.after(takesMs(), () => refuse(life, world, answer, what));
       }
-      if (faults.strikes('store-answer-lost')) {
+      if (losesAnswer() || faults.strikes('store-answer-lost')) {
         world.after(takesMs(), apply);
         return void world.after(TIMEOUT_MS, () => refuse(life, world, answer, what));
       }
