@@ -31,7 +31,7 @@ export const runAttempt = async (deps: Deps, reference: Reference, started: Stor
   try {
     const { totals, rest } = await output.finish();
     if (outcome.kind === 'unheard') return await leaveUnheard(deps, reference, attempt, outcome, rest);
-    const seen = toObservation(attempt.number, outcome, totals);
+    const seen = { ...toObservation(attempt.number, outcome, totals), ticket: attempt.ticket };
     return await untilStored(deps, reference, () => storeEnd(deps, reference, seen, { rest, from: carried.stored() }));
   } catch (error) {
     if (!isConflict(error)) throw error;

@@ -31,6 +31,8 @@ export const step = (command: Command, seen: Observation, context: StepContext):
     default:
       // Word of an attempt that was given up, or that ended: its time is over.
       if (!attempt || attempt.number !== seen.attempt || command.status === 'queued') return stay(command);
+      // Another claimed it at the same time and was the faster: its run is not this one.
+      if ('ticket' in seen && seen.ticket !== attempt.ticket) return stay(command);
       return hear(command, attempt, seen, context);
   }
 };

@@ -14,7 +14,13 @@ export type Observation =
   /** The runner asks for the right to execute. `runner`: which one, when it is elsewhere and may have to ask again. */
   | { readonly kind: 'redeemed'; readonly attempt: number; readonly ticket: string; readonly runner?: string }
   /** The runner saw the end. */
-  | { readonly kind: 'ended'; readonly attempt: number; readonly exit: Exit; readonly output: OutputTotals }
+  | {
+      readonly kind: 'ended';
+      readonly attempt: number;
+      readonly exit: Exit;
+      readonly output: OutputTotals;
+      readonly ticket?: string;
+    }
   /** The provider did not take the start; surely nothing was executed. */
   | {
       readonly kind: 'rejected';
@@ -23,6 +29,8 @@ export type Observation =
       readonly retryable: boolean;
       /** As the provider asked for. */
       readonly retryAfterSeconds?: number;
+      /** Of whoever says so, who knows of nobody else's: of two that claimed one attempt, each has its own. */
+      readonly ticket?: string;
     }
   /** The provider could not be asked: nothing is known of the run. */
   | { readonly kind: 'unreachable'; readonly attempt: number }
@@ -37,6 +45,7 @@ export type Observation =
       readonly exit?: Exit;
       /** Nobody saw it gone: it was not heard of for a whole lease, where nobody can be asked for it. */
       readonly unheard?: true;
+      readonly ticket?: string;
     }
   /** Whoever read the run hears nothing of it any more. Its runner is elsewhere and may live: its looks will tell. */
   | { readonly kind: 'unheard'; readonly attempt: number; readonly detail?: string }

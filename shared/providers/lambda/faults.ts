@@ -143,7 +143,8 @@ export const toCutShort = (completion: Completion | undefined, heard: Heard): St
   }
   // Lambda did not say that the function ended: only the way from it did.
   if (!completion) return { kind: 'unheard', detail: how(code, text) };
-  // Without `started` the record decides: never redeemed is given up and started again.
+  // Without `started` the record decides: never redeemed is given up and started again; redeemed it may be by another, which lives.
+  if (!started) return { kind: 'unheard', detail: how(code, text) };
   return { kind: 'lost', detail: `${how(code, text)} How the command ended cannot be known.` };
 };
 

@@ -55,7 +55,7 @@ export const readResponse = async (
   } finally {
     cut.abort();
   }
-  return last ? toOutcome(last) : toCutShort(completion, heard);
+  return last ? toOutcome(last, heard) : toCutShort(completion, heard);
 };
 
 const BROKEN = 'The connection to the function broke.';
@@ -93,13 +93,15 @@ const orCut = async <T>(value: Promise<T>, signal: AbortSignal): Promise<T> => {
   }
 };
 
-const toOutcome = (last: LastRecord): StartOutcome => {
+const toOutcome = (last: LastRecord, heard: Heard): StartOutcome => {
   switch (last.kind) {
     case 'ended':
       return { kind: 'ended', exit: last.exit };
     case 'refused':
       return { kind: 'refused' };
     case 'rejected':
+      // Lambda may have invoked a second one, and that one may have the ticket: what this one could not do says nothing of it.
+      if (last.retryable && heard !== 'started') return { kind: 'unheard', detail: last.detail };
       return { kind: 'rejected', fault: { detail: last.detail, retryable: last.retryable } };
     case 'lost':
       return { kind: 'lost', detail: last.detail };
