@@ -32,6 +32,7 @@ export default defineConfig({
       project('http', 30_000),
       project('e2e', 120_000),
       project('infra', 60_000),
+      project('simulation', 120_000),
     ],
   },
 });

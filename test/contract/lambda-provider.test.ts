@@ -176,9 +176,9 @@ describe('the lambda provider', () => {
     ['streams something else', other('slowStream'), { fault: { retryable: false } }, /functionName/],
     ['says nothing', other('nothing'), { fault: { retryable: false } }, /functionName/],
     ['cannot be loaded', other('nobody'), { fault: { retryable: false } }, /Deploy/],
-    ['fails before it speaks', other('fail'), { kind: 'lost' }, /TypeError/],
-    ['ends its process', other('exit'), { kind: 'lost' }, /process ended/],
-    ['meets its time-out before the start', other('stay', { timeoutSeconds: 1 }), { kind: 'lost' }, /own time-out/],
+    ['fails before it speaks', other('fail'), { kind: 'unheard' }, /TypeError/],
+    ['ends its process', other('exit'), { kind: 'unheard' }, /process ended/],
+    ['meets its time-out before the start', other('stay', { timeoutSeconds: 1 }), { kind: 'unheard' }, /own time-out/],
     [
       'meets its time-out after the start',
       other('startAndStay', { timeoutSeconds: 1 }),

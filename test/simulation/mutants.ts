@@ -35,6 +35,11 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/engine/step.ts',
+        from: "if ('ticket' in seen && seen.ticket !== attempt.ticket) return stay(command);",
+        to: '',
+      },
+      {
+        file: 'shared/engine/step.ts',
         from: "command.status !== 'starting' || attempt.ticket !== ticket || command.cancelRequestedAt !== undefined",
         to: "command.status !== 'starting' || command.cancelRequestedAt !== undefined",
       },
@@ -276,7 +281,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'part-of-input-taken-twice',
-    profile: 'local',
+    profile: 'cloud-run',
     edits: [
       {
         file: 'shared/store/stdin-log.ts',
@@ -342,6 +347,29 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'shared/app/seal-audit.ts',
         from: 'const commandsTo = fresh.at(-1)?.id ?? head.commandsTo;',
         to: 'const commandsTo = fresh.at(-2)?.id ?? head.commandsTo;',
+      },
+    ],
+  },
+  {
+    name: 'second-invocation-believed',
+    profile: 'lambda',
+    edits: [
+      {
+        file: 'shared/providers/lambda/read-response.ts',
+        from: "if (last.retryable && heard !== 'started') return { kind: 'unheard', detail: last.detail };",
+        to: '',
+      },
+    ],
+  },
+  {
+    name: 'half-milliseconds',
+    profile: 'image',
+    edits: [
+      { file: 'shared/engine/step.ts', from: 'Math.ceil(lastedMs / 2)', to: 'lastedMs / 2' },
+      {
+        file: 'shared/store/schema.ts',
+        from: 'if (!Number.isSafeInteger(value)) throw',
+        to: 'if (Number.isNaN(value)) throw',
       },
     ],
   },

@@ -435,3 +435,19 @@ describe('whatever is seen in whatever order', () => {
     );
   });
 });
+
+test.for<[string, Observation]>([
+  ['could not start it', { kind: 'rejected', attempt: 1, detail: 'No room.', retryable: true }],
+  ['lost sight of it', { kind: 'gone', attempt: 1, output: { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 0 } }],
+  ['saw it end', ended()],
+])(
+  'of two that claimed one attempt, the word of the slower, who %s, says nothing of the run of the faster',
+  ([, word]) => {
+    const command = aRunning();
+    expect(step(command, { ...word, ticket: 'of-the-slower' } as Observation, at(5))).toEqual({
+      next: command,
+      effects: [],
+    });
+    expect(step(command, { ...word, ticket: 'ticket-1' } as Observation, at(5)).next).not.toBe(command);
+  },
+);

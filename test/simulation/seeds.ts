@@ -1,0 +1,28 @@
+import type { ProfileName } from './profiles.ts';
+
+/** Seeds that once found something, each with what it was. They are played for ever. */
+export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly seed: number; readonly found: string }[] =
+  [
+    {
+      profile: 'image',
+      seed: 92,
+      found: 'a day of the quotas ended twice at midnight, and from then on no command could end',
+    },
+    {
+      profile: 'image',
+      seed: 148,
+      found: 'a time to look again of half a millisecond, which sorted behind all others for ever',
+    },
+    { profile: 'image', seed: 175, found: 'the same, with something left at the provider' },
+    {
+      profile: 'lambda',
+      seed: 106,
+      found: 'a command that ran on after it was told to be canceled: it was only not heard of',
+    },
+    { profile: 'lambda', seed: 346, found: 'the same' },
+    {
+      profile: 'lambda',
+      seed: 433,
+      found: 'a command that was executed twice: the second invocation could not redeem, and was believed',
+    },
+  ];
