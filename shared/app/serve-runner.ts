@@ -175,7 +175,10 @@ export const endOwnRun = async (deps: Deps, right: RunnerRight, head: EndHead, b
   const store = async (): Promise<Moved | undefined> => {
     const before = await deps.output.size(reference, right.attempt);
     const rest = chunk && fitOf(chunk, before) === 'next' ? { ...chunk, bytes } : undefined;
-    const seen = toObservation(stored.command, attempt, head, rest ? sizeAfter(rest) : before);
+    const seen = {
+      ...toObservation(stored.command, attempt, head, rest ? sizeAfter(rest) : before),
+      ticket: right.ticket,
+    };
     return storeEnd(deps, reference, seen, { rest, from: stored });
   };
   // Another writer was faster: then its chunk stands, and the end all the same.

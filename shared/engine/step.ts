@@ -70,6 +70,7 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
       return mayHaveRun(attempt, context) ? stay(command) : giveUpStart(command, attempt, seen, context);
     case 'gone':
       if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);
+      if (isTooEarly(attempt, seen, context)) return stay(command);
       if (seen.exit) return hear(command, attempt, { ...seen, kind: 'ended', exit: seen.exit }, context);
       return conclude(
         command,
@@ -79,6 +80,21 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
       );
   }
 };
+
+/**
+ * A provider that has just made a run may not show it yet, to one that asks because of a cancel. Its runner was heard of a moment ago, so that
+ * only the runner's own word counts; whoever asked asks again.
+ */
+const isTooEarly = (
+  { startedAt }: Attempt,
+  seen: { readonly ticket?: string; readonly exit?: unknown },
+  context: StepContext,
+): boolean =>
+  isDetached(context) &&
+  startedAt !== undefined &&
+  seen.ticket === undefined &&
+  seen.exit === undefined &&
+  context.now < startedAt + context.rules.leaseSeconds * 1_000;
 
 const lookAtQueued = (
   command: Command,

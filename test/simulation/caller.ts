@@ -36,7 +36,7 @@ type Reply<T> =
   | { readonly kind: 'nothing' };
 
 /** One request over the network, to whichever process stands behind the door. */
-export const request = <T>(parts: CallerParts, act: (deps: Deps) => Promise<T>): Promise<Reply<T>> => {
+const request = <T>(parts: CallerParts, act: (deps: Deps) => Promise<T>): Promise<Reply<T>> => {
   const { world, faults, reachable } = parts;
   const { promise, resolve } = Promise.withResolvers<Reply<T>>();
   const callOff = world.after(PATIENCE_MS, () => resolve({ kind: 'nothing' }));

@@ -200,9 +200,11 @@ const nothingRunsAfterTheEnd = ({ executions, finals, stored, promises }: Histor
     if (endedAt === undefined) continue;
     for (const { command, attempt, beganAt, endedAt: until = Number.POSITIVE_INFINITY } of executions) {
       if (command !== seen.id) continue;
-      // Who redeemed its ticket and was not heard of since may be yet to begin: that is what `lost` says.
-      if (promises.startTicket && beganAt > endedAt && seen.status !== 'lost')
+      // Who redeemed its ticket and was not heard of since may be yet to begin: that is what `lost` says of an attempt.
+      const isLost = seen.attempts.some(({ number, status }) => number === attempt && status === 'lost');
+      if (promises.startTicket && beganAt > endedAt && !isLost) {
         faults.push(`${job}, attempt ${attempt}, was executed after it had ended: ${seen.status}`);
+      }
       const isOwnEnd = seen.attempts.at(-1)?.number === attempt;
       if (isOwnEnd && promises.startTicket && seen.status !== 'lost' && until > endedAt) {
         faults.push(`${job}, attempt ${attempt}, ran on after it had ended: ${seen.status}`);

@@ -98,4 +98,4 @@ export const loseEachAnswer = async (profile: ProfileName, story: Story): Promis
 
 /** What comes later are sweeps that find nothing. */
 const callsWithin = (calls: number): number => Math.min(calls, MOST_PLACES);
-const MOST_PLACES = 220;
+const MOST_PLACES = 150;

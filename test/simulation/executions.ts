@@ -19,7 +19,7 @@ export interface Program {
 }
 
 export const toArgv = (program: Program): [string, ...string[]] => ['job', JSON.stringify(program)];
-export const parseArgv = (argv: readonly string[]): Program => JSON.parse(argv[1] ?? '{}') as Program;
+const parseArgv = (argv: readonly string[]): Program => JSON.parse(argv[1] ?? '{}') as Program;
 
 /** A command that is executing. */
 export interface Running {

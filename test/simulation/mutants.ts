@@ -30,22 +30,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'ticket-of-any-kind',
-    profile: 'local',
-    edits: [
-      {
-        file: 'shared/engine/step.ts',
-        from: "if ('ticket' in seen && seen.ticket !== attempt.ticket) return stay(command);",
-        to: '',
-      },
-      {
-        file: 'shared/engine/step.ts',
-        from: "command.status !== 'starting' || attempt.ticket !== ticket || command.cancelRequestedAt !== undefined",
-        to: "command.status !== 'starting' || command.cancelRequestedAt !== undefined",
-      },
-    ],
-  },
-  {
     name: 'ticket-redeemed-twice',
     profile: 'cloud-run',
     edits: [
@@ -150,8 +134,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/engine/step.ts',
-        from: 'if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);\n      if (seen.exit)',
-        to: 'if (!seen.exit) return giveUpStart(command, attempt, seen, context);\n      if (seen.exit)',
+        from: '      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);\n      if (isTooEarly',
+        to: '      if (!seen.exit) return giveUpStart(command, attempt, seen, context);\n      if (isTooEarly',
       },
     ],
   },
@@ -307,17 +291,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'key-without-its-command',
-    profile: 'cloud-run',
-    edits: [
-      {
-        file: 'shared/store/commands.ts',
-        from: "if (!repeated.sameBody || store.atomicWrites === 'free') return repeated;",
-        to: 'if (clock.now() > 0 && !(command.id === id)) return repeated;',
-      },
-    ],
-  },
-  {
     name: 'end-counted-twice',
     profile: 'container-instances',
     edits: [
@@ -330,7 +303,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'day-ends-twice',
-    profile: 'cloud-run',
+    profile: 'image',
     edits: [
       {
         file: 'shared/limits/meter.ts',

@@ -49,7 +49,7 @@ export interface RunOptions {
 
 const ACTOR: Actor = ownerOf(toTenantId('default'));
 /** After the faults: until every command has ended, and until nothing of any is left anywhere. */
-export const MOST_UNFINISHED_MS = 45 * 60_000;
+const MOST_UNFINISHED_MS = 45 * 60_000;
 const MOST_LEFT_MS = 3 * 3_600_000;
 const SKEW_MS = 10 * 60_000;
 const MINUTE_MS = 60_000;

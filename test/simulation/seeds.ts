@@ -25,4 +25,9 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       seed: 433,
       found: 'a command that was executed twice: the second invocation could not redeem, and was believed',
     },
+    {
+      profile: 'container-instances',
+      seed: 10_458,
+      found: 'a command that ran on after it was told to be canceled: the provider did not show it yet',
+    },
   ];

@@ -250,7 +250,7 @@ describe('a run elsewhere', () => {
     const stopping = step(command, looked, at(seconds)).next;
     const still = step(stopping, alive, at(seconds + 1)).next;
     expect(still).toMatchObject({ status: 'running', dueAt: T0 + (seconds + stopSeconds) * SECOND });
-    expect(step(still, gone, at(seconds + 2)).next.status).toBe(status);
+    expect(step(still, gone, at(Math.max(seconds + 2, leaseSeconds))).next.status).toBe(status);
     expect(step(still, ended({ exitCode: null, signal: 'SIGTERM' }), at(seconds + 2)).next.status).toBe(status);
   });
 
@@ -409,4 +409,12 @@ describe('a provider that refuses for long', () => {
       result: { exitCode: 1 },
     });
   });
+});
+
+test('a provider that shows nothing of a run right after its start is asked again; the word of its runner counts at once', () => {
+  const canceling = running({ cancelRequestedAt: T0 });
+  const seen = { kind: 'gone', attempt: 1, output: { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 0 } } as const;
+  expect(step(canceling, seen, at(leaseSeconds - 1)).next).toBe(canceling);
+  expect(step(canceling, seen, at(leaseSeconds)).next.status).not.toBe('running');
+  expect(step(canceling, { ...seen, ticket: 'ticket-1' }, at(1)).next.status).not.toBe('running');
 });
