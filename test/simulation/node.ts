@@ -34,6 +34,7 @@ export interface NodeParts {
   readonly losesAnswer: () => boolean;
 }
 
+const OWNER = ownerOf(toTenantId('default'));
 export const TARGET = 'place';
 const SWEEP_EVERY_MS = 60_000;
 const ORPHANS_EVERY_MS = 10 * 60_000;
@@ -56,7 +57,7 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
     auditSettleSeconds: seals ? (farQueue ? 60 : 0) : 1e9,
     clock: life.clock,
     random: life.random,
-    access: { authenticate: async () => ownerOf(toTenantId('default')) },
+    access: { authenticate: async () => OWNER, actorOf: async () => OWNER },
     store: storeOf(life, { world, faults, memory, losesAnswer, atomicWrites: farQueue ? 'costly' : 'free' }),
     objects: objectsOf(life, { world, faults, blobs }),
     vault: NO_VAULT,
