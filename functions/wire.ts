@@ -14,7 +14,7 @@ import { lazyVault } from '../shared/secrets/vault.ts';
 import { dynamodbClient } from '../shared/store/dynamodb/client.ts';
 import { dynamodbStore } from '../shared/store/dynamodb/dynamodb.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
-import { makeTargetHealth } from '../shared/store/target-health.ts';
+import { lastCheck, makeTargetHealth } from '../shared/store/target-health.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { awsIdentity, ENVIRONMENT, setting } from './environment.ts';
 
@@ -50,17 +50,19 @@ export const wire = (options: WireOptions = {}): Deps => {
     clock,
     random,
   });
-  const { targets: configs, installation = 'errand', runnerUrl = '' } = parseTargets(setting(ENVIRONMENT.targets));
+  const configured = parseTargets(setting(ENVIRONMENT.targets));
+  const { targets: configs, pools, installation = 'errand', runnerUrl = '' } = configured;
   const context = () => ({ clock, random, log, installation, runnerUrl, ...awsIdentity(region) });
   const bucketOf = (name: string) =>
     lazyObjects(async () => {
       const { s3Client, s3Objects } = await import('../shared/objects/s3.ts');
       return s3Objects({ client: s3Client({ region, ...endpoint('S3') }), bucket: setting(name) });
     });
-  const health = makeTargetHealth(store, clock);
+  const health = makeTargetHealth(store);
   const [first, ...others] = configs.map((config) => {
     const target = configureTarget(config, load, context);
-    return load === noProvider ? { ...target, health: () => health.read(target.name) } : target;
+    const stored = async () => lastCheck(await health.find(target.name), clock.now());
+    return load === noProvider ? { ...target, health: stored } : target;
   });
   if (!first) throw new Error(`${ENVIRONMENT.targets} names no target. Deploy again with at least one.`);
   return makeDeps({
@@ -100,6 +102,7 @@ export const wire = (options: WireOptions = {}): Deps => {
         ]
       : [],
     targets: [first, ...others],
+    pools,
     worker: `worker-${clock.now()}-${random.hex(4)}`,
     lookEverySeconds,
     signer: once(async () =>

@@ -15,6 +15,7 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import type { Endpoint } from '../shared/contract/endpoint.ts';
 import { endpoints } from '../shared/contract/endpoints.ts';
+import type { Pool } from '../shared/domain/pools.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
 import { environmentOf, installationOf } from './environment.ts';
@@ -45,6 +46,7 @@ export interface ApiStackProps extends StackProps {
   readonly data: DataStack;
   readonly queue: QueueStack;
   readonly targets: readonly TargetConfig[];
+  readonly pools: readonly Pool[];
   readonly bundles: string;
   /** JSON as in access.json. */
   readonly issuers: string | undefined;
@@ -62,8 +64,8 @@ export class ApiStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
-    const { stage, data, queue, targets, bundles, issuers } = props;
-    const environment = environmentOf(this, { stage, data, queue, targets, issuers });
+    const { stage, data, queue, targets, pools, bundles, issuers } = props;
+    const environment = environmentOf(this, { stage, data, queue, targets, pools, issuers });
     const make = (entry: Endpoint['function'], permissions: readonly Permission[], timeout: Duration) =>
       new ErrandFunction(this, entry, { entry, stage, environment, permissions, timeout, bundles });
     const short = Duration.seconds(API_SECONDS);

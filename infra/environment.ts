@@ -1,5 +1,6 @@
 import type { Stack } from 'aws-cdk-lib';
 import { ENVIRONMENT } from '../functions/environment.ts';
+import type { Pool } from '../shared/domain/pools.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
 import type { QueueStack } from './queue-stack.ts';
@@ -18,6 +19,7 @@ export const environmentOf = (
     data,
     queue,
     targets,
+    pools,
     runnerUrl,
     issuers,
   }: {
@@ -25,6 +27,7 @@ export const environmentOf = (
     readonly data: DataStack;
     readonly queue: QueueStack;
     readonly targets: readonly TargetConfig[];
+    readonly pools: readonly Pool[];
     /** Only those that start runs have to know. */
     readonly runnerUrl?: string;
     /** Only those that callers reach have to know. */
@@ -45,5 +48,6 @@ export const environmentOf = (
     installation: installationOf(stage),
     ...(runnerUrl === undefined ? {} : { runnerUrl }),
     targets,
+    ...(pools.length > 0 ? { pools } : {}),
   }),
 });

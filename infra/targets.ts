@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { App } from 'aws-cdk-lib';
+import type { Pool } from '../shared/domain/pools.ts';
 import type { RemoteProviderName } from '../shared/providers/catalogue.ts';
 import { parseTargets, type TargetConfig } from '../shared/providers/targets.ts';
 import { functionNameOf } from './environment.ts';
@@ -12,12 +13,13 @@ export type ProviderElsewhere = Exclude<RemoteProviderName, 'lambda' | 'lambda-m
 export const isElsewhere = ({ provider }: TargetConfig): boolean =>
   provider !== 'lambda' && provider !== 'lambda-microvm';
 
-/** The JSON of all targets has to fit into the 4 KB of a function's environment, with the rest of it. */
+/** The JSON of all targets and pools has to fit into the 4 KB of a function's environment, with the rest of it. */
 const MOST_CHARACTERS = 2_800;
 
 /** Where commands can run, and where their runners report when that is not the function's own URL. */
 export interface Chosen {
   readonly targets: readonly TargetConfig[];
+  readonly pools: readonly Pool[];
   readonly runnerUrl: string | undefined;
 }
 
@@ -31,9 +33,9 @@ export const readTargets = (app: App, stage: string, region: string): Chosen => 
   const config = { functionName: executorNameOf(stage), region };
   const lambda: TargetConfig = { name: 'lambda', provider: 'lambda', config };
   const file: unknown = app.node.tryGetContext('targets');
-  if (typeof file !== 'string') return { targets: [lambda], runnerUrl: undefined };
+  if (typeof file !== 'string') return { targets: [lambda], pools: [], runnerUrl: undefined };
   try {
-    const { targets, runnerUrl, installation } = parseTargets(readFileSync(file, 'utf8'));
+    const { targets, pools, runnerUrl, installation } = parseTargets(readFileSync(file, 'utf8'), [lambda.name]);
     if (installation !== undefined) throw new Error('/installation: the stage gives it; remove it');
     for (const [index, target] of targets.entries()) {
       if (target.provider === 'docker') {
@@ -44,11 +46,13 @@ export const readTargets = (app: App, stage: string, region: string): Chosen => 
       if ((target.config as { endpoint?: unknown }).endpoint === undefined) continue;
       throw new Error(`/targets/${index}/config/endpoint: is for local trials; remove it`);
     }
-    if (JSON.stringify(targets).length > MOST_CHARACTERS) {
-      throw new Error(`/targets: more than ${MOST_CHARACTERS} characters do not fit into a function's environment`);
+    if (JSON.stringify([targets, pools]).length > MOST_CHARACTERS) {
+      throw new Error(
+        `/targets, /pools: more than ${MOST_CHARACTERS} characters do not fit into a function's environment`,
+      );
     }
     const isReplaced = targets.some(({ name }) => name === lambda.name);
-    return { targets: isReplaced ? targets : [lambda, ...targets], runnerUrl };
+    return { targets: isReplaced ? targets : [lambda, ...targets], pools, runnerUrl };
   } catch (error) {
     throw new Error(`The targets of ${file}: ${(error as Error).message}`, { cause: error });
   }

@@ -7,6 +7,7 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { PRIORITIES, type Priority } from '../shared/domain/command.ts';
+import type { Pool } from '../shared/domain/pools.ts';
 import { LambdaConfig } from '../shared/providers/lambda/config.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
@@ -36,6 +37,7 @@ export interface WorkersStackProps extends StackProps {
   readonly data: DataStack;
   readonly queue: QueueStack;
   readonly targets: readonly TargetConfig[];
+  readonly pools: readonly Pool[];
   /** Where runners reach the control plane. */
   readonly runnerUrl: string;
   readonly bundles: string;

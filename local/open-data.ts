@@ -10,6 +10,7 @@ import { makeDeps } from '../shared/app/make-deps.ts';
 import type { Clock, Random } from '../shared/domain/clock.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
 import { filesObjects } from '../shared/objects/files.ts';
+import { PRICES_PER_HOUR } from '../shared/providers/prices.ts';
 import { loadProvider, providers } from '../shared/providers/registry.ts';
 import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
@@ -54,7 +55,7 @@ export interface OpenData {
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
-  const { targets: configs, runnerUrl, installation: named, local: here } = readTargets(dataDirectory);
+  const { targets: configs, pools, runnerUrl, installation: named, local: here } = readTargets(dataDirectory);
   const workers = join(dataDirectory, 'workers');
   await makeDataFolder(workers);
   const worker = `worker-${clock.now()}-${random.hex(4)}`;
@@ -80,6 +81,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     name: 'local',
     provider: provider.name,
     features: provider.features,
+    pricePerHour: PRICES_PER_HOUR['local'],
     load: async () => provider,
     health: () => provider.health(),
   };
@@ -111,6 +113,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     queue,
     changes: inProcessChanges(clock),
     targets: [local, ...elsewhere],
+    pools,
     worker,
     lookEverySeconds: 1,
     signer,

@@ -1,3 +1,4 @@
+import { checkTargets } from '../shared/app/check-targets.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { endOrphans } from '../shared/app/end-orphans.ts';
 import { sealAudit } from '../shared/app/seal-audit.ts';
@@ -5,9 +6,11 @@ import { recover, sweep } from '../shared/app/sweep.ts';
 
 const SWEEP_SECONDS = 5;
 const ORPHANS_EVERY_SECONDS = 10 * 60;
+const CHECK_EVERY_SECONDS = 5 * 60;
 
 /**
- * Recovers, then sweeps from time to time, and ends runs elsewhere that nobody waits for, until the process is about to end.
+ * Recovers, then sweeps from time to time, asks targets how they are, and ends runs elsewhere that nobody waits for, until the
+ * process is about to end.
  */
 export const keepSweeping = async (deps: Deps): Promise<void> => {
   const { clock, closing, log } = deps;
@@ -20,10 +23,14 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
   await attempt(() => recover(deps));
   await attempt(() => endOrphans({ ...deps, targets }));
   let orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
+  let checkAt = clock.now() + CHECK_EVERY_SECONDS * 1_000;
   while (!closing.aborted) {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);
     if (!closing.aborted) await attempt(() => sweep(deps));
     if (!closing.aborted) await attempt(() => sealAudit(deps));
+    const isTimeToCheck = clock.now() >= checkAt;
+    if (isTimeToCheck) checkAt = clock.now() + CHECK_EVERY_SECONDS * 1_000;
+    if (!closing.aborted) await attempt(() => checkTargets(deps, isTimeToCheck ? {} : { only: 'troubled' }));
     if (closing.aborted || clock.now() < orphansAt) continue;
     orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
     await attempt(() => endOrphans(deps));

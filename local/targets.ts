@@ -14,11 +14,11 @@ export const readTargets = (dataDirectory: string): TargetsFile => {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { targets: [] };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { targets: [], pools: [] };
     throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
   try {
-    return parseTargets(text);
+    return parseTargets(text, ['local']);
   } catch (error) {
     throw new Error(`${file} is not valid: ${(error as Error).message}`, { cause: error });
   }

@@ -96,6 +96,7 @@ export const toSignalName = (text: string): string => {
 /** The options that describe a command, as they are on run, submit and replay. */
 export interface CommandOptions {
   readonly on?: string;
+  readonly failover?: string[];
   readonly image?: string;
   readonly cpu?: number;
   readonly memory?: number;
@@ -137,6 +138,7 @@ export const toSubmission = async (
     argv: argv.length > 0 ? [...argv] : undefined,
     script,
     target: options.on,
+    failover: options.failover,
     image: options.image,
     cpu: options.cpu,
     memoryMiB: options.memory,

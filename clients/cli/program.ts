@@ -59,7 +59,8 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
 
   const described = (command: Command): Command =>
     command
-      .option('--on <target>', 'where to run it; see errand providers')
+      .option('--on <target>', 'where to run it: a target or a pool; see errand providers')
+      .option('--failover <target>', 'where else, when that is down or does not take it; repeatable, in order', collect)
       .option('--script <file>', 'run a shell script from a file, or from stdin with -')
       .option('--shell <path>', 'the shell for --script (default /bin/sh)')
       .option(
@@ -159,6 +160,15 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .action(async (id, name, _, command) =>
       onExit(await (await import('./commands/cancel.ts')).signal(id, name, optionsOf(command), terminal)),
     );
+  examples(
+    withJson(program.command('move').argument('<id>', 'a command, or last'))
+      .description('Have its next attempt on another target that it was submitted for.')
+      .requiredOption('--to <target>', 'one of its own target, if that is a pool, or of its --failover')
+      .action(async (id, _, command) =>
+        onExit(await (await import('./commands/move.ts')).move(id, optionsOf(command), terminal)),
+      ),
+    ['errand move last --to cloud-run'],
+  );
   examples(
     withJson(
       described(

@@ -115,6 +115,8 @@ export interface Client
   readOutput(id: string, options?: Pick<FollowOptions, 'stream' | 'attempt' | 'from'>): Promise<Snapshot>;
   /** Ends a command with all that it started. Twice is the same as once. @throws ApiError 'already-final' */
   cancel(id: string): Promise<CommandView>;
+  /** Has its next attempt on another target that it may run on. */
+  move(id: string, target: string): Promise<CommandView>;
   /** Sends one signal. Not retried, since a repetition would send another. */
   signal(id: string, signal: SignalCommand['signal']): Promise<CommandView>;
   /** Sends a part of open stdin, at most 1 MiB; `from` is its offset, so that a repeated part is taken once. */
@@ -193,6 +195,7 @@ export const makeClient = (options: ClientOptions): Client => {
       ),
 
     cancel: (id) => json('POST', toCommand(id, '/cancel')),
+    move: (id, target) => json('POST', toCommand(id, '/move'), { json: { target } }),
     // The one call that must not be repeated: a signal that came may be counted.
     signal: (id, signal) => json('POST', toCommand(id, '/signal'), { json: { signal }, tries: 1 }),
     writeStdin: (id, bytes, from, { signal } = {}) =>

@@ -1,6 +1,7 @@
 import { cancelCommand } from '../../shared/app/cancel-command.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { listCommands } from '../../shared/app/list-commands.ts';
+import { moveCommand } from '../../shared/app/move-command.ts';
 import { replayCommand } from '../../shared/app/replay-command.ts';
 import { requireCommand } from '../../shared/app/require-command.ts';
 import { signalCommand } from '../../shared/app/signal-command.ts';
@@ -38,6 +39,8 @@ export const commands = (deps: Deps) =>
       json(202, await toView(deps, await cancelCommand(deps, actor, params.id))),
     signalCommand: async (_, { actor, params, body }) =>
       json(202, await toView(deps, await signalCommand(deps, actor, params.id, body.signal))),
+    moveCommand: async (_, { actor, params, body }) =>
+      json(202, await toView(deps, await moveCommand(deps, actor, params.id, body.target))),
     writeStdin: async (_, { actor, params, query, bytes }) =>
       json(202, await writeStdin(deps, actor, params.id, { bytes, from: query.from })),
     endStdin: async (_, { actor, params }) => json(202, await endStdin(deps, actor, params.id)),

@@ -35,7 +35,7 @@ export const sweepOnSchedule =
     await sweep(deps);
     await sealAudit(deps);
     await deliverEvents(deps);
-    if (minute % CHECK_EVERY_MINUTES === 0) await checkTargets(deps);
+    await checkTargets(deps, minute % CHECK_EVERY_MINUTES === 0 ? {} : { only: 'troubled' });
     if (minute % ORPHANS_EVERY_MINUTES === 0) await endOrphans(deps);
     return undefined;
   };

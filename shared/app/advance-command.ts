@@ -54,13 +54,19 @@ const askProvider = async (
     deps.log.warn('The target of a command is not configured here', fields);
     return undefined;
   }
+  // The breaker: what is down is not called.
+  await deps.fleet.refresh();
+  if (deps.fleet.isDown(target.name)) return undefined;
   try {
     const provider = await target.load();
     const run = toRunName(reference, attempt);
     if (stop) await provider.cancel(run);
-    return await provider.observe(run);
+    const observed = await provider.observe(run);
+    await deps.fleet.saw(target.name, { ok: true });
+    return observed;
   } catch (error) {
     deps.log.error('A provider could not be asked about a run', { ...fields, error });
+    await deps.fleet.saw(target.name, { ok: false, why: 'It could not be asked about a run.' });
     return undefined;
   }
 };
@@ -92,6 +98,8 @@ const release = async (deps: Deps, reference: Reference, attempt: Attempt): Prom
     deps.log.warn('The target of an ended run is not configured here', { reference, target: attempt.target });
     return;
   }
+  // It stays in the line of those that are due.
+  if (deps.fleet.isDown(attempt.target)) return;
   const run = toRunName(reference, attempt);
   await provider.cancel(run);
   if ((await provider.observe(run)).kind === 'alive') return;

@@ -83,6 +83,7 @@ const newApproval = (id: string, actor: Actor, spec: CommandSpec, admission: Adm
     ...(spec.argv ? { argv: spec.argv } : {}),
     ...(spec.script === undefined ? {} : { script: spec.script, shell: spec.shell }),
     target: spec.target,
+    ...(spec.failover ? { failover: spec.failover } : {}),
     ...(spec.image === undefined ? {} : { image: spec.image }),
     isolation: spec.isolation,
     envNames: Object.keys(spec.env),

@@ -44,6 +44,7 @@ export const submissionOf = (command: Command): AuditEvent => {
     details: {
       commandHash: hashOf(spec),
       target: spec.target,
+      ...(spec.failover ? { failover: spec.failover } : {}),
       isolation: spec.isolation,
       ...(spec.image === undefined ? {} : { image: spec.image }),
       ...(spec.secrets ? { secrets: Object.values(spec.secrets) } : {}),

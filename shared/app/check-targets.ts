@@ -1,14 +1,33 @@
-import { makeTargetHealth } from '../store/target-health.ts';
-import type { Deps } from './deps.ts';
-import { lookAt } from './list-targets.ts';
+import type { Deps, Target } from './deps.ts';
+import { checkTarget } from './list-targets.ts';
 
-/** Asks every target how it is, and stores the answers for those who cannot ask. */
-export const checkTargets = async (deps: Pick<Deps, 'store' | 'targets' | 'log' | 'clock'>): Promise<void> => {
-  const health = makeTargetHealth(deps.store, deps.clock);
-  const { items } = await lookAt(deps);
+/** What is not well is looked at again no sooner than this. */
+const LEAST_MS = 10_000;
+
+/**
+ * Asks targets how they are, and stores the answers for those who cannot ask, and for the workers: checks alone bring back
+ * what is down.
+ * @param only `troubled`: those that are not well, or were not when last asked
+ */
+export const checkTargets = async (
+  deps: Pick<Deps, 'targets' | 'log' | 'clock' | 'fleet'>,
+  { only }: { readonly only?: 'troubled' } = {},
+): Promise<void> => {
+  const { fleet, clock, targets, log } = deps;
+  await fleet.refresh();
+  const isDue = ({ name }: Target): boolean => {
+    const { condition, check } = fleet.of(name);
+    if (clock.now() < (condition?.downUntil ?? 0)) return false;
+    if (only === undefined) return true;
+    const isWell = (condition?.state ?? 'healthy') === 'healthy' && check?.healthy !== false;
+    return !isWell && clock.now() - (check?.at ?? 0) >= LEAST_MS;
+  };
   await Promise.all(
-    items.map(({ target, healthy, detail }) =>
-      health.write(target, { healthy, ...(detail === undefined ? {} : { detail }) }),
-    ),
+    targets.filter(isDue).map(async (target) => {
+      const check = await checkTarget(target, log);
+      await fleet
+        .checked(target.name, check)
+        .catch((error: unknown) => log.warn('How a target is could not be stored', { target: target.name, error }));
+    }),
   );
 };

@@ -5,9 +5,11 @@ import { AppError } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { secretNameOf } from '../domain/secrets.ts';
 import type { Decision, Facts } from '../policy/decide.ts';
+
 import type { Toll } from '../store/commands.ts';
 import { useOfApproval } from './approvals.ts';
-import type { Deps, Target } from './deps.ts';
+import type { Deps } from './deps.ts';
+import type { Landing, Specified } from './specify.ts';
 
 type Parts = Pick<Deps, 'policies' | 'approvals' | 'clock' | 'auditLog'>;
 
@@ -26,7 +28,7 @@ export interface Admitted {
 export const decideSubmission = async (
   deps: Parts,
   actor: Actor,
-  { spec, target, id }: { readonly spec: CommandSpec; readonly target: Target; readonly id: CommandId },
+  { spec, landings, id }: Pick<Specified, 'spec' | 'landings'> & { readonly id: CommandId },
 ): Promise<Admitted> => {
   const present = await deps.policies.present(actor.tenant);
   if (!present) return {};
@@ -36,13 +38,16 @@ export const decideSubmission = async (
     import('../policy/decide.ts'),
     import('../policy/reading.ts'),
   ]);
-  const decision = decide(policy, factsOf(actor, spec, target, deps.clock.now()), readCommand(spec));
+  const now = deps.clock.now();
+  const reading = readCommand(spec);
+  const decision = decideEverywhere(landings, (landing) => decide(policy, factsOf(actor, spec, landing, now), reading));
   const rule = decision.rule?.name;
   const admission: Admission = { version, ...(rule === undefined ? {} : { rule }) };
   if (decision.effect === 'allow') return { admission };
   const because = becauseOf(decision);
   if (decision.effect === 'deny') {
-    const detail = `${because} (Policy, version ${version}.)`;
+    const where = landings.length > 1 ? `, on the target ${decision.target}` : '';
+    const detail = `${because} (Policy, version ${version}${where}.)`;
     throw new AppError('policy-denied', detail, {
       faults: [{ in: 'body', pointer: pointerOf(decision, spec), detail }],
     });
@@ -51,20 +56,35 @@ export const decideSubmission = async (
   return { admission: { ...admission, approval: approval.id }, toll: approval.toll };
 };
 
+const STRICTNESS = { allow: 0, approval: 1, deny: 2 } as const satisfies Record<Decision['effect'], number>;
+
+/** The strictest of what is decided about each target that a command may land on: it is let in where all of them are. */
+export const decideEverywhere = (
+  landings: Specified['landings'],
+  decide: (landing: Landing) => Decision,
+): Decision & { readonly target: string } => {
+  const [first, ...others] = landings.map((landing) => ({ ...decide(landing), target: landing.target.name }));
+  return others.reduce(
+    (worst, one) => (STRICTNESS[one.effect] > STRICTNESS[worst.effect] ? one : worst),
+    first as Decision & { readonly target: string },
+  );
+};
+
 export const factsOf = (
   { role, id }: Pick<Actor, 'role' | 'id'>,
   spec: CommandSpec,
-  { features }: Pick<Target, 'features'>,
+  { target: { name, features }, pool, isolation }: Landing,
   now: Instant,
 ): Facts => ({
   role,
   member: id,
-  target: spec.target,
+  target: name,
+  pool,
   image: spec.image,
   labels: spec.labels,
   secrets: Object.values(spec.secrets ?? {}).map(secretNameOf),
-  isolation: spec.isolation,
-  network: spec.isolation === 'sandbox' && features.sandbox?.network === 'none' ? 'none' : 'reachable',
+  isolation,
+  network: isolation === 'sandbox' && features.sandbox?.network === 'none' ? 'none' : 'reachable',
   timeoutSeconds: spec.timeoutSeconds,
   queueTtlSeconds: spec.queueTtlSeconds,
   cpu: spec.cpu,

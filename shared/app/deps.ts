@@ -3,6 +3,7 @@ import type { Signer } from '../audit/signing.ts';
 import type { SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
 import type { CommandId } from '../domain/ids.ts';
+import type { Pool } from '../domain/pools.ts';
 import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
 import type { EventFeed } from '../events/event-feed.ts';
@@ -22,6 +23,7 @@ import type { Principals } from '../store/principals.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
 
 /** A configured place of a provider. */
@@ -30,6 +32,8 @@ export interface Target {
   readonly provider: string;
   /** Known without loading the provider's SDK. */
   readonly features: ProviderFeatures;
+  /** What an hour of a command costs there, by which pools choose. */
+  readonly pricePerHour?: number | undefined;
   /** Loads the provider on first use. */
   load(): Promise<Provider>;
   /** How it is, as far as this process can know. */
@@ -71,6 +75,10 @@ export interface Deps {
   readonly eventCursors: EventCursors;
   /** The first is the default. */
   readonly targets: readonly [Target, ...Target[]];
+  /** Targets under one name. */
+  readonly pools: readonly Pool[];
+  /** How the targets are. */
+  readonly fleet: Fleet;
   /** The runs that this process carries. */
   readonly runs: HeldRuns;
   /** Who this process is, in attempts that it holds. */

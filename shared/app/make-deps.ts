@@ -17,6 +17,7 @@ import { makePrincipals } from '../store/principals.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
+import { makeFleet } from './fleet.ts';
 import { makeHeldRuns } from './held-runs.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
@@ -43,13 +44,19 @@ export interface Parts
   readonly vault: Vault;
   /** @default none */
   readonly subscriptions?: readonly Subscription[];
+  /** @default none */
+  readonly pools?: Deps['pools'];
 }
 
 export const makeDeps = (parts: Parts): Deps => {
-  const { clock, random, store, objects, vault, changes, closing, lookEverySeconds } = parts;
+  const { clock, random, store, objects, vault, changes, closing, lookEverySeconds, targets, pools = [], log } = parts;
+  const auditLog = makeAuditLog(store, clock, random, changes);
+  const isTimed = (name: string) => pools.some(({ by, targets: names }) => by === 'latency' && names.includes(name));
   const deps: Omit<Deps, 'eventFeed'> = {
     subscriptions: [],
     ...parts,
+    pools,
+    fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
     newCommandId: makeCommandIds(clock, random),
     rates: makeRates(clock),
     meter: makeMeter(store, clock),
@@ -64,7 +71,7 @@ export const makeDeps = (parts: Parts): Deps => {
     }),
     stdin: makeStdinLog(store, objects, changes, random, lookEverySeconds),
     principals: makePrincipals(store),
-    auditLog: makeAuditLog(store, clock, random, changes),
+    auditLog,
     policies: makePolicies(store),
     approvals: makeApprovals(store),
     secrets: makeSecrets({ store, vault, clock, random }),

@@ -1,7 +1,8 @@
-import { type Command, isFinal } from '../domain/command.ts';
+import { type Command, currentAttempt, isFinal } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
+import { expectedStartMs } from '../domain/health.ts';
 import { step } from '../engine/step.ts';
-import type { Effect, Observation, TargetTraits } from '../engine/types.ts';
+import type { Effect, Observation, Outlook, TargetTraits } from '../engine/types.ts';
 import type { Stored } from '../store/commands.ts';
 import type { Reference } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
@@ -30,11 +31,14 @@ export const observeCommand = async (
 ): Promise<Moved | undefined> => {
   let stored = from ?? (await deps.commands.find(reference));
   while (stored) {
+    // Nobody else chooses a target, or leaves one.
+    if (stored.command.status === 'queued' || seen.kind === 'unreachable') await deps.fleet.refresh();
     const { next, effects } = step(stored.command, seen, {
       now: deps.clock.now(),
       fraction: deps.random.fraction(),
       rules: deps.rules,
-      target: targetOf(deps, stored.command.spec.target)?.features ?? UNKNOWN_TARGET,
+      traitsOf: (name) => targetOf(deps, name)?.features ?? UNKNOWN_TARGET,
+      outlook: outlookOf(deps),
     });
     if (next === stored.command) return { stored, effects, changed: false };
     if (isStoredWithItsStart(deps, stored.command, next)) {
@@ -43,6 +47,13 @@ export const observeCommand = async (
     const saved = await deps.commands.save(stored, next, alongside, deps.meter.end(stored.command, next));
     if (saved.ok) {
       deps.changes.announce(reference, 'record', saved.stored);
+      if (seen.kind === 'redeemed') await noteStart(deps, next);
+      if (isSlowStart(deps, stored.command, seen, next)) {
+        await deps.fleet.saw(currentAttempt(next)?.target ?? '', {
+          ok: false,
+          why: 'What it accepted was not started in time.',
+        });
+      }
       if (isFinal(next.status)) await cleanUp(deps, reference, next);
       return { stored: saved.stored, effects, changed: true };
     }
@@ -59,7 +70,7 @@ export const observeCommand = async (
  */
 const isStoredWithItsStart = (deps: Deps, before: Command, next: Command): boolean => {
   if (before.status !== 'queued' || next.status !== 'starting') return false;
-  const features = targetOf(deps, next.spec.target)?.features;
+  const features = targetOf(deps, currentAttempt(next)?.target ?? '')?.features;
   return features?.mode === 'inline' && features.runner === 'in-process' && features.startTicket;
 };
 
@@ -74,6 +85,31 @@ const UNKNOWN_TARGET: TargetTraits = {
 
 export const targetOf = ({ targets }: Pick<Deps, 'targets'>, name: string): Target | undefined =>
   targets.find((target) => target.name === name);
+
+const outlookOf = ({ fleet, clock, targets, pools }: Deps): Outlook => ({
+  of(name) {
+    const { condition, start } = fleet.of(name);
+    const target = targetOf({ targets }, name);
+    // What is not configured any more cannot take anything.
+    const state = target ? (condition?.state ?? 'healthy') : 'down';
+    const why = target ? condition?.why : 'It is not configured here.';
+    const startMs = expectedStartMs(start, clock.now());
+    return { state, why, downUntil: condition?.downUntil, startMs, pricePerHour: target?.pricePerHour };
+  },
+  pool: (name) => pools.find((pool) => pool.name === name),
+});
+
+const noteStart = async ({ fleet }: Pick<Deps, 'fleet'>, command: Command): Promise<void> => {
+  const attempt = currentAttempt(command);
+  if (attempt?.startedAt !== undefined) await fleet.started(attempt.target, attempt.startedAt - attempt.requestedAt);
+};
+
+/** Accepted, and given up since nobody redeemed the ticket. */
+const isSlowStart = (deps: Deps, before: Command, { kind }: Observation, next: Command): boolean =>
+  before.status === 'starting' &&
+  next.status === 'queued' &&
+  (kind === 'alive' || kind === 'looked' || kind === 'swept') &&
+  targetOf(deps, currentAttempt(next)?.target ?? '')?.features.mode === 'detached';
 
 const cleanUp = async (deps: Deps, reference: Reference, { spec }: Command): Promise<void> => {
   if (spec.stdin.kind !== 'open') return;

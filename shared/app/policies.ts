@@ -16,7 +16,7 @@ import { decide } from '../policy/decide.ts';
 import { readCommand } from '../policy/reading.ts';
 import { warningsOf } from '../policy/warnings.ts';
 import { auditWrite } from './audit-events.ts';
-import { becauseOf, factsOf } from './decide-submission.ts';
+import { becauseOf, decideEverywhere, factsOf } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
 import { invalidCursor, nextCursor, type PageQuery, toPage } from './paging.ts';
 import { specify } from './specify.ts';
@@ -92,16 +92,17 @@ export const listPolicies = async (
  * @throws AppError as a submission of it would, as far as its target and limits are concerned
  */
 export const explainPolicy = async (
-  { policies, clock, targets }: Pick<Deps, 'policies' | 'clock' | 'targets'>,
+  { policies, clock, ...places }: Pick<Deps, 'policies' | 'clock' | 'targets' | 'pools'>,
   actor: Actor,
   { command, policy: given, role, member, at }: z.output<typeof ExplainPolicy>,
 ): Promise<z.output<typeof PolicyExplanation>> => {
   const present = given ? undefined : await policies.present(actor.tenant);
   const policy = given ?? present?.policy ?? NO_POLICY;
-  const { spec, target } = within('/command', () => specify(targets, actor.scope, command));
+  const { spec, landings } = within('/command', () => specify(places, actor.scope, command));
   const now = at === undefined ? clock.now() : Date.parse(at);
-  const facts = factsOf({ ...actor, role: role ?? actor.role, id: member ?? actor.id }, spec, target, now);
-  const decision = decide(policy, facts, readCommand(spec));
+  const who = { role: role ?? actor.role, id: member ?? actor.id };
+  const reading = readCommand(spec);
+  const decision = decideEverywhere(landings, (landing) => decide(policy, factsOf(who, spec, landing, now), reading));
   return {
     effect: decision.effect,
     rule: decision.rule?.name ?? null,

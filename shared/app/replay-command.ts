@@ -25,11 +25,13 @@ export const replayCommand = async (
 const toBody = (spec: CommandSpec, changes: ReplayCommand): SubmitCommand => {
   const newProgram = changes.argv !== undefined || changes.script !== undefined;
   const newStdin = changes.stdin !== undefined || changes.stdinBase64 !== undefined;
-  const { argv, script, stdin, retry, env, labels, ...rest } = spec;
+  const { argv, script, stdin, retry, env, labels, failover, route: _, isolation, ...rest } = spec;
   return {
     ...rest,
     env: { ...env },
     labels: { ...labels },
+    isolation,
+    ...(failover ? { failover: [...failover] } : {}),
     retry: { maxAttempts: retry.maxAttempts, on: [...retry.on] },
     ...(newProgram || !argv ? {} : { argv: [...argv] }),
     ...(newProgram || script === undefined ? {} : { script }),

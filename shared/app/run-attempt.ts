@@ -1,5 +1,6 @@
 import { type Attempt, type CommandSpec, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
 import { isConflict } from '../domain/errors.ts';
+import type { Sign } from '../domain/health.ts';
 import { attemptKeyOf } from '../domain/ids.ts';
 import { toRunnerToken } from '../domain/runner-token.ts';
 import type { Observation } from '../engine/types.ts';
@@ -60,13 +61,20 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
     return { kind: 'rejected', fault: { detail, retryable: true } };
   }
   const fields = { attempt: attemptKeyOf(command.id, attempt.number), target: target.name };
+  // It went down since it was chosen.
+  if (deps.fleet.isDown(target.name)) {
+    const detail = `The target ${target.name} is down: ${deps.fleet.of(target.name).condition?.why}`;
+    return { kind: 'rejected', fault: { detail, retryable: true } };
+  }
   let provider: Provider;
   let secrets: SecretValues | undefined;
   try {
     provider = await target.load();
   } catch (error) {
     deps.log.error('A target could not be loaded', { ...fields, error });
-    return { kind: 'rejected', fault: { detail: `The target ${target.name} could not be loaded.`, retryable: true } };
+    const detail = `The target ${target.name} could not be loaded.`;
+    await deps.fleet.saw(target.name, { ok: false, why: detail });
+    return { kind: 'rejected', fault: { detail, retryable: true } };
   }
   // A runner elsewhere is told of them when it redeems the ticket, and masks what it sends.
   if (command.spec.secrets && target.features.runner === 'in-process') {
@@ -80,14 +88,25 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
   }
   try {
     const run = toRun(command, attempt);
-    return await (secrets ? runWithSecrets(provider.start, run, io, secrets) : provider.start(run, io));
+    const outcome = await (secrets ? runWithSecrets(provider.start, run, io, secrets) : provider.start(run, io));
+    const sign = signOf(outcome);
+    if (sign) await deps.fleet.saw(target.name, sign);
+    return outcome;
   } catch (error) {
     // A provider that throws broke its word, so nothing is known of what it did.
     deps.log.error('A provider threw from start', { ...fields, error });
+    await deps.fleet.saw(target.name, { ok: false, why: 'A start failed in an unknown way.' });
     // Its runner may have the word already; whether there is one, a look at the provider will tell.
     if (target.features.mode === 'detached') return { kind: 'accepted' };
     return { kind: 'lost', detail: 'The provider failed in a way that leaves the outcome unknown.' };
   }
+};
+
+/** What a start tells of its target. Who says when to come again is busy and not ill; a refusal for good is about the command. */
+const signOf = (outcome: StartOutcome): Sign | undefined => {
+  if (outcome.kind === 'accepted' || outcome.kind === 'ended') return { ok: true };
+  if (outcome.kind !== 'rejected' || !outcome.fault.retryable || outcome.fault.retryAfterSeconds) return undefined;
+  return { ok: false, why: outcome.fault.detail };
 };
 
 const NO_SECRETS = 'The secrets of the command could not be read from the vault.';
@@ -121,7 +140,7 @@ const toRun = ({ id, tenant, spec }: Stored['command'], attempt: Attempt): Run =
   ...(spec.image === undefined ? {} : { image: spec.image }),
   ...(spec.cpu === undefined ? {} : { cpu: spec.cpu }),
   ...(spec.memoryMiB === undefined ? {} : { memoryMiB: spec.memoryMiB }),
-  isolation: spec.isolation,
+  isolation: attempt.isolation ?? spec.isolation,
   timeoutSeconds: spec.timeoutSeconds,
 });
 

@@ -62,7 +62,7 @@ export const redeemStart = async (
   if (!moved || redeemed?.runner !== runner || !waitsFor(moved.stored.command, attempt.number)) {
     throw new AppError('conflict', 'The start ticket is not to be had: execute nothing.');
   }
-  if (resolved.kind === 'resolved') return toOrder(deps, moved.stored, resolved.values);
+  if (resolved.kind === 'resolved') return toOrder(deps, moved.stored, redeemed, resolved.values);
   // Only who has the ticket may say that nothing was executed.
   const rejected = { kind: 'rejected', attempt: attempt.number, detail: resolved.detail, retryable: false } as const;
   await perform(deps, reference, await observeCommand(deps, reference, rejected, { from: moved.stored }));
@@ -72,7 +72,12 @@ export const redeemStart = async (
 const TOO_OLD =
   'The runner is too old to be given secrets, and would run the command without them. Prepare the target again, which brings a new one.';
 
-const toOrder = (deps: Deps, { command }: Stored, secrets: SecretValues | undefined): StartOrder => {
+const toOrder = (
+  deps: Deps,
+  { command }: Stored,
+  { target }: Attempt,
+  secrets: SecretValues | undefined,
+): StartOrder => {
   const { spec } = command;
   return {
     argv: toArgv(spec),
@@ -81,7 +86,7 @@ const toOrder = (deps: Deps, { command }: Stored, secrets: SecretValues | undefi
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
     stdin: spec.stdin.kind === 'fixed' ? { base64: spec.stdin.base64 } : spec.stdin.kind,
     timeoutSeconds: spec.timeoutSeconds,
-    lookEverySeconds: LOOK_EVERY_SECONDS[targetOf(deps, spec.target)?.features.mode ?? 'detached'],
+    lookEverySeconds: LOOK_EVERY_SECONDS[targetOf(deps, target)?.features.mode ?? 'detached'],
     keepBytes: LIMITS.outputBytes,
   };
 };

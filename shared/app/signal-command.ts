@@ -1,5 +1,5 @@
 import type { Actor } from '../domain/actor.ts';
-import { type Command, isFinal, type SignalName } from '../domain/command.ts';
+import { type Command, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
@@ -17,8 +17,9 @@ export const signalCommand = async (deps: Deps, actor: Actor, id: CommandId, sig
   const stored = await requireCommand(deps, actor, id);
   const { command } = stored;
   if (isFinal(command.status)) throw new AppError('already-final', `${id} has already ended: ${command.status}.`);
-  if (targetOf(deps, command.spec.target)?.features.signals === false) {
-    throw new AppError('unsupported-by-target', `The target ${command.spec.target} cannot send signals.`);
+  const target = currentAttempt(command)?.target;
+  if (target !== undefined && targetOf(deps, target)?.features.signals === false) {
+    throw new AppError('unsupported-by-target', `The target ${target} cannot send signals.`);
   }
   if (command.signals.length >= LIMITS.signals) {
     throw new AppError('conflict', `${id} was sent ${LIMITS.signals} signals already, which is the most.`);

@@ -1,29 +1,59 @@
 import type { SubmitCommand } from '../contract/schemas.ts';
 import type { Scope } from '../domain/actor.ts';
-import { type CommandSpec, ISOLATION_LEVELS, type Isolation, type Stdin } from '../domain/command.ts';
-import { AppError } from '../domain/errors.ts';
+import { type CommandSpec, ISOLATION_LEVELS, type Isolation, type Leg, type Stdin } from '../domain/command.ts';
+import { AppError, type ProblemCode } from '../domain/errors.ts';
+import type { Pool } from '../domain/pools.ts';
 import type { Deps, Target } from './deps.ts';
 
 const DEFAULT_TIMEOUT_SECONDS = 3_600;
 const DEFAULT_QUEUE_TTL_SECONDS = 3_600;
+
+/** A target that a command may land on. */
+export interface Landing {
+  readonly target: Target;
+  /** The pool by which it may; undefined when the target itself was named. */
+  readonly pool?: string;
+  /** The level that the command would have there. */
+  readonly isolation: Isolation;
+}
 
 /** What is asked for, in full. */
 export interface Specified {
   /** With the labels of the caller's scope. */
   readonly body: SubmitCommand;
   readonly spec: CommandSpec;
-  readonly target: Target;
+  /** Every target that it may run on, in the order of its route. */
+  readonly landings: readonly [Landing, ...Landing[]];
 }
 
 /**
- * Fills in what a submission leaves to us, and checks it against its target and the caller's scope.
+ * Fills in what a submission leaves to us, and checks it against its targets and the caller's scope.
  * @throws AppError 'invalid-request' for an unknown target; 'forbidden' for labels or targets beyond the scope; 'unsupported-by-target' and
- * 'isolation-unavailable' for what the target cannot do
+ * 'isolation-unavailable' for what a target cannot do that it names, or none of a pool
  */
-export const specify = (targets: Deps['targets'], scope: Scope, submitted: SubmitCommand): Specified => {
+export const specify = (places: Pick<Deps, 'targets' | 'pools'>, scope: Scope, submitted: SubmitCommand): Specified => {
   const body = withLabelsOf(scope, submitted);
-  const target = targetOf(targetsOf(scope, targets), body.target);
-  return { body, spec: toSpec(target, body), target };
+  const allowed = allowedBy(scope, places);
+  const { failover = [] } = body;
+  const named = [placeOf(allowed, body.target, '/target')];
+  for (const [index, name] of failover.entries()) {
+    const pointer = `/failover/${index}`;
+    if (named.some((other) => other.name === name)) {
+      throw refusal('invalid-request', pointer, `${name} is named twice, in target and failover.`);
+    }
+    named.push(placeOf(allowed, name, pointer));
+  }
+  const seen = new Set<string>();
+  const legs = named.map((place, index) => ({
+    name: place.name,
+    landings: landingsOf(place, body, index === 0 ? undefined : `/failover/${index - 1}`).filter(({ target }) => {
+      const isNew = !seen.has(target.name);
+      seen.add(target.name);
+      return isNew;
+    }),
+  }));
+  const landings = legs.flatMap((leg) => leg.landings) as [Landing, ...Landing[]];
+  return { body, spec: toSpec(body, { legs, landings }), landings };
 };
 
 /** What the caller is limited to is put on what it submits. */
@@ -36,44 +66,101 @@ const withLabelsOf = ({ labels }: Scope, body: SubmitCommand): SubmitCommand => 
   return { ...body, labels: { ...body.labels, ...labels } };
 };
 
-const targetsOf = ({ targets: names }: Scope, all: Deps['targets']): readonly Target[] => {
-  if (!names) return all;
-  const targets = all.filter(({ name }) => names.includes(name));
-  if (targets.length > 0) return targets;
+/** What a name stands for. */
+interface NamedPlace {
+  readonly name: string;
+  readonly pool?: string;
+  readonly targets: readonly Target[];
+}
+
+/** By name: whoever may use a pool may use its targets by it, and whoever may use a target not the pools that it is in. */
+const allowedBy = ({ targets: names }: Scope, { targets, pools }: Pick<Deps, 'targets' | 'pools'>): NamedPlace[] => {
+  const all: readonly NamedPlace[] = [
+    ...targets.map((target) => ({ name: target.name, targets: [target] })),
+    ...pools.map((pool) => ({ name: pool.name, pool: pool.name, targets: membersOf(pool, targets) })),
+  ];
+  const allowed = all.filter(({ name }) => names?.includes(name) ?? true);
+  if (allowed.length > 0) return allowed;
   throw refusal('forbidden', '/target', 'You may not use any of the targets here.');
 };
 
-const targetOf = (targets: readonly Target[], wanted: string | undefined): Target => {
-  const target = wanted === undefined ? targets[0] : targets.find(({ name }) => name === wanted);
-  if (target) return target;
-  const known = targets.map(({ name }) => name).join(', ');
-  throw refusal('invalid-request', '/target', `There is no target ${JSON.stringify(wanted)}. Targets: ${known}.`);
+const membersOf = (pool: Pool, targets: readonly Target[]): Target[] =>
+  pool.targets.flatMap((name) => targets.find((target) => target.name === name) ?? []);
+
+const placeOf = (allowed: readonly NamedPlace[], wanted: string | undefined, pointer: string): NamedPlace => {
+  const found = wanted === undefined ? allowed[0] : allowed.find(({ name }) => name === wanted);
+  if (found) return found;
+  const known = allowed.map(({ name }) => name).join(', ');
+  throw refusal('invalid-request', pointer, `There is no target ${JSON.stringify(wanted)}. Targets: ${known}.`);
 };
 
-const toSpec = (target: Target, body: SubmitCommand): CommandSpec => {
-  const isolation = isolationFor(target, body.isolation);
-  checkFeatures(target, body, isolation);
+/**
+ * Of a pool, the targets that can do what is asked, if there are any.
+ * @param pointer to the name, where another one says what is asked and this one is at fault if it cannot do it
+ */
+const landingsOf = ({ targets, pool }: NamedPlace, body: SubmitCommand, pointer: string | undefined): Landing[] => {
+  const landings: Landing[] = [];
+  let refused: AppError | undefined;
+  for (const target of targets) {
+    try {
+      const isolation = isolationFor(target, body.isolation);
+      checkFeatures(target, body, isolation);
+      landings.push({ target, isolation, ...(pool === undefined ? {} : { pool }) });
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      refused ??= error;
+    }
+  }
+  if (landings.length > 0 || !refused) return landings;
+  throw pointer === undefined ? refused : refusal(refused.code, pointer, refused.message);
+};
+
+const toSpec = (
+  body: SubmitCommand,
+  {
+    legs,
+    landings,
+  }: {
+    readonly legs: readonly { readonly name: string; readonly landings: readonly Landing[] }[];
+    readonly landings: readonly [Landing, ...Landing[]];
+  },
+): CommandSpec => {
   const [program, ...args] = body.argv ?? [];
+  const { failover = [] } = body;
+  const isRouted = landings.length > 1 || landings[0].pool !== undefined;
+  const route = legs.map(
+    ({ name, landings: of }): Leg => ({
+      name,
+      places: of.map(({ target, isolation }) => ({ target: target.name, isolation })),
+    }),
+  );
+  const longest = landings.map(({ target }) => target.features.longestTimeoutSeconds);
   return {
     ...(program === undefined ? {} : { argv: [program, ...args] as const }),
     ...(body.script === undefined ? {} : { script: body.script }),
     shell: body.shell ?? '/bin/sh',
-    target: target.name,
+    target: legs[0]?.name ?? '',
+    ...(failover.length > 0 ? { failover } : {}),
+    ...(isRouted ? { route } : {}),
     ...(body.image === undefined ? {} : { image: body.image }),
     env: body.env ?? {},
     ...(body.secrets && Object.keys(body.secrets).length > 0 ? { secrets: body.secrets } : {}),
     ...(body.cwd === undefined ? {} : { cwd: body.cwd }),
     stdin: toStdin(body),
-    timeoutSeconds: body.timeoutSeconds ?? Math.min(DEFAULT_TIMEOUT_SECONDS, target.features.longestTimeoutSeconds),
+    timeoutSeconds: body.timeoutSeconds ?? Math.min(DEFAULT_TIMEOUT_SECONDS, ...longest),
     queueTtlSeconds: body.queueTtlSeconds ?? DEFAULT_QUEUE_TTL_SECONDS,
     ...(body.cpu === undefined ? {} : { cpu: body.cpu }),
     ...(body.memoryMiB === undefined ? {} : { memoryMiB: body.memoryMiB }),
     priority: body.priority ?? 'normal',
     labels: body.labels ?? {},
-    isolation,
+    isolation: weakest(landings.map(({ isolation }) => isolation)),
     retry: body.retry ?? { maxAttempts: 1, on: [] },
   };
 };
+
+const rank = (level: Isolation): number => ISOLATION_LEVELS.indexOf(level);
+const weakest = (levels: readonly Isolation[]): Isolation =>
+  levels.reduce((least, level) => (rank(level) < rank(least) ? level : least));
 
 const toStdin = ({ stdin, stdinBase64 }: SubmitCommand): Stdin => {
   if (stdin === 'open') return { kind: 'open' };
@@ -105,7 +192,6 @@ const checkFeatures = ({ name, features }: Target, body: SubmitCommand, level: I
 const isolationFor = ({ name, features }: Target, asked: Isolation | undefined): Isolation => {
   const [own] = features.isolation;
   if (asked === undefined && own) return own;
-  const rank = (level: Isolation) => ISOLATION_LEVELS.indexOf(level);
   const level = features.isolation.find((offered) => rank(offered) >= rank(asked ?? 'none'));
   if (level) return level;
   const offered = features.isolation.join(', ');
@@ -114,8 +200,5 @@ const isolationFor = ({ name, features }: Target, asked: Isolation | undefined):
   throw refusal('isolation-unavailable', '/isolation', detail);
 };
 
-const refusal = (
-  code: 'forbidden' | 'invalid-request' | 'unsupported-by-target' | 'isolation-unavailable',
-  pointer: string,
-  detail: string,
-): AppError => new AppError(code, detail, { faults: [{ in: 'body', pointer, detail }] });
+const refusal = (code: ProblemCode, pointer: string, detail: string): AppError =>
+  new AppError(code, detail, { faults: [{ in: 'body', pointer, detail }] });

@@ -41,7 +41,7 @@ export interface Submitted {
  */
 export const submitCommand = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
   const { idempotencyKey, replayOf, watched = false } = submission;
-  const { body, spec, target } = specify(deps.targets, actor.scope, submission.body);
+  const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
   const id = deps.newCommandId();
@@ -56,7 +56,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
         };
   let admitted: Admitted;
   try {
-    admitted = await decideSubmission(deps, actor, { spec, target, id });
+    admitted = await decideSubmission(deps, actor, { spec, landings, id });
   } catch (refusal) {
     // What was let in once is answered as it was, whatever has changed since.
     const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));

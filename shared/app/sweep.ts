@@ -1,4 +1,4 @@
-import type { Command } from '../domain/command.ts';
+import { type Command, currentAttempt } from '../domain/command.ts';
 import type { Stored } from '../store/commands.ts';
 import { referenceOf } from '../store/schema.ts';
 import { lookAtRun, perform } from './advance-command.ts';
@@ -51,7 +51,7 @@ export const recoverRuns = async (deps: Deps): Promise<void> => {
 
 /** Whether the runs of a command's target die with the process that carries them. */
 const diedWithUs = (deps: Deps, command: Command): boolean =>
-  targetOf(deps, command.spec.target)?.features.runner !== 'remote';
+  targetOf(deps, currentAttempt(command)?.target ?? '')?.features.runner !== 'remote';
 
 const findUnfinished = async (deps: Deps): Promise<Stored[]> => {
   const references = await deps.commands.due(Number.POSITIVE_INFINITY, MOST_RECOVERED);

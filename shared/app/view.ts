@@ -15,6 +15,7 @@ export const toSummary = (command: Command): CommandSummary => {
     id,
     status,
     target: spec.target,
+    ...(spec.failover ? { failover: [...spec.failover] } : {}),
     ...(argv ? { argv: [...argv] } : {}),
     ...(script === undefined ? {} : { script, shell: spec.shell }),
     ...(image === undefined ? {} : { image }),

@@ -190,6 +190,7 @@ export const ApprovalView = z
         script: z.string().optional(),
         shell: z.string().optional(),
         target: z.string(),
+        failover: z.array(z.string()).optional(),
         image: z.string().optional(),
         isolation: z.string(),
         envNames: z.array(z.string()),

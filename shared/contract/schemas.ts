@@ -8,8 +8,10 @@ import {
   SIGNALS,
   STATUSES,
 } from '../domain/command.ts';
+import { HEALTH_STATES } from '../domain/health.ts';
 import { COMMAND_ID, type CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { POOL_RULES } from '../domain/pools.ts';
 import { SECRET_REFERENCE } from '../domain/secrets.ts';
 
 const utf8 = new TextEncoder();
@@ -68,6 +70,8 @@ const Retry = z
   })
   .describe('Full-jitter exponential backoff lies between attempts.');
 
+const targetName = z.string().min(1).max(63);
+
 const submitFields = z.strictObject({
   argv: z
     .array(processText(LIMITS.argumentBytes))
@@ -81,11 +85,16 @@ const submitFields = z.strictObject({
     .describe('Text for a shell, which is called with -c and this text.')
     .optional(),
   shell: absolutePath.describe('The shell for `script`. Default /bin/sh.').optional(),
-  target: z
-    .string()
+  target: targetName
+    .describe('Where it runs: a target, or a pool of them; see GET /v1/providers. Default: the first target.')
+    .optional(),
+  failover: z
+    .array(targetName)
     .min(1)
-    .max(63)
-    .describe('Where it runs; see GET /v1/providers. Default: the first target.')
+    .max(LIMITS.failover)
+    .describe(
+      'Where it runs when that target is down or does not take it, in this order. It never runs on two at once.',
+    )
     .optional(),
   image: z
     .string()
@@ -147,6 +156,11 @@ export const SignalCommand = z
   .meta({ id: 'SignalCommand', description: 'One signal for the command’s process group.' });
 export type SignalCommand = z.infer<typeof SignalCommand>;
 
+export const MoveCommand = z
+  .strictObject({ target: targetName.describe('One that it may run on: of its own target, or its failover.') })
+  .meta({ id: 'MoveCommand' });
+export type MoveCommand = z.infer<typeof MoveCommand>;
+
 const Timestamp = z.iso.datetime();
 const Bytes = z.int().min(0);
 
@@ -194,7 +208,8 @@ export type AttemptView = z.infer<typeof AttemptView>;
 const summaryFields = {
   id: CommandIdText,
   status: z.enum(STATUSES),
-  target: z.string(),
+  target: z.string().describe('As it was submitted. Where it ran is in its attempts.'),
+  failover: z.array(z.string()).optional(),
   argv: z.array(z.string()).optional(),
   script: z.string().optional(),
   shell: z.string().optional(),
@@ -248,8 +263,14 @@ const TargetView = z
   .object({
     target: z.string(),
     provider: z.string(),
-    healthy: z.boolean(),
+    healthy: z.boolean().describe('What its provider says of it.'),
     detail: z.string().optional(),
+    state: z
+      .enum(HEALTH_STATES)
+      .describe('What workers go by: they make no call to a target that is down; degraded is on trial after that.'),
+    since: Timestamp.optional(),
+    why: z.string().optional().describe('Why it is not healthy.'),
+    pricePerHour: z.number().optional(),
     features: z.object({
       mode: z.enum(['inline', 'detached']),
       runner: z.enum(['in-process', 'remote']),
@@ -293,7 +314,17 @@ const TargetView = z
   .meta({ id: 'Target' });
 export type TargetView = z.infer<typeof TargetView>;
 
-export const TargetList = z.object({ items: z.array(TargetView) }).meta({ id: 'TargetList' });
+const PoolView = z
+  .object({
+    pool: z.string(),
+    targets: z.array(z.string()),
+    by: z.enum(POOL_RULES).describe('What decides which of them is taken, of those that are well.'),
+    weights: z.record(z.string(), z.number()).optional(),
+  })
+  .meta({ id: 'Pool' });
+export type PoolView = z.infer<typeof PoolView>;
+
+export const TargetList = z.object({ items: z.array(TargetView), pools: z.array(PoolView) }).meta({ id: 'TargetList' });
 export type TargetList = z.infer<typeof TargetList>;
 
 export const StdinAccepted = z

@@ -71,6 +71,20 @@ export type Stdin =
   | { readonly kind: 'fixed'; readonly base64: string }
   | { readonly kind: 'open' };
 
+/** A target that a command may run on, and the level of isolation that it has there. */
+export interface Place {
+  readonly target: string;
+  readonly isolation: Isolation;
+}
+
+/** What stands behind one name: a target, or those of a pool. */
+export interface Leg {
+  readonly name: string;
+  readonly places: readonly Place[];
+}
+/** In the order in which they are tried. No target is in it twice. */
+export type Route = readonly Leg[];
+
 /** What was asked for, defaults filled in. It never changes after submission. */
 export interface CommandSpec {
   /** Exactly one of `argv` and `script` is there. */
@@ -78,7 +92,12 @@ export interface CommandSpec {
   readonly script?: string;
   /** Runs `script` as `<shell> -c <script>`. */
   readonly shell: string;
+  /** As the caller named it: a target, or a pool of them. */
   readonly target: string;
+  /** Where else it may run, as the caller named it. */
+  readonly failover?: readonly string[];
+  /** Every target that it may run on, as it was decided about at submission. Absent: `target` alone, which is one. */
+  readonly route?: Route;
   readonly image?: string;
   readonly env: Readonly<Record<string, string>>;
   /** Variables that hold secrets, as `secret:<name>`. Their values are in no record. */
@@ -93,6 +112,7 @@ export interface CommandSpec {
   readonly memoryMiB?: number;
   readonly priority: Priority;
   readonly labels: Readonly<Record<string, string>>;
+  /** With a route, the weakest of its places'. */
   readonly isolation: Isolation;
   readonly retry: { readonly maxAttempts: number; readonly on: readonly RetryCause[] };
 }
@@ -130,11 +150,16 @@ export interface Result extends OutputTotals {
   readonly redactions?: number;
 }
 
+/** Why a run is ended. `moved`: it runs again, on another target. */
+export type StopReason = 'canceled' | 'timeout' | 'moved';
+
 /** One try to run a command on a provider. */
 export interface Attempt {
   /** From 1. */
   readonly number: number;
   readonly target: string;
+  /** The level that it has there, where that is not the command's own. */
+  readonly isolation?: Isolation;
   readonly status: Exclude<Status, 'queued'>;
   /** One-time right to execute. Redeemed by the runner before it executes; void once the attempt is given up. */
   readonly ticket: string;
@@ -157,7 +182,7 @@ export interface Attempt {
   /** Until then the holder is trusted to be alive; serves progress only, never safety. */
   readonly leaseUntil: Instant;
   /** Set once, by whichever came first. */
-  readonly stop?: { readonly reason: 'canceled' | 'timeout'; readonly requestedAt: Instant };
+  readonly stop?: { readonly reason: StopReason; readonly requestedAt: Instant };
   readonly result?: Result;
 }
 
@@ -200,6 +225,8 @@ export interface Command {
   /** A retry waits until then. */
   readonly notBefore?: Instant;
   readonly cancelRequestedAt?: Instant;
+  /** Where its next attempt is to be, as somebody asked for. */
+  readonly moveTo?: string;
   readonly signals: readonly SentSignal[];
   readonly attempts: readonly Attempt[];
   readonly result?: Result;
@@ -209,6 +236,10 @@ export interface Command {
   /** Its end is counted, as its tenant has quotas. */
   readonly metered?: true;
 }
+
+/** Where a command may run. */
+export const routeOf = ({ target, isolation, route }: Pick<CommandSpec, 'target' | 'isolation' | 'route'>): Route =>
+  route ?? [{ name: target, places: [{ target, isolation }] }];
 
 export const currentAttempt = (command: Command): Attempt | undefined => command.attempts.at(-1);
 

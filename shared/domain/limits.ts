@@ -23,6 +23,10 @@ export const LIMITS = {
   timeoutSeconds: 7 * 24 * 3_600,
   queueTtlSeconds: 14 * 24 * 3_600,
   attempts: 10,
+  /** Names in one `failover`. */
+  failover: 5,
+  /** Of one pool. */
+  poolTargets: 16,
   waitSeconds: 60,
   listItems: 100,
   idempotencyKeyCharacters: 255,

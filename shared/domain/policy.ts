@@ -36,6 +36,7 @@ export interface Conditions {
   readonly everyArgument?: readonly string[] | undefined;
   /** Some argument is one of these. */
   readonly anyArgument?: readonly string[] | undefined;
+  /** A pool's name means each of its targets, when a command gets there by it. */
   readonly targets?: readonly string[] | undefined;
   /** Of a command that names an image. */
   readonly images?: readonly string[] | undefined;

@@ -6,9 +6,11 @@ import {
   type Reason,
   type Result,
   type RetryCause,
+  routeOf,
   type Status,
 } from '../domain/command.ts';
 import type { OutputTotals } from '../domain/output.ts';
+import { roundsFailed } from './choose.ts';
 import { backoffMs } from './rules.ts';
 import type { Step, StepContext } from './types.ts';
 
@@ -42,13 +44,15 @@ export const conclude = (
   ending: Ending,
   context: StepContext,
 ): Step => {
-  const verdict = judge(attempt, ending);
+  const verdict = judge(command, attempt, ending);
   const result = resultOf(command, attempt, ending, verdict, context);
   const ended = attempt
     ? withAttempt(command, { ...attempt, status: verdict.status, endedAt: context.now, result })
     : command;
-  if (verdict.retryCause && mayRetry(ended, verdict.retryCause)) return requeue(ended, tries(ended), context);
-  const { dueAt: _, notBefore: __, ...rest } = ended;
+  if (verdict.retryCause && mayRetry(ended, verdict.retryCause)) {
+    return requeue(ended, attempt?.stop?.reason === 'moved' ? 0 : tries(ended), context);
+  }
+  const { dueAt: _, notBefore: __, moveTo: ___, ...rest } = ended;
   return release({ ...rest, status: verdict.status, endedAt: context.now, result }, context);
 };
 
@@ -73,20 +77,27 @@ export const giveUpStart = (
     endedAt: context.now,
     ...(detail === undefined ? {} : { detail }),
   });
-  const inARow = unstarted.attempts.length - 1 - unstarted.attempts.findLastIndex((one) => one.status !== 'expired');
-  const attempts = withoutOldest(unstarted.attempts);
-  return requeue({ ...unstarted, attempts }, inARow, context, { expiresAt: command.expiresAt, retryAfterSeconds });
+  const next: Command = { ...unstarted, attempts: withoutOldest(unstarted) };
+  const { expiresAt } = command;
+  const rounds = roundsFailed(next, context);
+  // While there is a target that has not failed it, there is nothing to wait for.
+  if (rounds === 0) return requeue(next, 0, context, { expiresAt });
+  return requeue(next, rounds, context, { expiresAt, retryAfterSeconds });
 };
 
-const MOST_SET_ASIDE = 20;
+/** As many as the backoff takes to reach its cap, and more. */
+const MOST_SET_ASIDE = { ofOneTarget: 20, ofEach: 8 };
 
-/** A provider that refuses for days must not grow the record without end; what counts as a try stays in it. */
-const withoutOldest = (attempts: readonly Attempt[]): readonly Attempt[] => {
+/** Providers that refuse for days must not grow the record without end; what counts as a try stays in it. */
+const withoutOldest = ({ attempts, spec }: Command): readonly Attempt[] => {
+  const targets = routeOf(spec).flatMap(({ places }) => places).length;
+  const most = Math.max(MOST_SET_ASIDE.ofOneTarget, MOST_SET_ASIDE.ofEach * targets);
   const setAside = attempts.filter(({ status }) => status === 'expired');
-  const kept = new Set(setAside.slice(-MOST_SET_ASIDE));
+  const kept = new Set(setAside.slice(-most));
   return setAside.length > kept.size ? attempts.filter((one) => one.status !== 'expired' || kept.has(one)) : attempts;
 };
 
+/** @param tried how often it was tried, in vain; 0: at once */
 const requeue = (
   command: Command,
   tried: number,
@@ -94,7 +105,8 @@ const requeue = (
   { expiresAt, retryAfterSeconds = 0 }: { readonly expiresAt?: number; readonly retryAfterSeconds?: number } = {},
 ): Step => {
   const { now, rules, fraction } = context;
-  const notBefore = now + Math.max(retryAfterSeconds * 1_000, backoffMs(rules, tried, fraction));
+  const waitMs = tried === 0 ? 0 : backoffMs(rules, tried, fraction);
+  const notBefore = now + Math.max(retryAfterSeconds * 1_000, waitMs);
   const next: Command = {
     ...command,
     status: 'queued',
@@ -106,17 +118,21 @@ const requeue = (
   return { next, effects: [{ kind: 'wake', at: notBefore }] };
 };
 
-const judge = (attempt: Attempt | undefined, ending: Ending): Verdict => {
+const judge = (command: Command, attempt: Attempt | undefined, ending: Ending): Verdict => {
   switch (ending.kind) {
     case 'exit':
-      return judgeExit(attempt, ending.exit);
-    case 'lost':
-      // Asked to stop, and perhaps going on all the same: no other end could be answered for, and no retry is wanted.
-      if (attempt?.stop && ending.unheard) return { status: 'lost', reason: 'lost' };
+      return judgeStop(command, attempt) ?? judgeExit(ending.exit);
+    case 'lost': {
+      // Asked to stop, and perhaps going on all the same: no other end could be answered for, and no retry is wanted but of a move.
+      if (attempt?.stop && ending.unheard) {
+        const again = attempt.stop.reason === 'moved' ? ({ retryCause: 'lost' } as const) : {};
+        return { status: 'lost', reason: 'lost', ...again };
+      }
       // Asked to stop and seen gone: that is what the caller wanted to know.
-      if (attempt?.stop?.reason === 'canceled') return { status: 'canceled', reason: 'canceled' };
-      if (attempt?.stop?.reason === 'timeout') return { status: 'timed_out', reason: 'timeout' };
+      const stopped = judgeStop(command, attempt);
+      if (stopped) return stopped;
       return { status: 'lost', reason: 'lost', retryCause: 'lost' };
+    }
     case 'unknown':
       return { status: 'lost', reason: 'lost' };
     case 'provider-error':
@@ -128,15 +144,28 @@ const judge = (attempt: Attempt | undefined, ending: Ending): Verdict => {
   }
 };
 
-const judgeExit = (attempt: Attempt | undefined, exit: Exit): Verdict => {
-  if (attempt?.stop?.reason === 'canceled') return { status: 'canceled', reason: 'canceled' };
-  if (attempt?.stop?.reason === 'timeout') return { status: 'timed_out', reason: 'timeout' };
+const judgeStop = ({ cancelRequestedAt }: Command, attempt: Attempt | undefined): Verdict | undefined => {
+  switch (attempt?.stop?.reason) {
+    case undefined:
+      return undefined;
+    case 'timeout':
+      return { status: 'timed_out', reason: 'timeout' };
+    case 'canceled':
+      return { status: 'canceled', reason: 'canceled' };
+    case 'moved':
+      // A cancel that came later is what counts.
+      if (cancelRequestedAt !== undefined) return { status: 'canceled', reason: 'canceled' };
+      return { status: 'canceled', reason: 'canceled', retryCause: 'lost' };
+  }
+};
+
+const judgeExit = (exit: Exit): Verdict => {
   if (exit.outOfMemory) return { status: 'failed', reason: 'out-of-memory', retryCause: 'nonzero-exit' };
   if (exit.exitCode === 0) return { status: 'succeeded', reason: 'exit' };
   return { status: 'failed', reason: exit.signal ? 'signal' : 'exit', retryCause: 'nonzero-exit' };
 };
 
-const mayRetry = (command: Command, cause: RetryCause): boolean =>
+export const mayRetry = (command: Command, cause: RetryCause): boolean =>
   command.cancelRequestedAt === undefined &&
   command.spec.retry.on.includes(cause) &&
   tries(command) < command.spec.retry.maxAttempts;
@@ -162,8 +191,8 @@ export const withoutHeld = (command: Command, attemptNumber?: number): Command =
   return { ...rest, attempts };
 };
 
-export const mayHaveRun = (attempt: Attempt, { target }: StepContext): boolean =>
-  attempt.startedAt !== undefined || !target.startTicket;
+export const mayHaveRun = (attempt: Attempt, { traitsOf }: StepContext): boolean =>
+  attempt.startedAt !== undefined || !traitsOf(attempt.target).startTicket;
 
 const resultOf = (
   command: Command,
@@ -172,7 +201,8 @@ const resultOf = (
   { reason }: Verdict,
   { now }: StepContext,
 ): Result => {
-  const detail = ending.kind === 'exit' ? ending.exit.detail : 'detail' in ending ? ending.detail : undefined;
+  const said = ending.kind === 'exit' ? ending.exit.detail : 'detail' in ending ? ending.detail : undefined;
+  const detail = attempt?.stop?.reason === 'moved' ? 'It was stopped to be moved to another target.' : said;
   return {
     exitCode: ending.kind === 'exit' ? ending.exit.exitCode : null,
     signal: ending.kind === 'exit' ? ending.exit.signal : null,
@@ -180,7 +210,7 @@ const resultOf = (
     ...(detail === undefined ? {} : { detail }),
     durationMs: attempt?.startedAt === undefined ? null : now - attempt.startedAt,
     ...('output' in ending ? ending.output : NO_OUTPUT),
-    isolation: command.spec.isolation,
+    isolation: attempt?.isolation ?? command.spec.isolation,
     ...(ending.kind === 'exit' && ending.exit.usage ? { usage: ending.exit.usage } : {}),
     ...(ending.kind === 'exit' && ending.exit.redactions !== undefined ? { redactions: ending.exit.redactions } : {}),
   };

@@ -1,8 +1,17 @@
 import type { Instant } from '../domain/clock.ts';
-import { type Attempt, type Command, currentAttempt, isFinal, type SignalName, waitsFor } from '../domain/command.ts';
-import { conclude, giveUpStart, mayHaveRun, withAttempt, withoutHeld } from './conclude.ts';
+import {
+  type Attempt,
+  type Command,
+  currentAttempt,
+  isFinal,
+  type SignalName,
+  type StopReason,
+  waitsFor,
+} from '../domain/command.ts';
+import { chooseTarget, hasAlternative } from './choose.ts';
+import { conclude, giveUpStart, mayHaveRun, mayRetry, withAttempt, withoutHeld } from './conclude.ts';
 import { restore } from './restore.ts';
-import type { Effect, Observation, Step, StepContext } from './types.ts';
+import type { Effect, Observation, Step, StepContext, TargetTraits } from './types.ts';
 
 /**
  * What happens when: the state machine of a command. Pure: it reads no clock, no store, no provider.
@@ -19,6 +28,9 @@ export const step = (command: Command, seen: Observation, context: StepContext):
     case 'cancel-requested':
       if (command.cancelRequestedAt !== undefined) return stay(command);
       return requestCancel({ ...command, cancelRequestedAt: context.now }, context);
+    case 'move-requested':
+      if (command.cancelRequestedAt !== undefined) return stay(command);
+      return requestMove(command, seen.target, context);
     case 'signal-requested':
       if (command.status !== 'running' || !attempt) return stay(command);
       return to(withSignal(command, attempt, seen.signal));
@@ -58,7 +70,7 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
       if (seen.retryable) return giveUpStart(command, attempt, seen, context);
       return conclude(command, attempt, { kind: 'provider-error', detail: seen.detail }, context);
     case 'unreachable':
-      return stepBack(command, attempt, context);
+      return leaveUnreachable(command, attempt, context) ?? stepBack(command, attempt, context);
     case 'alive':
       return (
         stopOverdue(command, attempt, context) ??
@@ -86,15 +98,15 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
  * only the runner's own word counts; whoever asked asks again.
  */
 const isTooEarly = (
-  { startedAt }: Attempt,
+  attempt: Attempt,
   seen: { readonly ticket?: string; readonly exit?: unknown },
   context: StepContext,
 ): boolean =>
-  isDetached(context) &&
-  startedAt !== undefined &&
+  isDetached(attempt, context) &&
+  attempt.startedAt !== undefined &&
   seen.ticket === undefined &&
   seen.exit === undefined &&
-  context.now < startedAt + context.rules.leaseSeconds * 1_000;
+  context.now < attempt.startedAt + context.rules.leaseSeconds * 1_000;
 
 const lookAtQueued = (
   command: Command,
@@ -106,17 +118,27 @@ const lookAtQueued = (
   if (command.notBefore !== undefined && now < command.notBefore) {
     return { next: command, effects: [{ kind: 'wake', at: command.notBefore }] };
   }
+  const chosen = chooseTarget(command, context);
+  if (chosen.kind === 'none') {
+    const { lookAgainAt } = chosen;
+    // The sweeper is for a wake-up that is lost, not for one that is on its way.
+    const dueAt = Math.min(lookAgainAt + rules.requeueSeconds * 1_000, command.expiresAt);
+    const next: Command = { ...command, notBefore: lookAgainAt, dueAt };
+    return { next, effects: [{ kind: 'wake', at: lookAgainAt }] };
+  }
+  const { target, isolation } = chosen.place;
   const attempt: Attempt = {
     number: (currentAttempt(command)?.number ?? 0) + 1,
-    target: command.spec.target,
+    target,
+    ...(isolation === command.spec.isolation ? {} : { isolation }),
     status: 'starting',
     ticket,
     worker,
     requestedAt: now,
     leaseUntil: now + rules.startSeconds * 1_000,
-    ...(isDetached(context) ? { held: true } : {}),
+    ...(context.traitsOf(target).mode === 'detached' ? { held: true } : {}),
   };
-  const { notBefore: _, ...rest } = command;
+  const { notBefore: _, moveTo: __, ...rest } = command;
   const next: Command = {
     ...rest,
     status: 'starting',
@@ -129,7 +151,9 @@ const lookAtQueued = (
 const expire = (command: Command, context: StepContext): Step => {
   const waited = `Not started within ${command.spec.queueTtlSeconds} s of waiting in the queue.`;
   const last = currentAttempt(command)?.detail;
-  const detail = last === undefined ? waited : `${waited} The last try: ${last}`;
+  const chosen = chooseTarget(command, context);
+  const down = chosen.kind === 'none' ? ` The target ${chosen.target} is down: ${chosen.why}` : '';
+  const detail = waited + (last === undefined ? down : ` The last try: ${last}`);
   return conclude(command, undefined, { kind: 'expired', detail }, context);
 };
 
@@ -150,7 +174,7 @@ const lookAtAttempt = (command: Command, attempt: Attempt, holding: boolean, con
       ? to(withLease(command, attempt, context))
       : stay(command);
   }
-  if (isDetached(context)) {
+  if (isDetached(attempt, context)) {
     // No process of ours holds it, so whoever looks does what is to be done.
     const acting = mayHaveRun(attempt, context) ? stopOverdue(command, attempt, context) : undefined;
     if (acting) return acting;
@@ -180,6 +204,13 @@ const againMs = (lastedMs: number, leastSeconds: number, mostSeconds: number): n
   // Whole, since it becomes a time in a sort key.
   Math.min(mostSeconds * 1_000, Math.max(leastSeconds * 1_000, Math.ceil(lastedMs / 2)));
 
+/** What has not started at a target that is down is given up, its ticket void, once another target can take it. */
+const leaveUnreachable = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
+  const { state, why } = context.outlook.of(attempt.target);
+  if (mayHaveRun(attempt, context) || state !== 'down' || !hasAlternative(command, attempt, context)) return undefined;
+  return giveUpStart(command, attempt, { detail: `The target ${attempt.target} is down: ${why}` }, context);
+};
+
 /** A provider that is down must not keep its commands at the head of the line, before those of the others. */
 const stepBack = (command: Command, { leaseUntil }: Attempt, { now, rules }: StepContext): Step =>
   to({ ...command, dueAt: now + againMs(now - leaseUntil, rules.pollSeconds, rules.unreachableSeconds) });
@@ -190,8 +221,8 @@ const releases = ({ attempts, status }: Command): readonly Effect[] =>
   );
 
 /** Its runner saw it end, and some providers then keep nothing that would have to be removed. */
-const afterItsEnd = ({ held, ...attempt }: Attempt, { target }: StepContext): Attempt =>
-  held && target.leavesBehind ? { ...attempt, held } : attempt;
+const afterItsEnd = ({ held, ...attempt }: Attempt, { traitsOf }: StepContext): Attempt =>
+  held && traitsOf(attempt.target).leavesBehind ? { ...attempt, held } : attempt;
 
 const accept = (command: Command, attempt: Attempt, ref: string | undefined): Step => {
   if (ref === undefined || attempt.ref === ref) return stay(command);
@@ -205,11 +236,13 @@ const accept = (command: Command, attempt: Attempt, ref: string | undefined): St
 const takeBack = (
   command: Command,
   { attempt: number, ref }: { readonly attempt: number; readonly ref?: string | undefined },
-  { now, rules, target }: StepContext,
+  { now, rules, traitsOf }: StepContext,
 ): Step => {
   const before = command.attempts.find((one) => one.number === number);
-  if (!before || target.mode !== 'detached') return stay(command);
-  if (before.startedAt !== undefined && !target.leavesBehind) return stay(command);
+  if (!before) return stay(command);
+  const { mode, leavesBehind } = traitsOf(before.target);
+  if (mode !== 'detached') return stay(command);
+  if (before.startedAt !== undefined && !leavesBehind) return stay(command);
   if (before.held && (ref === undefined || before.ref === ref)) return stay(command);
   const attempt: Attempt = { ...before, ...(ref === undefined ? {} : { ref }), held: true };
   const attempts = command.attempts.map((one) => (one === before ? attempt : one));
@@ -219,18 +252,18 @@ const takeBack = (
 
 /** A provider that keeps a start waiting for longer than it may has its run taken back. The ticket is void from then on. */
 const giveUpSlowStart = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
-  if (mayHaveRun(attempt, context) || !isDetached(context)) return undefined;
+  if (mayHaveRun(attempt, context) || !isDetached(attempt, context)) return undefined;
   if (context.now < startLimit(attempt, context)) return undefined;
-  const detail = `It was not started within ${context.target.startSeconds} s of being accepted by the provider.`;
+  const detail = `It was not started within ${traitsOf(attempt, context).startSeconds} s of being accepted by the provider.`;
   return giveUpStart(command, attempt, { detail }, context);
 };
 
-const startLimit = (attempt: Attempt, { target }: StepContext): Instant =>
-  attempt.requestedAt + target.startSeconds * 1_000;
+const startLimit = (attempt: Attempt, context: StepContext): Instant =>
+  attempt.requestedAt + traitsOf(attempt, context).startSeconds * 1_000;
 
 /** The provider says that it is there: trusted for a while again. */
 const renew = (command: Command, attempt: Attempt, context: StepContext): Step => {
-  if (mayHaveRun(attempt, context) || !isDetached(context)) return to(withLease(command, attempt, context));
+  if (mayHaveRun(attempt, context) || !isDetached(attempt, context)) return to(withLease(command, attempt, context));
   const leaseUntil = Math.min(context.now + context.rules.pollSeconds * 1_000, startLimit(attempt, context));
   return to({ ...withAttempt(command, { ...attempt, leaseUntil }), dueAt: leaseUntil });
 };
@@ -265,6 +298,25 @@ const requestCancel = (command: Command, context: StepContext): Step => {
   return { next: { ...command, dueAt: context.now }, effects: [{ kind: 'wake', at: context.now }] };
 };
 
+/** What never ran is moved at once, its ticket void; what runs is stopped first, if its caller allows that it runs again. */
+const requestMove = (command: Command, target: string, context: StepContext): Step => {
+  const { now } = context;
+  const moving: Command = { ...command, moveTo: target };
+  const wake: readonly Effect[] = [{ kind: 'wake', at: now }];
+  const attempt = currentAttempt(command);
+  if (command.status === 'queued' || !attempt) {
+    return command.moveTo === target
+      ? stay(command)
+      : { next: { ...moving, notBefore: now, dueAt: now }, effects: wake };
+  }
+  if (attempt.target === target || attempt.stop) return stay(command);
+  if (!mayHaveRun(attempt, context)) {
+    const { next } = giveUpStart(moving, attempt, { detail: `It was moved to ${target}.` }, context);
+    return { next: { ...next, notBefore: now, dueAt: now }, effects: wake };
+  }
+  return mayRetry(command, 'lost') ? { next: { ...moving, dueAt: now }, effects: wake } : stay(command);
+};
+
 /** The run time-out, and a stop that was asked for and has not been seen to work. */
 const stopOverdue = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
   const { now, rules } = context;
@@ -273,32 +325,37 @@ const stopOverdue = (command: Command, attempt: Attempt, context: StepContext): 
     return stop(command, attempt, attempt.stop.reason, context);
   }
   if (command.cancelRequestedAt !== undefined) return stop(command, attempt, 'canceled', context);
+  if (command.moveTo !== undefined) return stop(command, attempt, 'moved', context);
   if (attempt.deadlineAt !== undefined && now >= attempt.deadlineAt) return stop(command, attempt, 'timeout', context);
   return undefined;
 };
 
-const stop = (command: Command, attempt: Attempt, reason: 'canceled' | 'timeout', context: StepContext): Step => {
+const stop = (command: Command, attempt: Attempt, reason: StopReason, context: StepContext): Step => {
   const stopping: Attempt = { ...attempt, stop: { reason, requestedAt: context.now } };
   return { next: withLease(command, stopping, context), effects: [{ kind: 'stop', attempt: stopping }] };
 };
 
-const isDetached = ({ target }: StepContext): boolean => target.mode === 'detached';
+const traitsOf = ({ target }: Attempt, context: StepContext): TargetTraits => context.traitsOf(target);
+
+const isDetached = (attempt: Attempt, context: StepContext): boolean => traitsOf(attempt, context).mode === 'detached';
 
 /** A lease is renewed at half its length, so that one missed look does not end it. */
 const renewalOf = (attempt: Attempt, context: StepContext): Instant => {
-  const renewAt = attempt.leaseUntil - leaseSeconds(context) * 500;
+  const renewAt = attempt.leaseUntil - leaseSeconds(attempt, context) * 500;
   // Its first lease is a short one, which most commands do not outlive: none of them pays for a renewal.
   return Math.max(renewAt, (attempt.startedAt ?? 0) + context.rules.leaseSeconds * 500);
 };
 
-const leaseSeconds = ({ target, rules }: StepContext): number =>
-  target.mode === 'inline' && target.runner === 'remote' ? rules.unheardSeconds : rules.leaseSeconds;
+const leaseSeconds = (attempt: Attempt, context: StepContext): number => {
+  const { mode, runner } = traitsOf(attempt, context);
+  return mode === 'inline' && runner === 'remote' ? context.rules.unheardSeconds : context.rules.leaseSeconds;
+};
 
 const withLease = (
   command: Command,
   attempt: Attempt,
   context: StepContext,
-  seconds = leaseSeconds(context),
+  seconds = leaseSeconds(attempt, context),
 ): Command => {
   const { now, rules } = context;
   const leaseUntil = now + seconds * 1_000;

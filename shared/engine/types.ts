@@ -1,6 +1,8 @@
 import type { Instant } from '../domain/clock.ts';
 import type { Attempt, Command, Exit, SignalName } from '../domain/command.ts';
+import type { HealthState } from '../domain/health.ts';
 import type { OutputTotals } from '../domain/output.ts';
+import type { Pool } from '../domain/pools.ts';
 import type { EngineRules } from './rules.ts';
 
 /** What someone saw, or asked for. */
@@ -64,6 +66,8 @@ export type Observation =
       readonly takesOver: boolean;
     }
   | { readonly kind: 'cancel-requested' }
+  /** Its next attempt is to be on this target, one that it may run on. */
+  | { readonly kind: 'move-requested'; readonly target: string }
   | { readonly kind: 'signal-requested'; readonly signal: SignalName };
 
 /** What must be done once `next` is stored, by the one who stored it. Each may be lost: a later look asks again. */
@@ -80,7 +84,26 @@ export interface StepContext {
   /** Random, in [0, 1), for jitter. */
   readonly fraction: number;
   readonly rules: EngineRules;
-  readonly target: TargetTraits;
+  /** Of a target by name, also of one that is not configured any more. */
+  readonly traitsOf: (target: string) => TargetTraits;
+  readonly outlook: Outlook;
+}
+
+/** What the next attempt's target is chosen by. */
+export interface Outlook {
+  of(target: string): TargetOutlook;
+  /** Undefined for a name that is no pool's. */
+  pool(name: string): Pool | undefined;
+}
+
+export interface TargetOutlook {
+  readonly state: HealthState;
+  /** Why it is not healthy. */
+  readonly why?: string | undefined;
+  readonly downUntil?: Instant | undefined;
+  /** How long a start is expected to take; 0 when it is not known. */
+  readonly startMs: number;
+  readonly pricePerHour?: number | undefined;
 }
 
 /** What the engine has to know of a target; a provider's features say it. */

@@ -10,6 +10,8 @@ export interface Facts {
   readonly role: string;
   readonly member: string;
   readonly target: string;
+  /** By which it may land there. */
+  readonly pool?: string | undefined;
   readonly image?: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
   /** By name. */
@@ -93,7 +95,7 @@ const holds = (conditions: Conditions, facts: Facts, invocation: Invocation, cer
   return (
     isOne(roles, [facts.role]) &&
     isOne(members, [facts.member]) &&
-    isOne(targets, [facts.target]) &&
+    isOne(targets, [facts.target, facts.pool]) &&
     isOne(images, [facts.image]) &&
     isOne(secrets, facts.secrets) &&
     Object.entries(labels ?? {}).every(([name, pattern]) => isOne([pattern], [facts.labels[name]])) &&

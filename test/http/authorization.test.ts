@@ -90,6 +90,7 @@ const samples = {
   readOutput: { make: command, status: 200 },
   cancelCommand: { make: command, status: 202 },
   signalCommand: { make: ended, body: { signal: 'SIGTERM' }, status: 409 },
+  moveCommand: { make: command, body: { target: 'local' }, status: 202 },
   writeStdin: { make: command, body: 'more', headers: { 'content-type': 'application/octet-stream' }, status: 202 },
   endStdin: { make: command, status: 202 },
   replayCommand: { make: command, body: {}, status: 202 },

@@ -1,7 +1,7 @@
 import type { Attempt, Command, CommandSpec } from '../../shared/domain/command.ts';
 import { type CommandId, toTenantId } from '../../shared/domain/ids.ts';
 import { DEFAULT_RULES } from '../../shared/engine/rules.ts';
-import type { StepContext, TargetTraits } from '../../shared/engine/types.ts';
+import type { Outlook, StepContext, TargetTraits } from '../../shared/engine/types.ts';
 
 export const T0 = Date.parse('2030-01-01T00:00:00Z');
 export const SECOND = 1_000;
@@ -83,10 +83,18 @@ export const DETACHED: TargetTraits = {
   leavesBehind: true,
 };
 
-export const at = (seconds: number, over: Partial<StepContext> = {}): StepContext => ({
+/** Every target is healthy, and none is a pool. */
+const WELL: Outlook = { of: () => ({ state: 'healthy', startMs: 0 }), pool: () => undefined };
+
+/** `target`: the traits of all targets. */
+export const at = (
+  seconds: number,
+  { target = INLINE, ...over }: Partial<StepContext> & { readonly target?: TargetTraits } = {},
+): StepContext => ({
   now: T0 + seconds * SECOND,
   fraction: 0.5,
   rules: DEFAULT_RULES,
-  target: INLINE,
+  traitsOf: () => target,
+  outlook: WELL,
   ...over,
 });

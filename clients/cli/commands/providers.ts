@@ -10,22 +10,30 @@ export interface ProvidersOptions extends ConnectOptions {
 export const listProviders = async (options: ProvidersOptions, terminal: Terminal): Promise<number> => {
   const { client, close } = await connect({ ...options, trySandbox: true }, terminal);
   try {
-    const { items } = await client.targets();
+    const { items, pools } = await client.targets();
     if (options.json) {
-      for (const item of items) await write(terminal.stdout, `${JSON.stringify(item)}\n`);
+      for (const item of [...items, ...pools]) await write(terminal.stdout, `${JSON.stringify(item)}\n`);
       return 0;
     }
-    const rows = items.map(({ target, provider, healthy, detail, features }) => [
+    const rows = items.map(({ target, provider, healthy, detail, state, why, features }) => [
       target,
       provider,
+      state === 'healthy' ? state : plain(`${state}: ${why ?? 'unknown'}`),
       healthy ? 'yes' : plain(`no: ${detail ?? 'unknown'}`),
       features.isolation.join(' '),
       features.cancel,
       `${features.longestTimeoutSeconds} s`,
       features.launcher ?? '-',
     ]);
-    const head = ['TARGET', 'PROVIDER', 'HEALTHY', 'ISOLATION', 'CANCELS', 'LONGEST', 'LAUNCHER'];
+    const head = ['TARGET', 'PROVIDER', 'STATE', 'HEALTHY', 'ISOLATION', 'CANCELS', 'LONGEST', 'LAUNCHER'];
     await write(terminal.stdout, table(head, rows));
+    if (pools.length === 0) return 0;
+    const members = pools.map(({ pool, by, targets, weights }) => [
+      pool,
+      by,
+      targets.map((name) => (by === 'weight' ? `${name}×${weights?.[name] ?? 1}` : name)).join(' '),
+    ]);
+    await write(terminal.stdout, `\n${table(['POOL', 'BY', 'TARGETS'], members)}`);
     return 0;
   } finally {
     await close();

@@ -6,6 +6,7 @@ import {
   CommandIdText,
   CommandList,
   CommandView,
+  MoveCommand,
   ReplayCommand,
   SignalCommand,
   StdinAccepted,
@@ -121,6 +122,22 @@ export const commandEndpoints = {
     params: id,
     body: SignalCommand,
     answers: { 202: { description: 'Taken.', schema: CommandView } },
+  },
+  moveCommand: {
+    method: 'POST',
+    path: '/v1/commands/{id}/move',
+    function: 'commands',
+    permission: 'commands:control',
+    summary: 'Have the next attempt on another target that it may run on',
+    params: id,
+    body: MoveCommand,
+    answers: {
+      202: {
+        description:
+          'Taken. What runs is stopped first, seen gone, and then runs again there. Twice is the same as once.',
+        schema: CommandView,
+      },
+    },
   },
   writeStdin: {
     method: 'PUT',

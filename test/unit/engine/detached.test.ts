@@ -15,7 +15,7 @@ import {
 } from '../../support/commands.ts';
 
 const { leaseSeconds, pollSeconds, startSeconds, stopSeconds } = DEFAULT_RULES;
-const at = (seconds: number, over: Partial<StepContext> = {}): StepContext =>
+const at = (seconds: number, over: Parameters<typeof inlineAt>[1] = {}): StepContext =>
   inlineAt(seconds, { target: DETACHED, ...over });
 const leavesNothing = { target: { ...DETACHED, leavesBehind: false } };
 
