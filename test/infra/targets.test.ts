@@ -50,6 +50,7 @@ describe('targets of an installation', () => {
       installation: 'errand-development',
       runnerUrl: 'https://runner.example/',
       targets: [OWN],
+      pools: [],
     });
   });
 

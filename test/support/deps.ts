@@ -48,6 +48,9 @@ interface WorkerOptions {
   readonly access?: Access;
   /** Where commands run. @default on this machine */
   readonly provider?: Provider;
+  /** More targets, by name. */
+  readonly others?: Readonly<Record<string, Provider>>;
+  readonly pools?: Deps['pools'];
 }
 
 /** A worker on the real adapters and a clock that stands still. */
@@ -71,13 +74,15 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
   const queue: Queue = {
     send: async (wakeUp, how) => (options.loses?.() ? undefined : inProcess.send(wakeUp, how)),
   };
-  const target: Target = {
-    name: 'local',
-    provider: provider.name,
-    features: provider.features,
-    load: async () => provider,
-    health: () => provider.health(),
-  };
+  const { others = {}, pools = [] } = options;
+  const targetOf = (name: string, one: Provider): Target => ({
+    name,
+    provider: one.name,
+    features: one.features,
+    load: async () => one,
+    health: () => one.health(),
+  });
+  const more = Object.entries(others).map(([name, one]) => targetOf(name, one));
   const deps = makeDeps({
     ...testAudit,
     clock,
@@ -88,7 +93,8 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
     vault: options.vault ?? testVault(directory),
     queue,
     changes: inProcessChanges(clock),
-    targets: [target],
+    targets: [targetOf('local', provider), ...more],
+    pools,
     worker: name,
     lookEverySeconds: 1,
     closing: closing.signal,
@@ -98,7 +104,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
   onTestFinished(async () => {
     closing.abort();
     const drained = inProcess.close();
-    await provider.close();
+    await Promise.all([provider, ...Object.values(others)].map((one) => one.close()));
     await drained;
   });
   return { ...deps, clock };
