@@ -55,7 +55,7 @@ const askProvider = async (
     return undefined;
   }
   // The breaker: what is down is not called.
-  await deps.fleet.refresh();
+  await deps.fleet.refresh([target.name]);
   if (deps.fleet.isDown(target.name)) return undefined;
   try {
     const provider = await target.load();

@@ -19,8 +19,8 @@ import type { Log } from '../telemetry/log.ts';
 
 /** How the targets are: what all workers know of them, and what this process saw. */
 export interface Fleet {
-  /** Reads what others stored, unless it was read some seconds ago. Does not throw. */
-  refresh(): Promise<void>;
+  /** Reads what others stored of these targets, unless it was read some seconds ago. Does not throw. @default all */
+  refresh(names?: readonly string[]): Promise<void>;
   /** As it was last read, or changed from here. */
   of(target: string): TargetRecord;
   isDown(target: string): boolean;
@@ -51,20 +51,20 @@ export const makeFleet = ({ store, clock, auditLog, log, targets, isTimed }: Par
   const known = new Map<string, TargetRecord>();
   const tallies = new Map<string, Tally>();
   const startsToldAt = new Map<string, Instant>();
-  let readAt = Number.NEGATIVE_INFINITY;
-  let reading: Promise<void> | undefined;
+  const readAt = new Map<string, Instant>();
+  const reading = new Map<string, Promise<void>>();
 
   const of = (target: string): TargetRecord => known.get(target) ?? NOTHING;
   const conditionOf = ({ condition }: TargetRecord): Condition => condition ?? newCondition(clock.now());
 
-  const read = async (): Promise<void> => {
+  const read = async (target: string): Promise<void> => {
     try {
-      await Promise.all(targets.map(async ({ name }) => known.set(name, await health.find(name))));
-      readAt = clock.now();
+      known.set(target, await health.find(target));
+      readAt.set(target, clock.now());
     } catch (error) {
-      log.warn('How the targets are could not be read', { error });
+      log.warn('How a target is could not be read', { target, error });
     } finally {
-      reading = undefined;
+      reading.delete(target);
     }
   };
 
@@ -104,10 +104,11 @@ export const makeFleet = ({ store, clock, auditLog, log, targets, isTimed }: Par
   };
 
   return {
-    async refresh() {
-      if (clock.now() - readAt < GOOD_FOR_MS) return;
-      reading ??= read();
-      await reading;
+    async refresh(names = targets.map(({ name }) => name)) {
+      const now = clock.now();
+      const old = names.filter((name) => now - (readAt.get(name) ?? Number.NEGATIVE_INFINITY) >= GOOD_FOR_MS);
+      for (const name of old) if (!reading.has(name)) reading.set(name, read(name));
+      await Promise.all(old.map((name) => reading.get(name)));
     },
 
     of,

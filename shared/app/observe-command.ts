@@ -1,4 +1,4 @@
-import { type Command, currentAttempt, isFinal } from '../domain/command.ts';
+import { type Command, currentAttempt, isFinal, routeOf } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import { expectedStartMs } from '../domain/health.ts';
 import { step } from '../engine/step.ts';
@@ -32,7 +32,9 @@ export const observeCommand = async (
   let stored = from ?? (await deps.commands.find(reference));
   while (stored) {
     // Nobody else chooses a target, or leaves one.
-    if (stored.command.status === 'queued' || seen.kind === 'unreachable') await deps.fleet.refresh();
+    if (stored.command.status === 'queued' || seen.kind === 'unreachable') {
+      await deps.fleet.refresh(targetsOf(stored.command));
+    }
     const { next, effects } = step(stored.command, seen, {
       now: deps.clock.now(),
       fraction: deps.random.fraction(),
@@ -85,6 +87,9 @@ const UNKNOWN_TARGET: TargetTraits = {
 
 export const targetOf = ({ targets }: Pick<Deps, 'targets'>, name: string): Target | undefined =>
   targets.find((target) => target.name === name);
+
+const targetsOf = ({ spec }: Command): readonly string[] =>
+  routeOf(spec).flatMap(({ places }) => places.map(({ target }) => target));
 
 const outlookOf = ({ fleet, clock, targets, pools }: Deps): Outlook => ({
   of(name) {
