@@ -106,7 +106,7 @@ const requeue = (
 ): Step => {
   const { now, rules, fraction } = context;
   const waitMs = tried === 0 ? 0 : backoffMs(rules, tried, fraction);
-  const notBefore = now + Math.max(retryAfterSeconds * 1_000, waitMs);
+  const notBefore = now + Math.max(Math.ceil(retryAfterSeconds * 1_000), waitMs);
   const next: Command = {
     ...command,
     status: 'queued',

@@ -235,7 +235,13 @@ describe('whatever is seen of several targets, in whatever order', () => {
   );
   const state = fc.constantFrom('healthy', 'healthy', 'degraded', 'down') as fc.Arbitrary<TargetOutlook['state']>;
   const back = fc.constantFrom(0, 0, 0, 1, 2);
-  const moment = fc.record({ wait: fc.integer({ min: 0, max: 30 }), near: state, far: state, back, say });
+  const moment = fc.record({
+    wait: fc.integer({ min: 0, max: 30_000 }).map((ms) => ms / SECOND),
+    near: state,
+    far: state,
+    back,
+    say,
+  });
 
   let runs = 0;
   test('no ticket is good but that of the present attempt, a caller that allows no rerun gets none, and it ends on a target of its route', () => {
@@ -260,13 +266,15 @@ describe('whatever is seen of several targets, in whatever order', () => {
           const started = command.attempts.filter(({ startedAt }) => startedAt !== undefined);
           expect(started.length).toBeLessThanOrEqual(retry.maxAttempts);
           for (const { target } of command.attempts) expect(['near', 'far']).toContain(target);
+          // In whole milliseconds: the index of what is due sorts no others.
+          if (command.dueAt !== undefined) expect(command.dueAt % 1).toBe(0);
           if (!isFinal(command.status)) expect(command.dueAt).toBeDefined();
           else if (isFinal(before.status)) expect(command.status).toBe(before.status);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
     // What is claimed was tried.
-    expect(runs).toBeGreaterThan(300);
+    expect(runs).toBeGreaterThan(150);
   });
 });
