@@ -110,7 +110,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(invocations).toEqual({ commands: 1, 'run-commands': 1, runner: 1, execute: 1 });
     expect(sqs.requests).toEqual({ SendMessage: 1 });
     expect(dynamodb.writeUnits).toBeLessThanOrEqual(9);
-    expect(dynamodb.readUnits).toBeLessThanOrEqual(5);
+    expect(dynamodb.readUnits).toBeLessThanOrEqual(6);
   });
 
   const TARGETS = ['lambda', 'lambda-microvm', 'cloud-run', 'azure-container-instances'] as const;

@@ -65,7 +65,19 @@ describe('targets of an installation', () => {
       installation: 'errand-development',
       runnerUrl: 'https://own.example',
       targets: [OWN, CLOUD_RUN],
+      pools: [],
     });
+  });
+
+  test('are told of with their pools, of which the installation’s own executor may be one', () => {
+    const pools = [{ name: 'anywhere', targets: ['cloud-run', 'lambda'], by: 'price' }];
+    const { stacks } = make({ targets: [CLOUD_RUN], pools });
+    for (const [stack, name] of [
+      [stacks.workers, 'run-commands'],
+      [stacks.api, 'commands'],
+    ] as const) {
+      expect(told(Template.fromStack(stack), `errand-development-${name}`).pools).toEqual(pools);
+    }
   });
 
   test('one that is named lambda takes its place', () => {
