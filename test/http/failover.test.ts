@@ -50,7 +50,13 @@ describe('what cannot be failed over to', () => {
       'unsupported-by-target',
       '/failover/0',
     ],
-    ['weaker walls', { target: 'run-a', failover: ['local'], isolation: 'microvm' }, 422, 'isolation-unavailable', '/failover/0'],
+    [
+      'weaker walls',
+      { target: 'run-a', failover: ['local'], isolation: 'microvm' },
+      422,
+      'isolation-unavailable',
+      '/failover/0',
+    ],
     [
       'what cannot run so long',
       { failover: ['run-a'], timeoutSeconds: 604_800 },
