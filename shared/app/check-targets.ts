@@ -1,3 +1,4 @@
+import { DEFAULT_HEALTH_RULES, isResting } from '../domain/health.ts';
 import type { Deps, Target } from './deps.ts';
 import { checkTarget } from './list-targets.ts';
 
@@ -17,7 +18,7 @@ export const checkTargets = async (
   await fleet.refresh();
   const isDue = ({ name }: Target): boolean => {
     const { condition, check } = fleet.of(name);
-    if (clock.now() < (condition?.downUntil ?? 0)) return false;
+    if (condition && isResting(condition, clock.now(), DEFAULT_HEALTH_RULES)) return false;
     if (only === undefined) return true;
     const isWell = (condition?.state ?? 'healthy') === 'healthy' && check?.healthy !== false;
     return !isWell && clock.now() - (check?.at ?? 0) >= LEAST_MS;

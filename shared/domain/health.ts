@@ -53,6 +53,10 @@ export const DEFAULT_HEALTH_RULES: HealthRules = {
 /** Of what nobody has seen a fault. */
 export const newCondition = (now: Instant): Condition => ({ state: 'healthy', since: now, good: 0, falls: 0 });
 
+/** Whether it is left alone yet. A time that is further off than any that is given was told by a clock that was wrong. */
+export const isResting = ({ downUntil = 0 }: Condition, now: Instant, { mostDownSeconds }: HealthRules): boolean =>
+  now < downUntil && downUntil - now <= mostDownSeconds * 1_000;
+
 /** What was seen of a target. `why`: for a person. */
 export type Sign = { readonly ok: true } | { readonly ok: false; readonly why: string };
 
@@ -99,7 +103,7 @@ export const judge = (
   if (state === 'healthy') return condition;
   if (state === 'down') {
     // What was under way when it went down says nothing of how it is now.
-    if (now < (condition.downUntil ?? 0)) return condition;
+    if (isResting(condition, now, rules)) return condition;
     if (good + 1 < rules.goodForTrial) return { ...condition, good: good + 1 };
     const { downUntil: _, ...rest } = condition;
     return { ...rest, state: 'degraded', since: now, good: 0 };

@@ -1,6 +1,7 @@
 import { sweepOnSchedule } from '../../functions/workers/sweep.ts';
 import { keepSweeping } from '../../local/sweeping.ts';
 import { advanceCommand } from '../../shared/app/advance-command.ts';
+import { checkTargets } from '../../shared/app/check-targets.ts';
 import type { Deps, Target } from '../../shared/app/deps.ts';
 import { endOrphans } from '../../shared/app/end-orphans.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
@@ -111,7 +112,7 @@ const sweepOnly = async (deps: Deps, everyMs = 5_000): Promise<void> => {
   }
   for (let pass = 1; ; pass++) {
     await deps.clock.sleep(everyMs);
-    const sweeping = attempt(sweep(deps));
+    const sweeping = attempt(sweep(deps).then(() => checkTargets(deps, { only: 'troubled' })));
     // Where a schedule calls, the next call does not wait for the last.
     if (isNear) await sweeping;
     if ((pass * everyMs) % ORPHANS_EVERY_MS === 0) await attempt(endOrphans(deps));

@@ -151,6 +151,17 @@ describe('the health of a target', () => {
     expect(secondsDown(fallFrom(healthy, 600))).toBe(30);
   });
 
+  test('is not left alone for as long as a clock that was wrong would have it', () => {
+    const { state } = follow(
+      [
+        [1, GOOD],
+        [2, GOOD],
+      ],
+      down({ downUntil: 10_000 * SECOND }),
+    ).condition;
+    expect(state).toBe('degraded');
+  });
+
   test('changes nothing by a good sign of a healthy one, so that nothing is written', () => {
     const healthy = newCondition(0);
     expect(judge(healthy, GOOD, { now: 1, rules: RULES, failing: false })).toBe(healthy);
