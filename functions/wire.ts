@@ -116,6 +116,8 @@ export const wire = (options: WireOptions = {}): Deps => {
     // Indexes lag, and an answer takes at most half of it.
     auditSettleSeconds: 60,
     sealsOnRead: false,
+    // No function runs longer than 15 minutes.
+    removalSettleSeconds: 16 * 60,
     // Lambda freezes a process, it does not close it.
     closing: new AbortController().signal,
   });

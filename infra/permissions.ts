@@ -93,6 +93,21 @@ export const mayRemoveInput = (data: DataStack): readonly Permission[] => [
   },
 ];
 
+/** Whoever removes a tenant removes all of its objects, which are found by its name. */
+export const mayEraseObjects = ({ objectsArn, objectsArnExport }: DataStack): readonly Permission[] => [
+  {
+    actions: ['s3:DeleteObject'],
+    resources: [`${objectsArn}/*`],
+    wildcards: [
+      {
+        finding: `Resource::${objectsArnExport}/*`,
+        reason: 'Objects are named by the tenants that they belong to.',
+      },
+    ],
+  },
+  { actions: ['s3:ListBucket'], resources: [objectsArn], conditions: { StringLike: { 's3:prefix': '*/' } } },
+];
+
 export const mayReadKey = ({ key }: DataStack): Permission => ({
   actions: ['secretsmanager:GetSecretValue'],
   resources: [key.secretArn],
@@ -145,6 +160,16 @@ export const mayStoreSecrets = (stack: Stack, stage: string): Permission =>
     'secretsmanager:UpdateSecretVersionStage',
     'secretsmanager:DeleteSecret',
   ]);
+
+/** Whoever removes a tenant removes its secrets, and reads none. IAM knows no resource for listing names. */
+export const mayEraseSecrets = (stack: Stack, stage: string): readonly Permission[] => [
+  secrets(stack, stage, ['secretsmanager:DeleteSecret']),
+  {
+    actions: ['secretsmanager:ListSecrets'],
+    resources: ['*'],
+    wildcards: [{ finding: 'Resource::*', reason: 'IAM knows no resource for listing the names of secrets.' }],
+  },
+];
 
 /** What gives secrets to runners. */
 export const mayReadSecrets = (stack: Stack, stage: string): Permission =>

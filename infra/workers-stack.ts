@@ -15,6 +15,8 @@ import { environmentOf } from './environment.ts';
 import { ErrandFunction } from './errand-function.ts';
 import type { Options } from './options.ts';
 import {
+  mayEraseObjects,
+  mayEraseSecrets,
   mayExecute,
   mayKeepCheckpoints,
   mayPublish,
@@ -61,9 +63,10 @@ export class WorkersStack extends Stack {
     const { data, queue, bundles, stage, targets } = props;
     const executor = this.makeExecutor(props);
     const environment = environmentOf(this, props);
-    const changing = [mayRead(data), mayWrite(data), ...mayRemoveInput(data), mayWake(queue)];
     const running = [
-      ...changing,
+      mayRead(data),
+      mayWrite(data),
+      mayWake(queue),
       mayExecute([executor.function.functionArn, ...this.executorsBeside(targets, stage)]),
       ...mayRunMicrovms(targets),
       ...(targets.some(({ provider }) => provider === 'azure-container-instances') ? [maySignInToAzure] : []),
@@ -72,7 +75,7 @@ export class WorkersStack extends Stack {
       entry: 'run-commands',
       stage,
       environment,
-      permissions: [...running, mayStoreOutput(data), mayTake(queue)],
+      permissions: [...running, ...mayRemoveInput(data), mayStoreOutput(data), mayTake(queue)],
       timeout: Duration.minutes(WORKER_MINUTES),
       bundles,
       // It puts wake-ups into the queues that it is called from, many for a command that runs elsewhere. Lambda would take
@@ -96,6 +99,8 @@ export class WorkersStack extends Stack {
         maySign(data),
         mayKeepCheckpoints(data),
         mayPublish(queue),
+        ...mayEraseObjects(data),
+        ...mayEraseSecrets(this, stage),
       ],
       timeout: Duration.minutes(SWEEP_MINUTES),
       bundles,

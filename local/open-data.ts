@@ -122,6 +122,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     // One store, of one machine: what is stored is seen.
     auditSettleSeconds: 0,
     sealsOnRead: true,
+    removalSettleSeconds: 30,
     closing: closing.signal,
     log,
   });

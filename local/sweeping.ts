@@ -1,10 +1,13 @@
 import { checkTargets } from '../shared/app/check-targets.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { endOrphans } from '../shared/app/end-orphans.ts';
+import { removeTenants } from '../shared/app/remove-tenants.ts';
 import { sealAudit } from '../shared/app/seal-audit.ts';
 import { recover, sweep } from '../shared/app/sweep.ts';
 
 const SWEEP_SECONDS = 5;
+/** In one turn: the next sweep should not wait for long. */
+const REMOVAL_SECONDS = 5;
 const ORPHANS_EVERY_SECONDS = 10 * 60;
 const CHECK_EVERY_SECONDS = 5 * 60;
 
@@ -28,6 +31,7 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);
     if (!closing.aborted) await attempt(() => sweep(deps));
     if (!closing.aborted) await attempt(() => sealAudit(deps));
+    if (!closing.aborted) await attempt(() => removeTenants(deps, { seconds: REMOVAL_SECONDS }));
     const isTimeToCheck = clock.now() >= checkAt;
     if (isTimeToCheck) checkAt = clock.now() + CHECK_EVERY_SECONDS * 1_000;
     if (!closing.aborted) await attempt(() => checkTargets(deps, isTimeToCheck ? {} : { only: 'troubled' }));

@@ -341,7 +341,7 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .argument('<name>')
     .description('Remove a role; whoever has it may do nothing any more.')
     .action(async (name, _, command) => onExit(await (await tenancy()).removeRole(name, optionsOf(command), terminal)));
-  const tenant = program.command('tenant').description('Make and change tenants, as the installation’s owner.');
+  const tenant = program.command('tenant').description('Make, change and remove tenants, as the installation’s owner.');
   const limited = (command: Command): Command =>
     command.option(
       '--limit <name=amount>',
@@ -362,6 +362,10 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     .option('--suspend', 'none of its credentials is good meanwhile')
     .option('--resume', 'they are good again')
     .action(async (id, _, command) => onExit(await (await tenancy()).changeTenant(id, optionsOf(command), terminal)));
+  withJson(tenant.command('remove').argument('<id>'))
+    .description('Remove a tenant with all that it stored; its audit log stays, and its id is never used again.')
+    .option('--yes', 'without asking for the id once more')
+    .action(async (id, _, command) => onExit(await (await tenancy()).removeTenant(id, optionsOf(command), terminal)));
   withJson(program.command('usage'))
     .description('Say what the tenant used today, and its limits.')
     .action(async (_, command) => onExit(await (await tenancy()).usage(optionsOf(command), terminal)));

@@ -35,6 +35,8 @@ export interface TenancyCalls {
   addTenant(terms: z.input<typeof CreateTenant>): Promise<NewTenant>;
   listTenants(): AsyncGenerator<Tenant>;
   changeTenant(id: string, change: z.input<typeof ChangeTenant>): Promise<Tenant>;
+  /** Shut at once; all that it stored is erased from then on. */
+  removeTenant(id: string): Promise<Tenant>;
   usage(): Promise<z.output<typeof UsageView>>;
 }
 
@@ -51,5 +53,6 @@ export const makeTenancyCalls = (json: Json, send: Send): TenancyCalls => ({
   addTenant: (terms) => json('POST', '/v1/tenants', { json: terms, tries: 1 }),
   listTenants: () => allItems(json, '/v1/tenants'),
   changeTenant: (id, change) => json('PATCH', at('tenants', id), { json: change }),
+  removeTenant: (id) => json('DELETE', at('tenants', id)),
   usage: () => json('GET', '/v1/usage'),
 });

@@ -7,7 +7,7 @@ import { applyPolicy, explainPolicy, getPolicy, listPolicies, restorePolicy } fr
 import { refreshSessionToken } from '../../shared/app/refresh-session-token.ts';
 import { listRoles, putRole, removeRole } from '../../shared/app/roles.ts';
 import { createSessionToken, listSessionTokens, revokeSessionToken } from '../../shared/app/session-tokens.ts';
-import { addTenant, changeTenant, getTenant, listTenants } from '../../shared/app/tenants.ts';
+import { addTenant, changeTenant, getTenant, listTenants, removeTenant } from '../../shared/app/tenants.ts';
 import { whoami } from '../../shared/app/whoami.ts';
 import { httpFunction } from '../../shared/http/http-function.ts';
 import { json, jsonLines, noContent } from '../../shared/http/replies.ts';
@@ -65,4 +65,5 @@ export const access = (deps: Deps) =>
     listTenants: async (_, { actor, query }) => json(200, await listTenants(deps, actor, query)),
     getTenant: async (_, { params }) => json(200, await getTenant(deps, params.id)),
     changeTenant: async (_, { actor, params, body }) => json(200, await changeTenant(deps, actor, params.id, body)),
+    removeTenant: async (_, { actor, params }) => json(202, await removeTenant(deps, actor, params.id)),
   });

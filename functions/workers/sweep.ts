@@ -4,6 +4,7 @@ import { checkTargets } from '../../shared/app/check-targets.ts';
 import { deliverEvents } from '../../shared/app/deliver-events.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { endOrphans } from '../../shared/app/end-orphans.ts';
+import { removeTenants } from '../../shared/app/remove-tenants.ts';
 import { sealAudit } from '../../shared/app/seal-audit.ts';
 import { type Settled, settleRestored } from '../../shared/app/settle-restored.ts';
 import { sweep } from '../../shared/app/sweep.ts';
@@ -11,13 +12,15 @@ import { sweep } from '../../shared/app/sweep.ts';
 /** Each of these is worth its price less often than each minute. */
 const CHECK_EVERY_MINUTES = 5;
 const ORPHANS_EVERY_MINUTES = 10;
+/** Then the next minute goes on. */
+const REMOVAL_SECONDS = 60;
 
 /** What a person invokes it with, once, after the table was restored: as `errand restore` says it of a data folder. */
 const Restored = z.strictObject({ restoredTo: z.iso.datetime(), queued: z.enum(['lost', 'run']) });
 
 /**
- * On a schedule of one minute: sees to what is due, gives what happened its place and publishes it, looks how the targets are, and ends
- * runs that nobody waits for. Told that its table was restored, it settles that instead.
+ * On a schedule of one minute: sees to what is due, gives what happened its place and publishes it, looks how the targets are, ends runs
+ * that nobody waits for, and removes tenants. Told that its table was restored, it settles that instead.
  */
 export const sweepOnSchedule =
   (deps: Deps) =>
@@ -37,5 +40,6 @@ export const sweepOnSchedule =
     await deliverEvents(deps);
     await checkTargets(deps, minute % CHECK_EVERY_MINUTES === 0 ? {} : { only: 'troubled' });
     if (minute % ORPHANS_EVERY_MINUTES === 0) await endOrphans(deps);
+    await removeTenants(deps, { seconds: REMOVAL_SECONDS });
     return undefined;
   };

@@ -4,7 +4,7 @@ import type { Clock, Instant } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
 import type { TenantId } from '../domain/ids.ts';
 import { GIVES_ACCESS, type Permission } from '../domain/permissions.ts';
-import type { ApiKey } from '../domain/principals.ts';
+import { type ApiKey, isShut } from '../domain/principals.ts';
 import type { TenantLimits } from '../domain/quotas.ts';
 import type { SessionToken } from '../domain/session-tokens.ts';
 import type { Principals } from '../store/principals.ts';
@@ -88,7 +88,7 @@ const byAccessToken = async (principals: Principals, token: AccessToken | undefi
     principals.memberOf(tenant, identity),
     principals.tenants.get(keys.tenant(tenant)),
   ]);
-  if (tenantFound?.value.suspended) throw notGood();
+  if (isShut(tenantFound?.value)) throw notGood();
   if (!found) {
     const who = `${identity.subject} of ${identity.issuer}`;
     throw new AppError(
@@ -118,7 +118,7 @@ const goodKey = async (
     principals.tenants.get(keys.tenant(tenant)),
   ]);
   const key = found?.value;
-  const isGood = key && hasHash(token, key.hash) && isValidKey(key, now) && !tenantFound?.value.suspended;
+  const isGood = key && hasHash(token, key.hash) && isValidKey(key, now) && !isShut(tenantFound?.value);
   return isGood ? { key, limits: tenantFound?.value.limits } : undefined;
 };
 

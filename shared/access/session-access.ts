@@ -1,6 +1,7 @@
 import type { Actor } from '../domain/actor.ts';
 import type { Clock, Instant } from '../domain/clock.ts';
 import type { TenantId } from '../domain/ids.ts';
+import { isShut } from '../domain/principals.ts';
 import type { SessionToken } from '../domain/session-tokens.ts';
 import type { Principals } from '../store/principals.ts';
 import { keys } from '../store/schema.ts';
@@ -42,7 +43,7 @@ export const actorOfSession = async (
     rightsOfTraded(parts, tenant, session, now),
     principals.tenants.get(keys.tenant(tenant)),
   ]);
-  if (!rights || tenantFound?.value.suspended) return undefined;
+  if (!rights || isShut(tenantFound?.value)) return undefined;
   const { member, id, refreshExpiresAt } = session;
   return {
     ...{ id: member, tenant, ...limitRights(rights, session) },

@@ -16,6 +16,7 @@ import type { Secrets } from '../secrets/secrets.ts';
 import type { Approvals } from '../store/approvals.ts';
 import type { AuditLog } from '../store/audit-log.ts';
 import type { Commands } from '../store/commands.ts';
+import type { Erasure } from '../store/erasure.ts';
 import type { EventCursors } from '../store/event-cursors.ts';
 import type { OutputLog } from '../store/output-log.ts';
 import type { Policies } from '../store/policies.ts';
@@ -57,6 +58,8 @@ export interface Deps {
   readonly auditSettleSeconds: number;
   /** Whether whoever reads the audit log sees all that happened until then, as nothing lags behind here. */
   readonly sealsOnRead: boolean;
+  /** So long after a tenant was shut for good, what was under way then may still write. */
+  readonly removalSettleSeconds: number;
   readonly newCommandId: () => CommandId;
   readonly rates: Rates;
   readonly meter: Meter;
@@ -66,6 +69,7 @@ export interface Deps {
   readonly output: OutputLog;
   readonly stdin: StdinLog;
   readonly secrets: Secrets;
+  readonly erasure: Erasure;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */

@@ -10,6 +10,7 @@ import type { Vault } from '../secrets/vault.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
 import { makeCommands } from '../store/commands.ts';
+import { makeErasure } from '../store/erasure.ts';
 import { makeEventCursors } from '../store/event-cursors.ts';
 import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makePolicies } from '../store/policies.ts';
@@ -39,6 +40,7 @@ export interface Parts
     | 'keepCheckpoint'
     | 'auditSettleSeconds'
     | 'sealsOnRead'
+    | 'removalSettleSeconds'
   > {
   readonly objects: Objects;
   readonly vault: Vault;
@@ -75,6 +77,7 @@ export const makeDeps = (parts: Parts): Deps => {
     policies: makePolicies(store),
     approvals: makeApprovals(store),
     secrets: makeSecrets({ store, vault, clock, random }),
+    erasure: makeErasure(store, objects),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
   };

@@ -1,3 +1,4 @@
+import { isLeaving } from '../access/leaving.ts';
 import { type Attempt, type CommandSpec, currentAttempt, isFinal, type SignalName } from '../domain/command.ts';
 import { isConflict } from '../domain/errors.ts';
 import type { Sign } from '../domain/health.ts';
@@ -16,11 +17,15 @@ import { storeEnd } from './store-end.ts';
 
 /**
  * Carries an attempt from its start to its stored end; the caller performs the effects of that end.
- * Does not throw for what the command or the provider did. Undefined when there was nothing to carry.
+ * Does not throw for what the command or the provider did. Undefined when there was nothing to carry. A command of a tenant that is
+ * being removed is canceled in its place.
  */
 export const runAttempt = async (deps: Deps, reference: Reference, started: Stored): Promise<Moved | undefined> => {
   const attempt = currentAttempt(started.command);
   if (!attempt) return undefined;
+  if (await isLeaving(deps.principals, started.command.tenant)) {
+    return observeCommand(deps, reference, { kind: 'cancel-requested' });
+  }
   using _held = deps.runs.hold(attemptKeyOf(started.command.id, attempt.number));
   const output = deps.output.openWriter(reference, attempt.number);
   const carried = makeCarriedRun(deps, reference, started, attempt, output);

@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import { isSameSecret, noRight } from '../access/access.ts';
+import { isLeaving } from '../access/leaving.ts';
 import type { EndHead, OutputHead, RedeemStart, RunnerOutlook, StartOrder } from '../contract/runner.ts';
 import { type Attempt, type Command, currentAttempt, waitsFor } from '../domain/command.ts';
 import { AppError, isConflict } from '../domain/errors.ts';
@@ -50,6 +51,10 @@ export const redeemStart = async (
   { runner, can = [] }: z.output<typeof RedeemStart>,
 ): Promise<StartOrder> => {
   const { reference, stored, attempt } = await findOwnRun(deps, right);
+  if (await isLeaving(deps.principals, right.tenant)) {
+    await perform(deps, reference, await observeCommand(deps, reference, { kind: 'cancel-requested' }));
+    throw new AppError('conflict', 'The tenant is being removed: execute nothing.');
+  }
   // Before the ticket is redeemed: a vault that is away leaves it to be asked for again.
   const resolved: Resolved =
     stored.command.spec.secrets && !can.includes(TAKES_SECRETS)

@@ -152,7 +152,22 @@ export const ChangeTenant = z
   })
   .meta({ id: 'ChangeTenant' });
 export const TenantView = z
-  .object({ id: z.string(), name: z.string(), suspended: z.boolean(), limits: TenantLimitsSchema, createdAt: Time })
+  .object({
+    id: z.string(),
+    name: z.string().describe('Empty once it was removed.'),
+    state: z.enum(['good', 'suspended', 'removing', 'removed']),
+    suspended: z.boolean(),
+    limits: TenantLimitsSchema,
+    createdAt: Time,
+    removal: z
+      .object({
+        requestedAt: Time,
+        removedAt: Time.nullable().describe('When all was erased.'),
+        unfinishedCommands: z.int().nullable().describe('At the last look; null before the first and after the last.'),
+        erasedCommands: z.int().nullable().describe('So far, about.'),
+      })
+      .nullable(),
+  })
   .meta({ id: 'Tenant' });
 export const NewTenantView = TenantView.extend({ admin: MemberView, key: z.string() }).meta({ id: 'NewTenant' });
 export const TenantList = page(TenantView).meta({ id: 'TenantList' });

@@ -31,6 +31,8 @@ export const AUDIT_TYPES = [
   'session-token.revoked',
   'tenant.added',
   'tenant.changed',
+  'tenant.removal-requested',
+  'tenant.removed',
 ] as const;
 export type AuditType = (typeof AUDIT_TYPES)[number];
 

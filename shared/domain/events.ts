@@ -63,6 +63,8 @@ const EVENTS = {
   'session-token.revoked': { type: 'session_token.revoked', ...ofTenant },
   'tenant.added': { type: 'tenant.added', ...ofTenant },
   'tenant.changed': { type: 'tenant.changed', ...ofTenant },
+  'tenant.removal-requested': { type: 'tenant.removal_requested', ...ofTenant },
+  'tenant.removed': { type: 'tenant.removed', ...ofTenant },
 } as const satisfies Record<AuditType, Row>;
 
 export type EventType = (typeof EVENTS)[AuditType]['type'];

@@ -1,5 +1,7 @@
 import type { Scope } from './actor.ts';
+import type { AuditActor } from './audit.ts';
 import type { Instant } from './clock.ts';
+import type { TenantId } from './ids.ts';
 import type { Permission } from './permissions.ts';
 import type { TenantLimits } from './quotas.ts';
 
@@ -57,4 +59,21 @@ export interface Tenant {
   readonly suspended: boolean;
   readonly limits?: TenantLimits;
   readonly createdAt: Instant;
+  /** It is on its way out, or gone. The id stays taken for ever, so that nothing old is ever taken for a new tenant's. */
+  readonly removal?: { readonly requestedAt: Instant; readonly removedAt?: Instant };
+}
+
+/** Whether none of its credentials is good. A tenant without a record, such as the owner's, is open. */
+export const isShut = (tenant: Tenant | undefined): boolean =>
+  tenant !== undefined && (tenant.suspended || tenant.removal !== undefined);
+
+/** The work of removing a tenant, as far as it has come. */
+export interface Removal {
+  readonly tenant: TenantId;
+  readonly requestedAt: Instant;
+  readonly requestedBy: AuditActor;
+  /** Commands that had not ended at the last look; absent before the first. */
+  readonly unfinished?: number;
+  /** Commands that are gone. */
+  readonly erased: number;
 }

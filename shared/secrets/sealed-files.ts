@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Random } from '../domain/clock.ts';
-import { guarded, SealBroken, type SecretPlace, type Vault } from './vault.ts';
+import { guarded, guardedFor, SealBroken, type SecretPlace, type Vault } from './vault.ts';
 
 export interface SealedFilesOptions {
   readonly directory: string;
@@ -56,6 +56,9 @@ export const sealedFiles = ({ directory, key, random }: SealedFilesOptions): Vau
         const own = files.filter((file) => file.startsWith(prefixOf(secret)));
         for (const file of own) await rm(join(folderOf(secret), file), { force: true });
       }),
+
+    removeAll: (tenant) =>
+      guardedFor(`the secrets of ${tenant}`, () => rm(folderOf({ tenant }), { recursive: true, force: true })),
   };
 };
 

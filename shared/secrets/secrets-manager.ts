@@ -2,12 +2,13 @@ import {
   CreateSecretCommand,
   DeleteSecretCommand,
   GetSecretValueCommand,
+  ListSecretsCommand,
   PutSecretValueCommand,
   SecretsManagerClient,
   type SecretsManagerClientConfig,
   UpdateSecretVersionStageCommand,
 } from '@aws-sdk/client-secrets-manager';
-import { guarded, type SecretPlace, type Vault } from './vault.ts';
+import { guarded, guardedFor, type SecretPlace, type Vault } from './vault.ts';
 
 export interface SecretsManagerOptions {
   readonly client: SecretsManagerClient;
@@ -50,6 +51,14 @@ export const secretsManager = ({ client, installation }: SecretsManagerOptions):
     }
   };
 
+  const destroy = async (SecretId: string): Promise<void> => {
+    try {
+      await client.send(new DeleteSecretCommand({ SecretId, ForceDeleteWithoutRecovery: true }));
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  };
+
   return {
     put: (place, bytes) =>
       guarded(place, async () => {
@@ -81,13 +90,21 @@ export const secretsManager = ({ client, installation }: SecretsManagerOptions):
         }
       }),
 
-    remove: (secret) =>
-      guarded(secret, async () => {
-        try {
-          await client.send(new DeleteSecretCommand({ SecretId: idOf(secret), ForceDeleteWithoutRecovery: true }));
-        } catch (error) {
-          if (!isGone(error)) throw error;
-        }
+    remove: (secret) => guarded(secret, () => destroy(idOf(secret))),
+
+    // What was made within the last five minutes may not be listed yet (API_ListSecrets): callers wait that long.
+    removeAll: (tenant) =>
+      guardedFor(`the secrets of ${tenant}`, async () => {
+        const prefix = idOf({ tenant, name: '' });
+        const names: string[] = [];
+        let NextToken: string | undefined;
+        do {
+          const Filters = [{ Key: 'name' as const, Values: [prefix] }];
+          const page = await client.send(new ListSecretsCommand({ Filters, MaxResults: 100, NextToken }));
+          names.push(...(page.SecretList ?? []).map(({ Name = '' }) => Name));
+          NextToken = page.NextToken;
+        } while (NextToken !== undefined);
+        for (const name of names) if (name.startsWith(prefix)) await destroy(name);
       }),
   };
 };

@@ -38,6 +38,8 @@ export interface Secrets {
   get(tenant: TenantId, name: string): Promise<Uint8Array | undefined>;
   /** None there is fine. */
   remove(tenant: TenantId, name: string, alongside?: readonly Write[]): Promise<void>;
+  /** Every value of a tenant, known or not. What is known of them is the store's to remove. */
+  removeValues(tenant: TenantId): Promise<void>;
 }
 
 export interface NewValue {
@@ -125,5 +127,7 @@ export const makeSecrets = ({ store, vault, clock, random }: SecretsParts): Secr
       await records.remove(keys.secret(tenant, name), alongside);
       await vault.remove({ tenant, name });
     },
+
+    removeValues: (tenant) => vault.removeAll(tenant),
   };
 };

@@ -27,6 +27,8 @@ export interface Vault {
   drop(place: SecretPlace): Promise<void>;
   /** Drops every value of a secret. None there is fine. */
   remove(secret: Omit<SecretPlace, 'value'>): Promise<void>;
+  /** Drops every value of every secret of a tenant, also of those that the store does not know (any more). None there is fine. */
+  removeAll(tenant: TenantId): Promise<void>;
 }
 
 /** A vault that is opened when the first secret is used: most processes never need one. */
@@ -38,14 +40,19 @@ export const lazyVault = (open: () => Promise<Vault>): Vault => {
     get: async (place) => (await vault()).get(place),
     drop: async (place) => (await vault()).drop(place),
     remove: async (secret) => (await vault()).remove(secret),
+    removeAll: async (tenant) => (await vault()).removeAll(tenant),
   };
 };
 
 /** What a vault does for a secret, whose failure is that of the vault. @throws AppError 'unavailable' */
-export const guarded = async <T>({ name }: Pick<SecretPlace, 'name'>, act: () => Promise<T>): Promise<T> => {
+export const guarded = async <T>({ name }: Pick<SecretPlace, 'name'>, act: () => Promise<T>): Promise<T> =>
+  guardedFor(`the secret ${name}`, act);
+
+/** The same for a whole tenant's. @throws AppError 'unavailable' */
+export const guardedFor = async <T>(whose: string, act: () => Promise<T>): Promise<T> => {
   try {
     return await act();
   } catch (cause) {
-    throw new AppError('unavailable', `The vault cannot be used for the secret ${name} right now.`, { cause });
+    throw new AppError('unavailable', `The vault cannot be used for ${whose} right now.`, { cause });
   }
 };

@@ -77,6 +77,8 @@ export interface AuditLog {
   openAmong(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly OpenCommand[]>;
   /** By actor. */
   profiles(tenant: TenantId, actors: readonly string[]): Promise<ReadonlyMap<string, KeptProfile>>;
+  /** That the log ends where it was read: whatever goes on from there is not stored, nor is this when something did. */
+  endWrite(tenant: TenantId, read: { readonly head: LogHead; readonly version: number }): Write;
   /** Resolves with whether it was stored: not when someone else was faster. */
   extend(tenant: TenantId, ifVersion: number, next: NextEntries): Promise<boolean>;
   /** From a number on, some at a time. */
@@ -155,6 +157,11 @@ export const makeAuditLog = (
         ]),
       );
     },
+
+    endWrite: (tenant, { head, version }) => ({
+      put: { ...keys.auditHead(tenant), version: version + 1, data: head },
+      ifVersion: version,
+    }),
 
     async extend(tenant, ifVersion, { entries, head, sealed, opened, moved, ended, checkpoint, profiles }) {
       const [first] = entries;

@@ -61,6 +61,8 @@ export interface Commands {
   expect(tenant: TenantId, id: CommandId): Disposable;
   /** Those of a tenant after one, submitted before a time: the oldest first. */
   since(tenant: TenantId, after: CommandId | undefined, before: Instant, limit: number): Promise<readonly Command[]>;
+  /** All of a tenant's after one, whatever their time, some at a time: the oldest first. */
+  pages(tenant: TenantId, after?: CommandId): AsyncGenerator<readonly Command[]>;
   /** The command that an idempotency key was used for, if it was and has not expired. */
   findRepeated(
     tenant: TenantId,
@@ -105,6 +107,8 @@ interface IdempotencyData {
 
 /** How many items one list request may read: bounds the work that a filter with few matches causes. */
 const MOST_SCANNED = 1_000;
+
+const PAGE = 100;
 
 /** Each try that fails, somebody else's succeeded. */
 const MOST_TOLL_TRIES = 100;
@@ -239,6 +243,19 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
         tenant,
         entries.map(({ indexKey }) => indexKey.sk as CommandId),
       );
+    },
+
+    async *pages(tenant, after) {
+      const { pk } = indexKeys.list(tenant, '' as CommandId);
+      for (let last: string | undefined = after; ; ) {
+        const from = last === undefined ? {} : { from: `${last}\0` };
+        const entries = await store.queryIndex('list', pk, { ...from, limit: PAGE });
+        const ids = entries.map(({ indexKey }) => indexKey.sk as CommandId);
+        // One that was removed since is in the index for a moment more.
+        yield await findAll(tenant, ids);
+        last = ids.at(-1);
+        if (ids.length < PAGE) return;
+      }
     },
 
     async findRepeated(tenant, { keyHash, bodyHash }, now) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { TenantId } from '../domain/ids.ts';
-import type { ApiKey, CustomRole, Identity, Member, Tenant } from '../domain/principals.ts';
+import type { ApiKey, CustomRole, Identity, Member, Removal, Tenant } from '../domain/principals.ts';
 import type { SessionToken } from '../domain/session-tokens.ts';
 import { makeRecords, type Records, type Versioned } from './records.ts';
 import { keys } from './schema.ts';
@@ -9,6 +9,8 @@ import type { Store, Write } from './store.ts';
 /** Who there is: tenants, their members, roles, keys and session tokens. */
 export interface Principals {
   readonly tenants: Records<Tenant>;
+  /** Tenants that are being removed. */
+  readonly removals: Records<Removal>;
   readonly members: Records<Member>;
   readonly roles: Records<CustomRole>;
   readonly apiKeys: Records<ApiKey>;
@@ -29,6 +31,7 @@ export const makePrincipals = (store: Store): Principals => {
   const identities = makeRecords<IdentityData>(store);
   return {
     tenants: makeRecords(store),
+    removals: makeRecords(store),
     members,
     roles: makeRecords(store),
     apiKeys: makeRecords(store),

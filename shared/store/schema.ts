@@ -99,9 +99,31 @@ export const keys = {
   usageOf: (tenant: TenantId, day: string): Key => ({ pk: `${tenant}/usage`, sk: `day/${day}` }),
   /** Of the whole installation, as its slash tells: no tenant's id begins with one. */
   tenant: (tenant: TenantId): Key => ({ pk: '/tenants', sk: tenant }),
+  /** That a tenant is being removed, and how far it has come. */
+  removal: (tenant: TenantId): Key => ({ pk: '/removals', sk: tenant }),
   /** Objects hold what is too large for an item. */
   objects: (reference: Reference, kind: 'output' | 'stdin'): string => `${reference}/${kind}/`,
+  /** All objects of a tenant. */
+  objectsOf: (tenant: TenantId): string => `${tenant}/`,
 };
+
+/**
+ * The partitions that a tenant has, beside one for each command, its audit log, and one for each idempotency record, which is known
+ * by its hash alone and expires.
+ */
+export const partitionsOf = (tenant: TenantId): readonly string[] =>
+  [
+    keys.member(tenant, ''),
+    keys.identity(tenant, ''),
+    keys.role(tenant, ''),
+    keys.apiKey(tenant, ''),
+    keys.sessionToken(tenant, ''),
+    keys.secret(tenant, ''),
+    keys.policy(tenant),
+    keys.approval(tenant, ''),
+    keys.eventCursor(tenant, ''),
+    keys.usage(tenant),
+  ].map(({ pk }) => pk);
 
 /** The sparse indexes and their keys. */
 export const indexKeys = {

@@ -79,6 +79,23 @@ export const secretsContract = (name: string, makeVault: () => Promise<Vault>): 
       expect(await textOf(secrets, 'token')).toBe('two');
     });
 
+    test('all of a tenant’s values are removed at once, also what the store does not know of; twice is once, and others stay', async () => {
+      const secrets = await open();
+      const stored = [];
+      for (const one of ['a', 'b', 'c', 'd', 'e.f']) stored.push(await put(secrets, one, one));
+      await put(secrets, 'a', 'theirs', theirs);
+      await put(secrets, 'a', 'of another', toTenantId('ours-2'));
+      const unknown = { tenant: ours, name: 'unknown', value: '0'.repeat(32) };
+      await secrets.vault.put(unknown, Buffer.from('nobody knows'));
+      await secrets.removeValues(ours);
+      await secrets.removeValues(ours);
+      for (const { name: one, value } of [...stored, unknown]) {
+        expect(await secrets.vault.get({ tenant: ours, name: one, value })).toBeUndefined();
+      }
+      expect(await textOf(secrets, 'a', theirs)).toBe('theirs');
+      expect(await textOf(secrets, 'a', toTenantId('ours-2'))).toBe('of another');
+    });
+
     test('of many that put at once, each gets its own version, and the last one’s value stands', async () => {
       const secrets = await open();
       await put(secrets, 'token', 'first');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cli, startServer } from '../support/cli.ts';
+import { cli, startCli, startServer } from '../support/cli.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 test('an owner makes a tenant, its admin a role and members, and each may do what it was given', async () => {
@@ -41,4 +41,37 @@ test('an owner makes a tenant, its admin a role and members, and each may do wha
   expect((await admin('whoami')).exit).toBe(125);
   expect((await asOwner('tenant', 'change', 'acme', '--resume')).stdout).toBe('acme good\n');
   expect((await admin('whoami')).exit).toBe(0);
+});
+
+test('a tenant is removed by whoever says so twice: the key of its admin is not good from then on', async () => {
+  const dataDirectory = tempDirectory();
+  const { url } = await startServer(dataDirectory);
+  const asOwner = (...args: string[]) => cli(args, { dataDirectory });
+  const keyOf = async (id: string) => (await asOwner('tenant', 'add', id)).stdout.trim();
+  const isGood = async (key: string) =>
+    (await cli(['whoami'], { dataDirectory, env: { ERRAND_URL: url, ERRAND_API_KEY: key } })).exit === 0;
+  const [acme, other] = [await keyOf('acme'), await keyOf('other')];
+
+  // Nobody can be asked.
+  expect(await asOwner('tenant', 'remove', 'acme')).toMatchObject({
+    exit: 2,
+    stderr: expect.stringContaining('--yes'),
+  });
+  const asked = startCli(['tenant', 'remove', 'acme'], { dataDirectory, terminal: true, stdin: 'pipe' });
+  await asked.says('Type its id');
+  asked.process.stdin?.write('acm\n');
+  expect(await asked.exit).toBe(2);
+  expect(await isGood(acme)).toBe(true);
+
+  const sure = startCli(['tenant', 'remove', 'acme'], { dataDirectory, terminal: true, stdin: 'pipe' });
+  await sure.says('Type its id');
+  sure.process.stdin?.write('acme\n');
+  expect(await sure.exit).toBe(0);
+  expect(await isGood(acme)).toBe(false);
+  expect((await asOwner('tenant', 'list')).stdout).toMatch(/acme +removing/);
+  expect((await asOwner('tenant', 'add', 'acme')).stderr).toContain('never used again');
+
+  expect((await asOwner('tenant', 'remove', 'other', '--yes')).stdout).toBe('other removing\n');
+  expect(await isGood(other)).toBe(false);
+  expect((await asOwner('tenant', 'remove', 'default', '--yes')).stderr).toContain('owner');
 });

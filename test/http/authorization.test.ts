@@ -116,6 +116,7 @@ const samples = {
   listTenants: { status: 200 },
   getTenant: { make: tenant, status: 200 },
   changeTenant: { make: tenant, body: { name: 'n' }, status: 200 },
+  removeTenant: { make: tenant, status: 202 },
   applyPolicy: { body: { policy: POLICY }, status: 201 },
   listPolicies: { status: 200 },
   getPolicy: { make: policy, status: 200 },

@@ -128,11 +128,17 @@ const ROLES: Roles = {
     `secretsmanager:GetSecretValue ${SECRETS}`,
   ]),
   'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, ['s3:PutObject objects/*/output/*']),
+  // It removes tenants: whatever objects and secrets they have, without reading one.
   sweep: lines(
     LOG,
     READ,
     WRITE,
-    REMOVE_INPUT,
+    [
+      's3:DeleteObject objects/*',
+      's3:ListBucket objects if {"StringLike":{"s3:prefix":"*/"}}',
+      `secretsmanager:DeleteSecret ${SECRETS}`,
+      'secretsmanager:ListSecrets *',
+    ],
     WAKE,
     EXECUTE,
     [

@@ -140,4 +140,4 @@ const logOf = (world: World, { name }: Life): Log => {
 const none = async (): Promise<never> => {
   throw new Error('There are no secrets in the simulation.');
 };
-const NO_VAULT = { put: none, get: none, drop: none, remove: none };
+const NO_VAULT = { put: none, get: none, drop: none, remove: none, removeAll: none };

@@ -8,4 +8,5 @@ export const testAudit = {
   keepCheckpoint: async () => {},
   auditSettleSeconds: 0,
   sealsOnRead: true,
+  removalSettleSeconds: 30,
 } as const;

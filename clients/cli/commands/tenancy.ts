@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline/promises';
 import type { Client } from '../../sdk/client.ts';
 import type { Member, Role, Tenant } from '../../sdk/tenancy.ts';
 import { scopeOf, UsageError } from '../arguments.ts';
@@ -34,6 +35,7 @@ export interface TenantOptions extends TenancyOptions {
   readonly admin?: string;
   readonly suspend?: boolean;
   readonly resume?: boolean;
+  readonly yes?: boolean;
   readonly limit?: Record<string, string>;
 }
 
@@ -162,7 +164,7 @@ export const listTenants = (options: TenancyOptions, terminal: Terminal): Promis
   asked(options, terminal, (client) =>
     tellAll(options, terminal, client.listTenants(), ['ID', 'STATE', 'ADDED', 'LIMITS', 'NAME'], (tenant: Tenant) => [
       tenant.id,
-      tenant.suspended ? 'suspended' : 'good',
+      tenant.state,
       ago(tenant.createdAt),
       Object.entries(tenant.limits)
         .map(([limit, amount]) => `${limit}=${amount}`)
@@ -180,8 +182,29 @@ export const changeTenant = (id: string, options: TenantOptions, terminal: Termi
       ...(suspend || resume ? { suspended: suspend === true } : {}),
       ...limitsOf(options),
     });
-    return tell(options, terminal, tenant, `${tenant.id} ${tenant.suspended ? 'suspended' : 'good'}`);
+    return tell(options, terminal, tenant, `${tenant.id} ${tenant.state}`);
   });
+
+/** Asks a person for the id once more: nobody brings back what it stored. */
+export const removeTenant = async (id: string, options: TenantOptions, terminal: Terminal): Promise<number> => {
+  if (!options.yes) await confirm(id, terminal);
+  return asked(options, terminal, async (client) => {
+    const tenant = await client.removeTenant(id);
+    return tell(options, terminal, tenant, `${tenant.id} ${tenant.state}`);
+  });
+};
+
+const confirm = async (id: string, { stdin, stderr }: Terminal): Promise<void> => {
+  if (!stdin.isTTY) throw new UsageError('It cannot be undone: say --yes where nobody can be asked.');
+  const asking = createInterface({ input: stdin, output: stderr });
+  try {
+    const question = `All that ${plain(id)} has is erased: commands, output, members, keys, secrets.\nType its id to go on: `;
+    if ((await asking.question(question)).trim() !== id)
+      throw new UsageError('That is not its id: nothing was removed.');
+  } finally {
+    asking.close();
+  }
+};
 
 /** Which limits there are is the server's to say. */
 const limitsOf = ({ limit }: TenantOptions): { readonly limits?: Record<string, number> } =>

@@ -196,4 +196,18 @@ export const accessEndpoints = {
       200: { description: 'The tenant. While suspended, none of its credentials is good.', schema: TenantView },
     },
   },
+  removeTenant: {
+    method: 'DELETE',
+    path: '/v1/tenants/{id}',
+    function: 'access',
+    permission: 'tenants:manage',
+    summary: 'Remove a tenant with all that it stored; its audit log stays, and its id is never used again',
+    params: tenant,
+    answers: {
+      202: {
+        description: 'Shut for good, and being erased; GET tells how far that has come. Twice is the same as once.',
+        schema: TenantView,
+      },
+    },
+  },
 } as const satisfies Record<string, Endpoint>;

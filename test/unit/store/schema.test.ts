@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
-import { dueBy, duePartitions, indexKeys, keys, referenceOf } from '../../../shared/store/schema.ts';
+import { dueBy, duePartitions, indexKeys, keys, partitionsOf, referenceOf } from '../../../shared/store/schema.ts';
 import type { Key } from '../../../shared/store/store.ts';
 import { commandId } from '../../support/commands.ts';
 
@@ -30,6 +30,22 @@ test.for<[string, CommandId, string]>([
   ['acme', 'cmd_7zzzzzzzzzzzzzzzzzzzzzzzzz' as CommandId, 'due/4'],
 ])('%s/%s is due in %s', ([tenant, command, partition]) => {
   expect(indexKeys.due(referenceOf(toTenantId(tenant), command), 0).pk).toBe(partition);
+});
+
+test('every kind of item is in a partition that the removal of its tenant finds, or is meant to outlive it', () => {
+  const ofCommands = ['command', 'output', 'stdinPart', 'stdinState', 'objects'];
+  const kinds = Object.entries(keys).filter(([name]) => !ofCommands.includes(name));
+  const pks = kinds.map(([, key]) => (key as (tenant: string, ...more: unknown[]) => Key | string)('acme', 1, 'y'));
+  const erased = new Set(partitionsOf(acme));
+  const left = pks.flatMap((key) => (typeof key === 'string' || erased.has(key.pk) ? [] : [key.pk]));
+  expect([...new Set(left)].toSorted()).toEqual([
+    '/removals',
+    '/tenants',
+    'acme/audit',
+    // Expires by itself.
+    'acme/idempotency/1',
+    'targets/acme',
+  ]);
 });
 
 describe('keys sort as the numbers in them do', () => {

@@ -36,6 +36,9 @@ interface Asked extends Value {
   readonly MoveToVersionId?: string;
   readonly RemoveFromVersionId?: string;
   readonly ForceDeleteWithoutRecovery?: boolean;
+  readonly Filters?: readonly { readonly Key: string; readonly Values: readonly string[] }[];
+  readonly MaxResults?: number;
+  readonly NextToken?: string;
 }
 
 class Refusal extends Error {
@@ -49,6 +52,8 @@ class Refusal extends Error {
 /** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html#API_CreateSecret_RequestSyntax */
 const NAME = /^[A-Za-z0-9/_+=.@-]{1,512}$/;
 const MOST_BYTES = 65_536;
+/** Fewer than AWS's 100, so that tests come to a second page. */
+const MOST_LISTED = 3;
 
 /**
  * Secrets Manager over its JSON 1.1 protocol, as far as Errand uses it
@@ -134,6 +139,15 @@ export const secretsManager = async (given: Readonly<Record<string, string>> = {
         throw new Refusal('InvalidParameterException', 'Recovery is not kept here.');
       secrets.delete(asked.SecretId ?? '');
       return { ARN: asked.SecretId, Name: asked.SecretId, DeletionDate: 1 };
+    },
+    /** By the beginning of their names, `MaxResults` or fewer at a time. */
+    ListSecrets({ Filters = [], MaxResults = 100, NextToken = '0' }) {
+      const isWanted = (name: string) =>
+        Filters.every(({ Key, Values }) => Key === 'name' && Values.some((prefix) => name.startsWith(prefix)));
+      const names = [...secrets.keys()].filter(isWanted);
+      const [from, to] = [Number(NextToken), Number(NextToken) + Math.min(MaxResults, MOST_LISTED)];
+      const SecretList = names.slice(from, to).map((Name) => ({ ARN: Name, Name }));
+      return { SecretList, ...(to < names.length ? { NextToken: String(to) } : {}) };
     },
   };
 

@@ -1,0 +1,46 @@
+import type { TenantId } from '../domain/ids.ts';
+import type { Objects } from '../objects/objects.ts';
+import { keys, partitionsOf, type Reference } from './schema.ts';
+import type { Key, Range, Store } from './store.ts';
+
+/** Erases what a tenant stored. Any of it may be done again, also by several at once. */
+export interface Erasure {
+  /** All that belongs to a command, its record last: until then it is found again. Its objects go with its tenant's. */
+  command(reference: Reference): Promise<void>;
+  /** What a tenant has beside its commands: its objects, all of its partitions, and what its audit log needed to go on. The log stays. */
+  rest(tenant: TenantId): Promise<void>;
+}
+
+/** Items may be of 64 KiB, and come along when their keys are asked for. */
+const PAGE = 25;
+
+export const makeErasure = (store: Store, objects: Objects): Erasure => {
+  const remove = async (keysToRemove: readonly Key[]): Promise<void> => {
+    // Each by itself: they need not go together, and a transaction costs twice.
+    await Promise.all(keysToRemove.map(({ pk, sk }) => store.write([{ remove: { pk, sk } }])));
+  };
+
+  const removeRange = async (pk: string, range: Omit<Range, 'limit'> = {}): Promise<void> => {
+    for (;;) {
+      const items = await store.query(pk, { ...range, limit: PAGE });
+      await remove(items);
+      if (items.length < PAGE) return;
+    }
+  };
+
+  return {
+    async command(reference) {
+      const record = keys.command(reference);
+      // Nothing sorts between a text and the same with a NUL at its end.
+      await removeRange(reference, { from: `${record.sk}\0` });
+      await remove([record]);
+    },
+
+    async rest(tenant) {
+      await objects.removeAll(keys.objectsOf(tenant));
+      for (const pk of partitionsOf(tenant)) await removeRange(pk);
+      const { pk } = keys.auditHead(tenant);
+      for (const kind of ['open', 'profile']) await removeRange(pk, { from: `${kind}/`, to: `${kind}0` });
+    },
+  };
+};
