@@ -17,6 +17,7 @@ type Parts = Pick<
   Deps,
   | 'auditLog'
   | 'commands'
+  | 'order'
   | 'principals'
   | 'clock'
   | 'log'

@@ -2,7 +2,6 @@ import type { Access } from '../access/access.ts';
 import type { Signer } from '../audit/signing.ts';
 import type { SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
-import type { CommandId } from '../domain/ids.ts';
 import type { Pool } from '../domain/pools.ts';
 import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
@@ -15,6 +14,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { Secrets } from '../secrets/secrets.ts';
 import type { Approvals } from '../store/approvals.ts';
 import type { AuditLog } from '../store/audit-log.ts';
+import type { CommandOrder } from '../store/command-order.ts';
 import type { Commands } from '../store/commands.ts';
 import type { Erasure } from '../store/erasure.ts';
 import type { EventCursors } from '../store/event-cursors.ts';
@@ -60,7 +60,7 @@ export interface Deps {
   readonly sealsOnRead: boolean;
   /** So long after a tenant was shut for good, what was under way then may still write. */
   readonly removalSettleSeconds: number;
-  readonly newCommandId: () => CommandId;
+  readonly order: CommandOrder;
   readonly rates: Rates;
   readonly meter: Meter;
   readonly rules: EngineRules;

@@ -9,6 +9,7 @@ import { makeSecrets } from '../secrets/secrets.ts';
 import type { Vault } from '../secrets/vault.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
+import { makeCommandOrder } from '../store/command-order.ts';
 import { makeCommands } from '../store/commands.ts';
 import { makeErasure } from '../store/erasure.ts';
 import { makeEventCursors } from '../store/event-cursors.ts';
@@ -59,7 +60,7 @@ export const makeDeps = (parts: Parts): Deps => {
     ...parts,
     pools,
     fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
-    newCommandId: makeCommandIds(clock, random),
+    order: makeCommandOrder(store, makeCommandIds(clock, random)),
     rates: makeRates(clock),
     meter: makeMeter(store, clock),
     rules: DEFAULT_RULES,

@@ -2,7 +2,7 @@ import { append, type LogEnd, rootOf } from '../audit/chain.ts';
 import { signCheckpoint } from '../audit/signing.ts';
 import type { AuditEvent, Checkpoint, SignedCheckpoint } from '../domain/audit.ts';
 import { toTimestamp } from '../domain/clock.ts';
-import { type CommandId, isCommandId, type TenantId } from '../domain/ids.ts';
+import { type CommandId, firstCommandId, isCommandId, type TenantId } from '../domain/ids.ts';
 import type { LogHead, StoredEntry } from '../store/audit-log.ts';
 import type { Deps } from './deps.ts';
 import { nextInLog, READ_AT_ONCE } from './next-in-log.ts';
@@ -11,7 +11,15 @@ import { watchActors } from './watch-actors.ts';
 
 type Parts = Pick<
   Deps,
-  'auditLog' | 'commands' | 'principals' | 'clock' | 'log' | 'signer' | 'keepCheckpoint' | 'auditSettleSeconds'
+  | 'auditLog'
+  | 'commands'
+  | 'order'
+  | 'principals'
+  | 'clock'
+  | 'log'
+  | 'signer'
+  | 'keepCheckpoint'
+  | 'auditSettleSeconds'
 >;
 
 /** The next pass does the rest. */
@@ -43,7 +51,9 @@ export const sealTenant = async (
   tenant: TenantId,
   { checkpoint = false, look }: SealOptions = {},
 ): Promise<void> => {
-  const pass: Pass = { checkpoint, look };
+  // What is younger may still come in between: indexes lag, writes take time, and clocks differ.
+  const settled = firstCommandId(deps.clock.now() - deps.auditSettleSeconds * 1_000);
+  const pass: Pass = { checkpoint, to: (await deps.order.close(tenant)) ?? settled, look };
   for (let batch = 1; batch <= MOST_BATCHES; batch++) {
     if ((await sealBatch(deps, tenant, pass)) === 'done') return;
   }
@@ -51,6 +61,8 @@ export const sealTenant = async (
 
 interface Pass {
   readonly checkpoint: boolean;
+  /** Commands up to what sorts so. */
+  readonly to: string;
   /** Those that are left. */
   look: readonly CommandId[] | undefined;
 }
@@ -59,12 +71,10 @@ const sealBatch = async (deps: Parts, tenant: TenantId, pass: Pass): Promise<'do
   const { auditLog, commands, clock } = deps;
   const now = clock.now();
   const { head, version } = await auditLog.head(tenant);
-  // What is younger may still come in between: indexes lag, and writes take time.
-  const settledAt = now - deps.auditSettleSeconds * 1_000;
   const [pending, turn, fresh] = await Promise.all([
     auditLog.pending(tenant, READ_AT_ONCE.pending),
     pass.look ? [] : auditLog.open(tenant, head.lookedAt, READ_AT_ONCE.open),
-    commands.since(tenant, head.commandsTo, settledAt, READ_AT_ONCE.commands),
+    commands.since(tenant, head.commandsTo, pass.to, READ_AT_ONCE.commands),
   ]);
   const named = [
     ...pending.flatMap(({ event }) => (isCommandId(event.subject) ? event.subject : [])),

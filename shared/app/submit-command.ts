@@ -8,6 +8,7 @@ import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { hasQuotas } from '../domain/quotas.ts';
 import type { Watch } from '../events/changes.ts';
+import { Overtaken } from '../store/command-order.ts';
 import { allOf, type Idempotency } from '../store/commands.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import { noteRefusal } from './audit-events.ts';
@@ -40,12 +41,23 @@ export interface Submitted {
  * 'quota-exceeded' when its tenant has used what it may
  */
 export const submitCommand = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
+  for (;;) {
+    try {
+      return await submitWithAnId(deps, actor, submission);
+    } catch (error) {
+      // While it was decided about, the audit log went on past its id. Nothing is stored yet.
+      if (!(error instanceof Overtaken)) throw error;
+    }
+  }
+};
+
+const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
   const { idempotencyKey, replayOf, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
-  const id = deps.newCommandId();
-  using _ = deps.commands.expect(actor.tenant, id);
+  const id = await deps.order.next(actor.tenant);
+  using _ = deps.order.expect(actor.tenant, id);
   const idempotency: Idempotency | undefined =
     idempotencyKey === undefined
       ? undefined
@@ -90,7 +102,12 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
   };
-  const added = await deps.commands.add(command, idempotency, now, allOf(quota, admitted.toll));
+  const added = await deps.commands.add(
+    command,
+    idempotency,
+    now,
+    allOf(quota, admitted.toll, deps.order.toll(actor.tenant, id)),
+  );
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
   const { stored } = added;
   const reference = referenceOf(actor.tenant, stored.command.id);

@@ -1,4 +1,4 @@
-import { encodeTime, monotonicFactory } from 'ulid';
+import { decodeTime, encodeTime, monotonicFactory } from 'ulid';
 import type { Clock, Random } from './clock.ts';
 
 /** `cmd_` and 26 characters of Crockford base 32: a ULID, so ids sort by the time of submission. */
@@ -18,10 +18,26 @@ export const toTenantId = (text: string): TenantId => {
   return text;
 };
 
-/** Makes command ids that grow even within one millisecond (https://github.com/ulid/spec). */
-export const makeCommandIds = (clock: Clock, random: Random): (() => CommandId) => {
-  const next = monotonicFactory(() => random.fraction());
-  return () => `cmd_${next(clock.now()).toLowerCase()}` as CommandId;
+export interface CommandIds {
+  next(): CommandId;
+  /** From now on ids sort behind this one, which somebody else made, whatever the clock says. */
+  passed(id: CommandId): void;
+}
+
+/**
+ * Makes command ids that grow even within one millisecond (https://github.com/ulid/spec), and while the clock stands behind what was
+ * seen: a hybrid logical clock (Kulkarni et al., 2014), whose counter is the random part.
+ */
+export const makeCommandIds = (clock: Pick<Clock, 'now'>, random: Pick<Random, 'fraction'>): CommandIds => {
+  const ulid = monotonicFactory(() => random.fraction());
+  let least = 0;
+  return {
+    next: () => `cmd_${ulid(Math.max(clock.now(), least)).toLowerCase()}` as CommandId,
+    // A millisecond behind it, where its maker makes none: there two would count on from the same number.
+    passed(id) {
+      least = Math.max(least, decodeTime(id.slice('cmd_'.length).toUpperCase()) + 1);
+    },
+  };
 };
 
 /** Sorts before every id of that time or later. */

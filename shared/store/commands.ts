@@ -2,7 +2,7 @@ import { isInScope } from '../domain/actor.ts';
 import type { Clock, Instant, Random } from '../domain/clock.ts';
 import type { Command, Status } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
-import { type CommandId, firstCommandId, type TenantId } from '../domain/ids.ts';
+import type { CommandId, TenantId } from '../domain/ids.ts';
 import { dueAtOf, dueBy, duePartitions, indexKeys, keys, type Reference, referenceOf } from './schema.ts';
 import type { Item, Store, Write, Written } from './store.ts';
 
@@ -57,10 +57,8 @@ export interface Commands {
   add(command: Command, idempotency: Idempotency | undefined, now: Instant, toll?: Toll): Promise<Added>;
   /** In the order in which they were asked for, without those that are not there. */
   findAll(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly Command[]>;
-  /** Until it is disposed of, a command of this id may be stored any moment: `since` ends before it, lest it be passed over. */
-  expect(tenant: TenantId, id: CommandId): Disposable;
-  /** Those of a tenant after one, submitted before a time: the oldest first. */
-  since(tenant: TenantId, after: CommandId | undefined, before: Instant, limit: number): Promise<readonly Command[]>;
+  /** Those of a tenant after one, up to an id or what sorts as one: the oldest first. */
+  since(tenant: TenantId, after: CommandId | undefined, to: string, limit: number): Promise<readonly Command[]>;
   /** All of a tenant's after one, whatever their time, some at a time: the oldest first. */
   pages(tenant: TenantId, after?: CommandId): AsyncGenerator<readonly Command[]>;
   /** The command that an idempotency key was used for, if it was and has not expired. */
@@ -114,7 +112,6 @@ const PAGE = 100;
 const MOST_TOLL_TRIES = 100;
 
 export const makeCommands = (store: Store, random: Random, clock: Clock): Commands => {
-  const expected = new Map<TenantId, Set<CommandId>>();
 
   const writeWithToll = async (writes: readonly Write[], toll: Toll | undefined): Promise<Written> => {
     if (!toll) return store.write(writes);
@@ -222,20 +219,8 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
 
     findAll,
 
-    expect(tenant, id) {
-      const ids = expected.get(tenant) ?? new Set();
-      expected.set(tenant, ids.add(id));
-      return {
-        [Symbol.dispose]() {
-          ids.delete(id);
-          if (ids.size === 0) expected.delete(tenant);
-        },
-      };
-    },
-
-    async since(tenant, after, before, limit) {
+    async since(tenant, after, to, limit) {
       const from = after === undefined ? {} : { from: `${after}\0` };
-      const to = [firstCommandId(before), ...(expected.get(tenant) ?? [])].reduce((a, b) => (a < b ? a : b));
       if (after !== undefined && to <= after) return [];
       const { pk } = indexKeys.list(tenant, '' as CommandId);
       const entries = await store.queryIndex('list', pk, { ...from, to, limit });

@@ -40,6 +40,7 @@ export const makeErasure = (store: Store, objects: Objects): Erasure => {
       await objects.removeAll(keys.objectsOf(tenant));
       for (const pk of partitionsOf(tenant)) await removeRange(pk);
       const { pk } = keys.auditHead(tenant);
+      await remove([keys.commandFence(tenant)]);
       for (const kind of ['open', 'profile']) await removeRange(pk, { from: `${kind}/`, to: `${kind}0` });
     },
   };

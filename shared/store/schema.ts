@@ -93,6 +93,8 @@ export const keys = {
     pk: `${tenant}/events`,
     sk: `cursor/${subscription}`,
   }),
+  /** Up to which id no new command of the tenant is stored any more. */
+  commandFence: (tenant: TenantId): Key => ({ pk: `${tenant}/audit`, sk: 'fence' }),
   /** What the tenant used today, and how many of its commands have not ended. */
   usage: (tenant: TenantId): Key => ({ pk: `${tenant}/usage`, sk: 'now' }),
   /** What it used on a day before. */

@@ -36,7 +36,13 @@ export type Write =
   /** Puts the item if nothing is there (`ifVersion: 0`), or if the stored version is `ifVersion`. */
   | { readonly put: Item; readonly ifVersion: number }
   /** Deletes whatever is there. */
-  | { readonly remove: Key };
+  | { readonly remove: Key }
+  /** Leaves what is there as it is: the others are written only if nothing is there (`ifVersion: 0`), or this version. */
+  | { readonly check: Key; readonly ifVersion: number };
+
+/** The item that a write is about. */
+export const keyOfWrite = (write: Write): Key =>
+  'put' in write ? write.put : 'remove' in write ? write.remove : write.check;
 
 /**
  * The outcome of a conditional write. `index` is the first of `writes` whose condition failed, `actual` the item that
@@ -99,18 +105,21 @@ export const assertWrites = (writes: readonly Write[]): void => {
   const fail = (fault: string): never => {
     throw new TypeError(`Not a write: ${fault}`);
   };
+  if (writes.every((write) => 'check' in write)) fail('nothing to write');
   if (writes.length === 0 || writes.length > MOST_WRITES) fail(`${writes.length} parts, not 1 to ${MOST_WRITES}`);
   const seen = new Set<string>();
   for (const write of writes) {
-    const key = 'put' in write ? write.put : write.remove;
+    const key = keyOfWrite(write);
     const name = JSON.stringify([key.pk, key.sk]);
     if (key.pk === '' || key.sk === '') fail(`an empty key, ${name}`);
     if (!key.pk.isWellFormed() || !key.sk.isWellFormed()) fail(`a key that is no Unicode text, ${name}`);
     if (seen.has(name)) fail(`two parts on one key, ${name}`);
     seen.add(name);
-    if (!('put' in write)) continue;
-    const { put, ifVersion } = write;
+    if ('remove' in write) continue;
+    const { ifVersion } = write;
     if (!Number.isSafeInteger(ifVersion) || ifVersion < 0) fail(`a condition on version ${ifVersion} of ${name}`);
+    if ('check' in write) continue;
+    const { put } = write;
     if (put.version !== ifVersion + 1) fail(`version ${put.version} of ${name} where ${ifVersion + 1} must follow`);
     if (put.expiresAt !== undefined && !Number.isSafeInteger(put.expiresAt)) {
       fail(`${name} expires at ${put.expiresAt}, not a whole number of milliseconds`);

@@ -62,6 +62,8 @@ const itemContract = (open: OpenStore): void => {
     ['nothing at all', []],
     ['more than 100 parts', Array.from({ length: 101 }, (_, i) => removal('p', `${i}`))],
     ['two parts on one key', [putNew(anItem('p', 's')), removal('p', 's')]],
+    ['nothing but a look', [{ check: { pk: 'p', sk: 's' }, ifVersion: 0 }]],
+    ['a put and a look on one key', [putNew(anItem('p', 's')), { check: { pk: 'p', sk: 's' }, ifVersion: 0 }]],
     ['a version that does not follow from the condition', [{ put: anItem('p', 's', { version: 7 }), ifVersion: 0 }]],
     ['a condition on half a version', [{ put: anItem('p', 's', { version: 1.5 }), ifVersion: 0.5 }]],
     ['an empty key', [putNew(anItem('p', ''))]],
@@ -150,6 +152,27 @@ const writeContract = (open: OpenStore): void => {
     expect(done).toEqual({ ok: true });
     expect((await store.query('p', { limit: 10 })).map(({ sk }) => sk)).toEqual(['a', 'taken', 'taken too']);
     expect(await store.get({ pk: 'q', sk: 'b' })).toBeDefined();
+  });
+
+  test.for([
+    ['what is not there', 'not there', 0, 1],
+    ['the version that is there', 'there', 1, 2],
+  ] as const)('a look at %s lets the others be written, and leaves it as it is', async ([, sk, right, wrong]) => {
+    const store = await open();
+    await store.write([putNew(anItem('p', 'there'))]);
+    const look = (ifVersion: number): Write => ({ check: { pk: 'p', sk }, ifVersion });
+    for (const writes of [
+      [look(wrong), putNew(anItem('q', 'a'))],
+      [putNew(anItem('q', 'a')), look(wrong)],
+    ]) {
+      const index = writes.findIndex((one) => 'check' in one);
+      const actual = sk === 'there' ? anItem('p', 'there') : undefined;
+      expect(await store.write(writes)).toEqual({ ok: false, index, actual });
+    }
+    expect(await store.write([look(right), putNew(anItem('q', 'a'))])).toEqual({ ok: true });
+    expect(await store.write([putNew(anItem('q', 'b')), look(right), removal('q', 'a')])).toEqual({ ok: true });
+    expect((await store.query('q', { limit: 10 })).map((item) => item.sk)).toEqual(['b']);
+    expect((await store.query('p', { limit: 10 })).map((item) => item.version)).toEqual([1]);
   });
 
   test('100 parts make one write', async () => {

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Item, Key, Range, Store, Write, Written } from '../../shared/store/store.ts';
+import {
+  type Item,
+  type Key,
+  keyOfWrite,
+  type Range,
+  type Store,
+  type Write,
+  type Written,
+} from '../../shared/store/store.ts';
 import type { OpenStore } from '../support/items.ts';
 
 const RUNS = 100;
@@ -25,13 +33,13 @@ const modelStore = () => {
   return {
     write(writes: readonly Write[]): Written {
       for (const [index, write] of writes.entries()) {
-        if (!('put' in write)) continue;
-        const actual = items.get(nameOf(write.put));
+        if ('remove' in write) continue;
+        const actual = items.get(nameOf(keyOfWrite(write)));
         if ((actual?.version ?? 0) !== write.ifVersion) return { ok: false, index, actual };
       }
       for (const write of writes) {
         if ('put' in write) items.set(nameOf(write.put), write.put);
-        else items.delete(nameOf(write.remove));
+        else if ('remove' in write) items.delete(nameOf(write.remove));
       }
       return { ok: true };
     },
@@ -47,6 +55,10 @@ const data = fc.jsonValue().map((value): unknown => JSON.parse(JSON.stringify(va
 const write: fc.Arbitrary<Write> = fc.oneof(
   { weight: 1, arbitrary: key.map((remove) => ({ remove })) },
   {
+    weight: 1,
+    arbitrary: fc.record({ check: key, ifVersion: fc.integer({ min: 0, max: 2 }) }),
+  },
+  {
     weight: 4,
     arbitrary: fc
       .record({ key, ifVersion: fc.integer({ min: 0, max: 2 }), data, isDue: fc.boolean() })
@@ -57,14 +69,16 @@ const write: fc.Arbitrary<Write> = fc.oneof(
       })),
   },
 );
-const writes = fc.uniqueArray(write, {
-  minLength: 1,
-  maxLength: 3,
-  selector: (one) => {
-    const { pk, sk } = 'put' in one ? one.put : one.remove;
-    return `${pk} ${sk}`;
-  },
-});
+const writes = fc
+  .uniqueArray(write, {
+    minLength: 1,
+    maxLength: 3,
+    selector: (one) => {
+      const { pk, sk } = keyOfWrite(one);
+      return `${pk} ${sk}`;
+    },
+  })
+  .filter((all) => !all.every((one) => 'check' in one));
 const range: fc.Arbitrary<Range> = fc.record(
   { from: sortKey, to: sortKey, limit: fc.integer({ min: 1, max: 6 }), reverse: fc.boolean() },
   { requiredKeys: ['limit'] },

@@ -4,6 +4,7 @@ import {
   type IndexName,
   type Item,
   type Key,
+  keyOfWrite,
   type Range,
   type Write,
   type Written,
@@ -56,13 +57,14 @@ export const makeMemory = ({ show = (change) => change(), onPut }: MemoryOptions
       assertWrites(writes);
       const made = writes.map((write) => ('put' in write ? toStored(write.put) : undefined));
       for (const [index, write] of writes.entries()) {
-        if (!('put' in write)) continue;
-        const actual = get(write.put);
+        if ('remove' in write) continue;
+        const actual = get(keyOfWrite(write));
         if ((actual?.version ?? 0) !== write.ifVersion) return { ok: false, index, actual };
       }
       for (const [i, write] of writes.entries()) {
+        if ('check' in write) continue;
         const item = made[i];
-        const key = 'put' in write ? write.put : write.remove;
+        const key = keyOfWrite(write);
         reindex(get(key), item);
         if (item) put(items, key, '', item);
         else remove(items, key, '');

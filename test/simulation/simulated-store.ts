@@ -113,6 +113,7 @@ const describe = (writes: readonly Write[]): string =>
   writes
     .map((write) => {
       if ('remove' in write) return `-${nameOf(write.remove)}`;
+      if ('check' in write) return `?${nameOf(write.check)}`;
       const { put } = write;
       const { command } = (put.sk === 'command' ? put.data : {}) as { command?: { id: string; status: string } };
       return command ? `${command.id.slice(-4)} v${put.version} ${command.status}` : `${nameOf(put)} v${put.version}`;

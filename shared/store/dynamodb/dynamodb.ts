@@ -102,7 +102,7 @@ export const dynamodbStore = ({ client, tableName, clock, random, onConsumed }: 
           ExpressionAttributeValues: { ':version': { N: String(ifVersion) } },
         };
 
-  const writeOne = async (write: Write): Promise<Written> => {
+  const writeOne = async (write: Exclude<Write, { check: Key }>): Promise<Written> => {
     if ('remove' in write) {
       const command = new DeleteItemCommand({ TableName: tableName, Key: toKey(write.remove), ...counted });
       const { ConsumedCapacity } = await call(() => client.send(command));
@@ -136,8 +136,13 @@ export const dynamodbStore = ({ client, tableName, clock, random, onConsumed }: 
     const writeId = random.hex(8);
     const TransactItems = writes.map((write): TransactWriteItem => {
       if ('remove' in write) return { Delete: { TableName: tableName, Key: toKey(write.remove) } };
-      const Item = toAttributes(write.put, writeId);
       const ReturnValuesOnConditionCheckFailure = 'ALL_OLD';
+      if ('check' in write) {
+        const Key = toKey(write.check);
+        const ConditionCheck = { TableName: tableName, Key, ...condition(write.ifVersion) };
+        return { ConditionCheck: { ...ConditionCheck, ReturnValuesOnConditionCheckFailure } };
+      }
+      const Item = toAttributes(write.put, writeId);
       return {
         Put: { TableName: tableName, Item, ...condition(write.ifVersion), ReturnValuesOnConditionCheckFailure },
       };
@@ -246,7 +251,7 @@ export const dynamodbStore = ({ client, tableName, clock, random, onConsumed }: 
       assertWrites(writes);
       const [first, ...others] = writes;
       if (!first) return { ok: true };
-      return others.length === 0 ? writeOne(first) : writeAll(writes);
+      return others.length === 0 && !('check' in first) ? writeOne(first) : writeAll(writes);
     },
 
     query: async (pk, range) => (await query(undefined, pk, range)).map(toItem),

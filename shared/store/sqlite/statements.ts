@@ -6,8 +6,10 @@ import type { IndexEntry, IndexName, Item, Range, Write, Written } from '../stor
 export interface PreparedWrite {
   readonly pk: string;
   readonly sk: string;
-  /** Absent: the item is removed. */
+  /** Absent, with no `check` either: the item is removed. */
   readonly put?: { readonly ifVersion: number; readonly values: readonly SQLInputValue[] } | undefined;
+  /** Only looked at. */
+  readonly check?: { readonly ifVersion: number } | undefined;
 }
 
 /** The database's statements, each compiled once. */
@@ -28,6 +30,7 @@ const LAST = '\u{10ffff}';
 /** @throws TypeError when the data is no JSON */
 export const prepareWrite = (write: Write): PreparedWrite => {
   if ('remove' in write) return { pk: write.remove.pk, sk: write.remove.sk };
+  if ('check' in write) return { pk: write.check.pk, sk: write.check.sk, check: { ifVersion: write.ifVersion } };
   const { pk, sk, version, data, bytes, due, list, expiresAt } = write.put;
   const json: string | undefined = JSON.stringify(data);
   if (json === undefined) throw new TypeError(`The data of ${pk} ${sk} is no JSON`);
@@ -69,11 +72,12 @@ export const prepareStatements = (database: DatabaseSync): Statements => {
     return prepared;
   };
 
-  const holds = ({ pk, sk, put }: PreparedWrite): boolean =>
-    !put || Number(version.get(pk, sk)?.['version'] ?? 0) === put.ifVersion;
+  const holds = ({ pk, sk, put, check = put }: PreparedWrite): boolean =>
+    !check || Number(version.get(pk, sk)?.['version'] ?? 0) === check.ifVersion;
 
   /** Whether its condition held; otherwise it touched nothing. */
-  const write = ({ pk, sk, put }: PreparedWrite): boolean => {
+  const write = ({ pk, sk, put, check }: PreparedWrite): boolean => {
+    if (check) return holds({ pk, sk, check });
     if (!put) remove.run(pk, sk);
     else if (put.ifVersion === 0) return insert.run(...put.values).changes !== 0;
     else return update.run(...put.values, put.ifVersion).changes !== 0;

@@ -54,8 +54,9 @@ describe('the audit log', () => {
     expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true, entries: 66 });
   });
 
-  test('waits for what may still come before', async () => {
-    const deps = { ...(await testWorker({ work: false })), auditSettleSeconds: 60 };
+  test('waits for what may still come before, where commands are stored without a fence', async () => {
+    const store = { ...sqliteStore({ file: ':memory:' }), atomicWrites: 'costly' } as const;
+    const deps = { ...(await testWorker({ work: false, store })), auditSettleSeconds: 60 };
     await submit(deps);
     await sealTenant(deps, owner.tenant);
     expect(await entriesOf(deps)).toEqual([]);
