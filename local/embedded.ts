@@ -100,7 +100,7 @@ const withKey =
   };
 
 /** `fetch` that asks the gateway directly, as the owner. */
-const fetchFrom =
+export const fetchFrom =
   (gateway: Gateway, ownerKey: string): typeof globalThis.fetch =>
   async (input, init) => {
     const request = new Request(input, init);

@@ -112,9 +112,20 @@ const PAGE = 100;
 const MOST_TOLL_TRIES = 100;
 
 export const makeCommands = (store: Store, random: Random, clock: Clock): Commands => {
+  const inTurn = makeTurns();
 
-  const writeWithToll = async (writes: readonly Write[], toll: Toll | undefined): Promise<Written> => {
+  const writeWithToll = async (
+    command: Command,
+    writes: readonly Write[],
+    toll: Toll | undefined,
+  ): Promise<Written> => {
     if (!toll) return store.write(writes);
+    // They all change one counter: at once, they would only be in each other's way.
+    const work = () => tryWithToll(writes, toll);
+    return command.metered ? inTurn(command.tenant, work) : work();
+  };
+
+  const tryWithToll = async (writes: readonly Write[], toll: Toll): Promise<Written> => {
     for (let tries = 1; tries <= MOST_TOLL_TRIES; tries++) {
       const written = await store.write([...writes, ...(await toll())]);
       if (written.ok || written.index < writes.length) return written;
@@ -146,17 +157,17 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
    * The command of a key that is taken. When whoever took it died before the command was stored, it is stored now: the same
    * request is here again, and it brings all that the command consists of.
    */
-  const repeat = async (
-    { id, bodyHash }: IdempotencyData,
-    { bodyHash: ours }: Idempotency,
+  const storeClaimed = async (
+    claimed: IdempotencyData,
+    idempotency: Idempotency,
     command: Command,
     toll: Toll | undefined,
   ): Promise<Added> => {
-    const repeated = { kind: 'repeated', id, sameBody: bodyHash === ours } as const;
-    if (!repeated.sameBody || store.atomicWrites === 'free') return repeated;
-    const own = { ...command, id };
+    const repeated = toRepeated(claimed, idempotency);
+    if (!repeated.sameBody) return repeated;
+    const own = { ...command, id: claimed.id };
     const item = itemOf(own, 1);
-    const written = await writeWithToll([{ put: item, ifVersion: 0 }], toll);
+    const written = await writeWithToll(own, [{ put: item, ifVersion: 0 }], toll);
     if (!written.ok && !isOwn(written.actual, item)) return repeated;
     return { kind: 'added', stored: { command: own, version: 1, indexedDueAt: own.dueAt } };
   };
@@ -165,7 +176,7 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
     const version = from.version + 1;
     const indexedDueAt = placeOf(next, from.indexedDueAt);
     const item = itemOf(next, version, indexedDueAt);
-    const written = await writeWithToll([...alongside, { put: item, ifVersion: from.version }], toll);
+    const written = await writeWithToll(next, [...alongside, { put: item, ifVersion: from.version }], toll);
     if (written.ok || isOwn(written.actual, item)) {
       return { ok: true, stored: { command: next, version, indexedDueAt } };
     }
@@ -187,14 +198,20 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
       const item = itemOf(command, 1);
       const added = { kind: 'added', stored: { command, version: 1, indexedDueAt: command.dueAt } } as const;
       if (!idempotency) {
-        const written = await writeWithToll([{ put: item, ifVersion: 0 }], toll);
+        const written = await writeWithToll(command, [{ put: item, ifVersion: 0 }], toll);
         if (written.ok || isOwn(written.actual, item)) return added;
         throw new Error(`Command id ${command.id} is taken`);
       }
       const key = keys.idempotency(command.tenant, idempotency.keyHash);
       for (let before = await store.get(key); ; ) {
         const fresh = before === undefined || (before.expiresAt ?? 0) <= now;
-        if (before && !fresh) return repeat(before.data as IdempotencyData, idempotency, command, toll);
+        if (before && !fresh) {
+          const claimed = before.data as IdempotencyData;
+          if (store.atomicWrites === 'free') return toRepeated(claimed, idempotency);
+          // A repetition pays no toll: its tenant may have nothing left to pay with.
+          const isStored = (await store.get(keys.command(referenceOf(command.tenant, claimed.id)))) !== undefined;
+          return isStored ? toRepeated(claimed, idempotency) : storeClaimed(claimed, idempotency, command, toll);
+        }
         const record: Item = {
           ...key,
           version: (before?.version ?? 0) + 1,
@@ -206,9 +223,9 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
         const isApart = store.atomicWrites === 'costly';
         // Before the key is claimed for a command that is then refused.
         if (isApart) await toll?.();
-        const written = await (isApart ? store.write([claim]) : writeWithToll([claim, putCommand], toll));
+        const written = await (isApart ? store.write([claim]) : writeWithToll(command, [claim, putCommand], toll));
         if (written.ok || (written.actual?.data as IdempotencyData | undefined)?.id === command.id) {
-          return isApart ? repeat(record.data as IdempotencyData, idempotency, command, toll) : added;
+          return isApart ? storeClaimed(record.data as IdempotencyData, idempotency, command, toll) : added;
         }
         if (written.index === 1) throw new Error(`Command id ${command.id} is taken`);
         before = written.actual;
@@ -292,6 +309,24 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
       }
       return { commands, ...(last === undefined ? {} : { after: last }) };
     },
+  };
+};
+
+const toRepeated = ({ id, bodyHash }: IdempotencyData, { bodyHash: ours }: Idempotency) =>
+  ({ kind: 'repeated', id, sameBody: bodyHash === ours }) as const;
+
+/** One after the other within this process, for each tenant. */
+const makeTurns = () => {
+  const last = new Map<TenantId, Promise<void>>();
+  return async <T>(tenant: TenantId, work: () => Promise<T>): Promise<T> => {
+    const mine = (last.get(tenant) ?? Promise.resolve()).then(work);
+    const over = mine.then(
+      () => {},
+      () => {},
+    );
+    last.set(tenant, over);
+    void over.then(() => last.get(tenant) === over && last.delete(tenant));
+    return mine;
   };
 };
 
