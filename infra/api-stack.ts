@@ -16,10 +16,12 @@ import type { Construct } from 'constructs';
 import type { Endpoint } from '../shared/contract/endpoint.ts';
 import { endpoints } from '../shared/contract/endpoints.ts';
 import type { Pool } from '../shared/domain/pools.ts';
+import { rateClassOf } from '../shared/limits/rates.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
 import { environmentOf, installationOf } from './environment.ts';
 import { ErrandFunction } from './errand-function.ts';
+import type { Options } from './options.ts';
 import {
   mayGet,
   mayGetMany,
@@ -50,7 +52,20 @@ export interface ApiStackProps extends StackProps {
   readonly bundles: string;
   /** JSON as in access.json. */
   readonly issuers: string | undefined;
+  readonly apiRequestsPerSecond: number;
+  readonly reserved: Options['reserved'];
 }
+
+/** Routes that change what is changed seldom, and costs most. As CloudFormation spells it. */
+const throttlesOf = (perSecond: number): Readonly<Record<string, object>> =>
+  Object.fromEntries(
+    Object.values<Endpoint>(endpoints)
+      .filter((endpoint) => endpoint.access !== 'runner' && rateClassOf(endpoint) === 'change')
+      .map(({ method, path }) => [
+        `${method} ${path}`,
+        { ThrottlingRateLimit: perSecond / 10, ThrottlingBurstLimit: Math.ceil(perSecond / 5) },
+      ]),
+  );
 
 /** HTTP APIs wait for no answer longer than 30 s. */
 const API_SECONDS = 29;
@@ -64,10 +79,14 @@ export class ApiStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
-    const { stage, data, queue, targets, pools, bundles, issuers } = props;
+    const { stage, data, queue, targets, pools, bundles, issuers, reserved, apiRequestsPerSecond } = props;
     const environment = environmentOf(this, { stage, data, queue, targets, pools, issuers });
     const make = (entry: Endpoint['function'], permissions: readonly Permission[], timeout: Duration) =>
-      new ErrandFunction(this, entry, { entry, stage, environment, permissions, timeout, bundles });
+      new ErrandFunction(this, entry, {
+        ...{ entry, stage, environment, permissions, timeout, bundles },
+        // Both have a URL, before which nothing else throttles: AWS lets in ten times as many requests a second.
+        reservedConcurrency: entry === 'output' || entry === 'runner' ? reserved[entry] : undefined,
+      });
     const short = Duration.seconds(API_SECONDS);
     const changing = [mayRead(data), mayWrite(data), ...mayRemoveInput(data), mayWake(queue)];
     const calling = [...changing, ...maySearch(data, 'list'), mayReadOutput(data), mayStoreInput(data)];
@@ -91,7 +110,7 @@ export class ApiStack extends Stack {
     };
     const stream = this.makeUrl('output', InvokeMode.RESPONSE_STREAM);
     this.runnerUrl = this.makeUrl('runner', InvokeMode.BUFFERED).url;
-    const api = this.makeApi(stream);
+    const api = this.makeApi(stream, apiRequestsPerSecond);
     new CfnOutput(this, 'Url', { value: api.apiEndpoint, description: 'ERRAND_URL' });
     new CfnOutput(this, 'StreamUrl', {
       value: stream.url,
@@ -111,13 +130,13 @@ export class ApiStack extends Stack {
     return this.functions[name].function.addFunctionUrl({ authType: FunctionUrlAuthType.NONE, invokeMode });
   }
 
-  private makeApi(stream: FunctionUrl): HttpApi {
+  private makeApi(stream: FunctionUrl, perSecond: number): HttpApi {
     const api = new HttpApi(this, 'Api', { description: 'Errand', createDefaultStage: false });
     const logs = new LogGroup(this, 'AccessLog', {
       retention: RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    new CfnStage(this, 'Stage', {
+    const stage = new CfnStage(this, 'Stage', {
       apiId: api.apiId,
       stageName: '$default',
       autoDeploy: true,
@@ -133,7 +152,9 @@ export class ApiStack extends Stack {
           milliseconds: '$context.responseLatency',
         }),
       },
-      defaultRouteSettings: { throttlingRateLimit: 500, throttlingBurstLimit: 1_000 },
+      // Of each route, so that a flood of one leaves the others open.
+      defaultRouteSettings: { throttlingRateLimit: perSecond, throttlingBurstLimit: 2 * perSecond },
+      routeSettings: throttlesOf(perSecond),
     });
     // HTTP APIs cannot answer by a function that streams: they ask its URL, as a long poll, and pass the answer on.
     const streaming = (name: string, path: string) =>
@@ -145,6 +166,8 @@ export class ApiStack extends Stack {
     );
     const add = (name: string, routeKey: HttpRouteKey, integration: HttpLambdaIntegration | HttpUrlIntegration) => {
       const route = new HttpRoute(this, `Route-${name}`, { httpApi: api, routeKey, integration });
+      // The stage names routes, which must be there.
+      stage.node.addDependency(route);
       Validations.of(route).acknowledge({
         id: 'AwsSolutions-APIG4',
         reason:

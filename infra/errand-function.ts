@@ -34,6 +34,8 @@ export interface ErrandFunctionProps {
   readonly bundles: string;
   readonly tenancy?: TenancyConfig;
   readonly recursiveLoop?: RecursiveLoop;
+  /** Invocations at once that are kept for it, and beyond which it has none. @default it shares the account's */
+  readonly reservedConcurrency?: number | undefined;
   /** How often Lambda tries again what was invoked without waiting. @default twice */
   readonly retryAttempts?: number;
 }
@@ -50,7 +52,7 @@ export class ErrandFunction extends Construct {
   constructor(scope: Construct, id: string, props: ErrandFunctionProps) {
     super(scope, id);
     const { entry, stage, environment = {}, permissions, timeout, memoryMiB = 256, bundles } = props;
-    const { storage, tenancy, recursiveLoop, retryAttempts } = props;
+    const { storage, tenancy, recursiveLoop, retryAttempts, reservedConcurrency } = props;
     const functionName = functionNameOf(stage, entry);
     const logGroup = new LogGroup(this, 'Log', {
       logGroupName: `/aws/lambda/${functionName}`,
@@ -97,6 +99,7 @@ export class ErrandFunction extends Construct {
       ...(tenancy ? { tenancyConfig: tenancy } : {}),
       ...(recursiveLoop ? { recursiveLoop } : {}),
       ...(retryAttempts === undefined ? {} : { retryAttempts }),
+      ...(reservedConcurrency === undefined ? {} : { reservedConcurrentExecutions: reservedConcurrency }),
     });
     const period = { period: Duration.minutes(ALARM_MINUTES) };
     // The executor ends itself after whatever leaves something behind, which counts as an error and is none.

@@ -10,6 +10,10 @@ export interface Options {
     /** Of its /tmp. */
     readonly storageMiB: number;
   };
+  /** Of each route of the API, for all callers together. Twice as many may come at once, and a tenth where things other than commands are changed. */
+  readonly apiRequestsPerSecond: number;
+  /** So many invocations at once are kept for a function, and it has no more. Undefined: it shares the account's with all others. */
+  readonly reserved: Readonly<Record<'output' | 'runner' | 'sweep', number | undefined>>;
   /** The ARN of an SNS topic that is told of alarms. Without one they are only shown. */
   readonly alarmTopic: string | undefined;
   /** JSON as in access.json: whose access tokens are good. Without it none is. */
@@ -21,8 +25,14 @@ export interface Options {
 /** @throws Error in words for a person */
 export const readOptions = (app: App): Options => ({
   executor: {
-    memoryMiB: readNumber(app, 'executorMemoryMiB', 1_769, 128),
-    storageMiB: readNumber(app, 'executorStorageMiB', 512, 512),
+    memoryMiB: readNumber(app, 'executorMemoryMiB', 1_769, { least: 128, most: MOST_MIB }),
+    storageMiB: readNumber(app, 'executorStorageMiB', 512, { least: 512, most: MOST_MIB }),
+  },
+  apiRequestsPerSecond: readNumber(app, 'apiRequestsPerSecond', 500, { least: 10, most: 10_000 }),
+  reserved: {
+    output: readReserved(app, 'outputConcurrency'),
+    runner: readReserved(app, 'runnerConcurrency'),
+    sweep: readReserved(app, 'sweepConcurrency'),
   },
   alarmTopic: readTopic(app),
   issuers: readIssuers(app),
@@ -31,12 +41,20 @@ export const readOptions = (app: App): Options => ({
 
 const MOST_MIB = 10_240;
 
-const readNumber = (app: App, name: string, byDefault: number, least: number): number => {
+interface Bounds {
+  readonly least: number;
+  readonly most: number;
+}
+
+const readNumber = (app: App, name: string, byDefault: number, { least, most }: Bounds): number => {
   const given: unknown = app.node.tryGetContext(name) ?? byDefault;
   const value = Number(given);
-  if (Number.isInteger(value) && value >= least && value <= MOST_MIB) return value;
-  throw new Error(`${name} must be a whole number from ${least} to ${MOST_MIB}, not ${JSON.stringify(given)}`);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new Error(`${name} must be a whole number from ${least} to ${most}, not ${JSON.stringify(given)}`);
 };
+
+const readReserved = (app: App, name: string): number | undefined =>
+  app.node.tryGetContext(name) === undefined ? undefined : readNumber(app, name, 1, { least: 1, most: 10_000 });
 
 const readTopic = (app: App): string | undefined => {
   const topic: unknown = app.node.tryGetContext('alarmTopic');

@@ -44,6 +44,7 @@ export interface WorkersStackProps extends StackProps {
   readonly runnerUrl: string;
   readonly bundles: string;
   readonly executor: Options['executor'];
+  readonly reserved: Options['reserved'];
 }
 
 const BATCH = 10;
@@ -60,7 +61,7 @@ export class WorkersStack extends Stack {
 
   constructor(scope: Construct, id: string, props: WorkersStackProps) {
     super(scope, id, props);
-    const { data, queue, bundles, stage, targets } = props;
+    const { data, queue, bundles, stage, targets, reserved } = props;
     const executor = this.makeExecutor(props);
     const environment = environmentOf(this, props);
     const running = [
@@ -106,6 +107,7 @@ export class WorkersStack extends Stack {
       bundles,
       // The next minute is the retry.
       retryAttempts: 0,
+      reservedConcurrency: reserved.sweep,
     });
     this.schedule(sweeper);
     this.functions = { 'run-commands': worker, sweep: sweeper, execute: executor };

@@ -9,25 +9,24 @@ import { type DynamodbLocal, missingForDynamodb, startDynamodbLocal } from '../s
 import { tempDirectory } from '../support/temp-directory.ts';
 import { tenantRemovalContract } from './tenant-removal-contract.ts';
 
-tenantRemovalContract('SQLite', async () => {
-  const file = join(tempDirectory(), 'a.db');
-  const store = sqliteStore({ file });
-  onTestFinished(() => store.close());
-  return {
-    store,
-    async scan() {
-      const database = new DatabaseSync(file, { readOnly: true });
-      const rows = database.prepare('SELECT * FROM items ORDER BY pk, sk').all();
-      database.close();
-      return rows.map((row) => ({ pk: String(row['pk']), sk: String(row['sk']), text: JSON.stringify(row) }));
-    },
-  };
-}, [
-  [1, 4],
-  [2, 4],
-  [3, 4],
-  [4, 4],
-]);
+tenantRemovalContract(
+  'SQLite',
+  async () => {
+    const file = join(tempDirectory(), 'a.db');
+    const store = sqliteStore({ file });
+    onTestFinished(() => store.close());
+    return {
+      store,
+      async scan() {
+        const database = new DatabaseSync(file, { readOnly: true });
+        const rows = database.prepare('SELECT * FROM items ORDER BY pk, sk').all();
+        database.close();
+        return rows.map((row) => ({ pk: String(row['pk']), sk: String(row['sk']), text: JSON.stringify(row) }));
+      },
+    };
+  },
+  Array.from({ length: 8 }, (_, i) => [i + 1, 8] as const),
+);
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
 

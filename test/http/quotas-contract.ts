@@ -39,7 +39,7 @@ export const openTenant = async (call: Call, limits: object) => {
     usage: async () => (await call('GET', '/v1/usage', undefined, { authorization })).body,
   };
 };
-export const WAIT = { prefer: 'wait=20' };
+const WAIT = { prefer: 'wait=20' };
 
 /** What holds of quotas on every store. */
 export const quotaClaims = (open: () => Promise<Call>): void => {

@@ -57,6 +57,56 @@ describe('the stacks', () => {
     expect(names.toSorted()).toEqual(entries.map((entry) => `errand-development-${entry}`).toSorted());
   });
 
+  test('throttle each route by itself, and those that change other things than commands to a tenth', () => {
+    const settingsOf = (template: Template) => {
+      const [stage] = Object.values(template.findResources('AWS::ApiGatewayV2::Stage')) as unknown as {
+        readonly Properties: { readonly DefaultRouteSettings: object; readonly RouteSettings: Record<string, object> };
+        readonly DependsOn: readonly string[];
+      }[];
+      if (!stage) throw new Error('There is no stage');
+      return stage;
+    };
+    const { Properties, DependsOn } = settingsOf(templates.api);
+    expect(Properties.DefaultRouteSettings).toEqual({ ThrottlingRateLimit: 500, ThrottlingBurstLimit: 1_000 });
+    const slow = { ThrottlingRateLimit: 50, ThrottlingBurstLimit: 100 };
+    expect(Properties.RouteSettings).toMatchObject({
+      'POST /v1/tenants': slow,
+      'DELETE /v1/tenants/{id}': slow,
+      'PUT /v1/secrets/{name}': slow,
+    });
+    const routes = Object.entries(templates.api.findResources('AWS::ApiGatewayV2::Route'));
+    const keys = routes.map(([, route]) => (route as Resource).Properties['RouteKey'] as string);
+    // A setting of a route that is not there, or not yet, fails the deployment.
+    expect(keys).toEqual(expect.arrayContaining(Object.keys(Properties.RouteSettings)));
+    expect(DependsOn).toEqual(expect.arrayContaining(routes.map(([id]) => id)));
+    const quick = Object.keys(Properties.RouteSettings).filter((key) => /^GET |\/v1\/commands/.test(key));
+    expect(quick).toEqual([]);
+    const { api } = make({ apiRequestsPerSecond: '2000' }).stacks;
+    expect(settingsOf(Template.fromStack(api)).Properties).toMatchObject({
+      DefaultRouteSettings: { ThrottlingRateLimit: 2_000, ThrottlingBurstLimit: 4_000 },
+      RouteSettings: { 'POST /v1/tenants': { ThrottlingRateLimit: 200, ThrottlingBurstLimit: 400 } },
+    });
+  });
+
+  test('reserve invocations for those that were named, and without it for none', () => {
+    const reserved = (...from: readonly Template[]) =>
+      Object.fromEntries(
+        (from.flatMap((one) => Object.values(one.findResources('AWS::Lambda::Function'))) as Resource[]).flatMap(
+          ({ Properties }) => {
+            const { FunctionName: name, ReservedConcurrentExecutions: most } = Properties as Record<string, unknown>;
+            return most === undefined ? [] : [[name, most]];
+          },
+        ),
+      );
+    expect(reserved(...all)).toEqual({});
+    const { api, workers } = make({ outputConcurrency: '100', runnerConcurrency: '50', sweepConcurrency: '2' }).stacks;
+    expect(reserved(Template.fromStack(api), Template.fromStack(workers))).toEqual({
+      'errand-development-output': 100,
+      'errand-development-runner': 50,
+      'errand-development-sweep': 2,
+    });
+  });
+
   test('have a route for each row of the endpoint table that callers use, and no other', () => {
     const routes = Object.values(templates.api.findResources('AWS::ApiGatewayV2::Route')) as Resource[];
     const keys = routes.map(({ Properties }) => (Properties as { RouteKey: string }).RouteKey);

@@ -131,6 +131,8 @@ describe('targets of an installation', () => {
     ['a stage that is no name', undefined, { stage: 'Not A Name' }, 'short lower-case name'],
     ['memory that Lambda has not', undefined, { executorMemoryMiB: '64' }, 'executorMemoryMiB must be a whole number'],
     ['a table that is none', undefined, { restoredTable: 'my table' }, 'restoredTable must be the name of a table'],
+    ['a rate that is none', undefined, { apiRequestsPerSecond: '0' }, 'apiRequestsPerSecond must be a whole number'],
+    ['half an invocation', undefined, { sweepConcurrency: '0.5' }, 'sweepConcurrency must be a whole number'],
     ['a topic that is none', undefined, { alarmTopic: 'alarms' }, 'ARN of an SNS topic'],
   ])('refuses %s, in words', ([, content, context, words]) => {
     expect(() => make(content, context)).toThrow(words);
