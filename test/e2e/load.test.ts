@@ -47,7 +47,7 @@ describe('under load', () => {
     'readers of %i commands, slow ones among them, have every byte once, wherever they are cut off',
     async (commands) => {
       const { url } = await startServer();
-      const figures = await readAlong({ url, readers: 25, commands, bytes: 400_000, cutBytes: 200_000 });
+      const figures = await readAlong({ url, readers: 25, commands, bytes: 1_000_000, cutBytes: 1_000_000 });
       expect(figures.wrong).toBe(0);
       expect(figures.cuts).toBeGreaterThan(25);
     },

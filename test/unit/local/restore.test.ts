@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -27,7 +27,7 @@ interface Entry {
 /** A backup of a folder in which something is, and its members to be changed. */
 const makeBackup = async (over: { withoutKeys?: boolean } = {}) => {
   const errand = await openErrand();
-  await errand.submit(sh('head -c 100000 /dev/zero'));
+  await errand.submit(sh('head -c 2000000 /dev/zero'));
   await errand.request('PUT', '/v1/secrets/token', { valueBase64: Buffer.from('s3cr3t').toString('base64') });
   const file = join(tempDirectory(), 'backup.tar');
   await backUp({ dataDirectory: errand.dataDirectory, to: file, version: '0.1.0', ...parts, ...over });
@@ -179,7 +179,8 @@ describe('a restore refuses, and leaves nothing behind,', () => {
     const { bytes, dataDirectory } = await makeBackup({ withoutKeys: true });
     expect(await refusing(bytes)).toMatch(/without keys.*owner.key, vault.key.*--keys.*--new-keys/);
     const others = tempDirectory();
-    for (const name of ['owner.key', 'vault.key']) writeFileSync(join(others, name), `${'0'.repeat(64)}\n`);
+    for (const name of ['owner.key', 'vault.key'])
+      writeFileSync(join(others, name), `${randomBytes(32).toString('hex')}\n`);
     expect(await refusing(bytes, { keys: others })).toMatch(/not the key of the installation/);
     expect(await refusing(bytes, { keys: tempDirectory() })).toMatch(/cannot be read/);
     const place = join(tempDirectory(), 'data');
