@@ -99,6 +99,11 @@ export class ApiStack extends Stack {
         Duration.minutes(15),
       ),
       providers: make('providers', [mayGet(data), mayNote(data), mayReadKey(data)], short),
+      schedules: make(
+        'schedules',
+        [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
+        short,
+      ),
       secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
       system: make('system', [mayGet(data)], short),
       // No key: whoever calls it shows the token of one attempt.

@@ -54,10 +54,11 @@ const BATCH = 10;
  */
 const MOST_WORKERS: Readonly<Record<Priority, number>> = { high: 40, normal: 40, low: 10 };
 const SWEEP_MINUTES = 5;
+const FIRING_MINUTES = 3;
 
 /** What does the work: the worker, the sweeper, and the executor in which commands run. */
 export class WorkersStack extends Stack {
-  readonly functions: Readonly<Record<'run-commands' | 'sweep' | 'execute', ErrandFunction>>;
+  readonly functions: Readonly<Record<'run-commands' | 'sweep' | 'fire-schedules' | 'execute', ErrandFunction>>;
 
   constructor(scope: Construct, id: string, props: WorkersStackProps) {
     super(scope, id, props);
@@ -109,8 +110,26 @@ export class WorkersStack extends Stack {
       retryAttempts: 0,
       reservedConcurrency: reserved.sweep,
     });
-    this.schedule(sweeper);
-    this.functions = { 'run-commands': worker, sweep: sweeper, execute: executor };
+    const firing = new ErrandFunction(this, 'fire-schedules', {
+      entry: 'fire-schedules',
+      stage,
+      environment,
+      permissions: [
+        mayRead(data),
+        mayWrite(data),
+        ...mayRemoveInput(data),
+        mayWake(queue),
+        ...maySearch(data, 'due'),
+        ...maySearch(data, 'list'),
+      ],
+      // It waits for what is due within a minute, and then fires it.
+      timeout: Duration.minutes(FIRING_MINUTES),
+      bundles,
+      // The next minute is the retry.
+      retryAttempts: 0,
+    });
+    this.callEachMinute(sweeper, firing);
+    this.functions = { 'run-commands': worker, sweep: sweeper, 'fire-schedules': firing, execute: executor };
   }
 
   /** Executors of targets that somebody else deployed, such as one with more memory. */
@@ -128,7 +147,7 @@ export class WorkersStack extends Stack {
     return qualifier === undefined ? arn : `${arn}:${qualifier}`;
   }
 
-  private schedule(sweeper: ErrandFunction): void {
+  private callEachMinute(sweeper: ErrandFunction, firing: ErrandFunction): void {
     const deadLetterQueue = new Queue(this, 'SweepDeadLetters', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
@@ -139,7 +158,8 @@ export class WorkersStack extends Stack {
       reason: 'It is a dead-letter queue itself.',
     });
     new Alarm(this, 'SweepDeadLettersAlarm', {
-      alarmDescription: 'EventBridge could not start the sweep: look at its permission and at Lambda’s concurrency.',
+      alarmDescription:
+        'EventBridge could not start the sweep or the firing of schedules: look at its permission and at Lambda’s concurrency.',
       metric: deadLetterQueue.metricApproximateNumberOfMessagesVisible(),
       threshold: 1,
       evaluationPeriods: 1,
@@ -147,11 +167,19 @@ export class WorkersStack extends Stack {
     });
     new Rule(this, 'EachMinute', {
       schedule: Schedule.rate(Duration.minutes(1)),
-      targets: [new LambdaFunction(sweeper.function, { deadLetterQueue, retryAttempts: 0 })],
+      targets: [sweeper, firing].map((one) => new LambdaFunction(one.function, { deadLetterQueue, retryAttempts: 0 })),
     });
     new Alarm(this, 'SweepAlarm', {
       alarmDescription: 'The sweep does not run: what was lost on its way is not found again.',
       metric: sweeper.function.metricInvocations({ period: Duration.minutes(5) }),
+      threshold: 1,
+      comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+      evaluationPeriods: 2,
+      treatMissingData: TreatMissingData.BREACHING,
+    });
+    new Alarm(this, 'FiringAlarm', {
+      alarmDescription: 'No schedule is fired: what is due waits until this runs again.',
+      metric: firing.function.metricInvocations({ period: Duration.minutes(5) }),
       threshold: 1,
       comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: 2,

@@ -4,6 +4,7 @@ import { commands } from '../functions/http/commands.ts';
 import { output } from '../functions/http/output.ts';
 import { providers } from '../functions/http/providers.ts';
 import { runner } from '../functions/http/runner.ts';
+import { schedules } from '../functions/http/schedules.ts';
 import { secrets } from '../functions/http/secrets.ts';
 import { system } from '../functions/http/system.ts';
 import type { Deps } from '../shared/app/deps.ts';
@@ -36,6 +37,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     commands: commands(deps),
     providers: providers(deps),
     runner: runner(deps),
+    schedules: schedules(deps),
     secrets: secrets(deps),
     system: system(deps),
   };

@@ -3,6 +3,7 @@ import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { keepDelivering } from '../shared/app/keep-delivering.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { type DoorOptions, isLoopbackHost, LOOPBACK, openDoor } from './door.ts';
+import { keepFiring } from './firing.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
 import { type HttpServer, type ListenOptions, listen } from './http-server.ts';
 import { makeDataFolder, openData } from './open-data.ts';
@@ -52,7 +53,7 @@ export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeO
         isLoopbackHost(how.host) && !door.tls ? undefined : await listenOnLoopback(gateway, { log, ownerKey });
       url = (own ?? main).url;
       lock.note({ pid: process.pid, url });
-      const working = Promise.all([keepSweeping(data.deps), keepDelivering(data.deps)]);
+      const working = Promise.all([keepSweeping(data.deps), keepDelivering(data.deps), keepFiring(data.deps)]);
       return {
         url: main.url,
         async close() {

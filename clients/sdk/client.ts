@@ -14,6 +14,7 @@ import { type AuditCalls, makeAuditCalls } from './audit.ts';
 import { type EventCalls, makeEventCalls } from './event-log.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
+import { makeScheduleCalls, type ScheduleCalls } from './schedules.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
 import { makeSessionTokenCalls, type SessionTokenCalls } from './session-tokens.ts';
 import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
@@ -93,6 +94,7 @@ export interface Client
     AuditCalls,
     EventCalls,
     PolicyCalls,
+    ScheduleCalls,
     SecretCalls,
     SessionTokenCalls,
     TenancyCalls {
@@ -207,6 +209,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeAuditCalls(json, transport),
     ...makeEventCalls(json, streams, silenceMs),
     ...makePolicyCalls(json),
+    ...makeScheduleCalls(json, send, makeKey),
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),

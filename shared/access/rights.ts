@@ -34,6 +34,23 @@ export const rightsOfMember = async (
   return { role, permissions: await permissionsOf(principals, tenant, role), scope };
 };
 
+/**
+ * A member as whoever acts in its name while it is away, with what it may do now. Undefined when it is gone or disabled, or its
+ * tenant is suspended.
+ */
+export const actorOfMember = async (
+  principals: Principals,
+  tenant: TenantId,
+  { id, scope, credential }: Pick<Actor, 'id' | 'scope' | 'credential'>,
+): Promise<Actor | undefined> => {
+  const [rights, found] = await Promise.all([
+    rightsOfMember(principals, tenant, id),
+    principals.tenants.get(keys.tenant(tenant)),
+  ]);
+  if (!rights || found?.value.suspended) return undefined;
+  return { id, tenant, ...limitRights(rights, { scope }), credential, limits: found?.value.limits };
+};
+
 export const isValidKey = ({ revokedAt, expiresAt = Number.POSITIVE_INFINITY }: ApiKey, now: Instant): boolean =>
   revokedAt === undefined && now < expiresAt;
 
@@ -48,7 +65,10 @@ export const rightsOfKey = async (
 };
 
 /** What both allow. */
-export const limitRights = (rights: Rights, { permissions, scope }: Pick<ApiKey, 'permissions' | 'scope'>): Rights => ({
+export const limitRights = (
+  rights: Rights,
+  { permissions, scope }: Partial<Pick<ApiKey, 'permissions'>> & Pick<ApiKey, 'scope'>,
+): Rights => ({
   role: rights.role,
   permissions: permissions ? new Set(permissions.filter((one) => rights.permissions.has(one))) : rights.permissions,
   scope: narrow(rights.scope, scope),

@@ -32,7 +32,7 @@ const eventOf = (
 
 /** What the record of a command says of its submission. */
 export const submissionOf = (command: Command): AuditEvent => {
-  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf } = command;
+  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy } = command;
   return {
     type: 'command.submitted',
     at: toTimestamp(submittedAt),
@@ -50,6 +50,7 @@ export const submissionOf = (command: Command): AuditEvent => {
       ...(spec.secrets ? { secrets: Object.values(spec.secrets) } : {}),
       ...(policy ? { policy } : {}),
       ...(replayOf === undefined ? {} : { replayOf }),
+      ...(scheduledBy ? { schedule: scheduledBy.schedule } : {}),
     },
   };
 };

@@ -30,30 +30,66 @@ export const decideSubmission = async (
   actor: Actor,
   { spec, landings, id }: Pick<Specified, 'spec' | 'landings'> & { readonly id: CommandId },
 ): Promise<Admitted> => {
-  const present = await deps.policies.present(actor.tenant);
-  if (!present) return {};
+  const decided = await decideBy(deps, actor, { spec, landings });
+  if (!decided) return {};
+  const { decision, admission } = decided;
+  if (decision.effect === 'allow') return { admission };
+  if (decision.effect === 'deny') throw denied(decided, { spec, landings });
+  const approval = await useOfApproval(deps, actor, { spec, id, because: becauseOf(decision), admission });
+  return { admission: { ...admission, approval: approval.id }, toll: approval.toll };
+};
+
+/**
+ * For what is submitted later, when nobody is there to approve of it.
+ * @throws AppError 'policy-denied', also for what needs an approval
+ */
+export const requireAllowed = async (
+  deps: Pick<Parts, 'policies' | 'clock'>,
+  actor: Actor,
+  asked: Pick<Specified, 'spec' | 'landings'>,
+): Promise<void> => {
+  const decided = await decideBy(deps, actor, asked);
+  if (!decided || decided.decision.effect === 'allow') return;
+  const next = decided.decision.effect === 'approval' ? ' Nobody is there to ask for one when it fires.' : '';
+  throw denied(decided, asked, next);
+};
+
+interface Decided {
+  readonly decision: ReturnType<typeof decideEverywhere>;
+  readonly admission: Admission;
+}
+
+/** Undefined where the tenant has no policy. */
+const decideBy = async (
+  { policies, clock }: Pick<Parts, 'policies' | 'clock'>,
+  actor: Actor,
+  { spec, landings }: Pick<Specified, 'spec' | 'landings'>,
+): Promise<Decided | undefined> => {
+  const present = await policies.present(actor.tenant);
+  if (!present) return undefined;
   const { version, policy } = present;
   // Only where there is a policy: the reader of scripts is large.
   const [{ decide }, { readCommand }] = await Promise.all([
     import('../policy/decide.ts'),
     import('../policy/reading.ts'),
   ]);
-  const now = deps.clock.now();
+  const now = clock.now();
   const reading = readCommand(spec);
   const decision = decideEverywhere(landings, (landing) => decide(policy, factsOf(actor, spec, landing, now), reading));
   const rule = decision.rule?.name;
-  const admission: Admission = { version, ...(rule === undefined ? {} : { rule }) };
-  if (decision.effect === 'allow') return { admission };
-  const because = becauseOf(decision);
-  if (decision.effect === 'deny') {
-    const where = landings.length > 1 ? `, on the target ${decision.target}` : '';
-    const detail = `${because} (Policy, version ${version}${where}.)`;
-    throw new AppError('policy-denied', detail, {
-      faults: [{ in: 'body', pointer: pointerOf(decision, spec), detail }],
-    });
-  }
-  const approval = await useOfApproval(deps, actor, { spec, id, because, admission });
-  return { admission: { ...admission, approval: approval.id }, toll: approval.toll };
+  return { decision, admission: { version, ...(rule === undefined ? {} : { rule }) } };
+};
+
+const denied = (
+  { decision, admission: { version } }: Decided,
+  { spec, landings }: Pick<Specified, 'spec' | 'landings'>,
+  next = '',
+): AppError => {
+  const where = landings.length > 1 ? `, on the target ${decision.target}` : '';
+  const detail = `${becauseOf(decision)}${next} (Policy, version ${version}${where}.)`;
+  return new AppError('policy-denied', detail, {
+    faults: [{ in: 'body', pointer: pointerOf(decision, spec), detail }],
+  });
 };
 
 const STRICTNESS = { allow: 0, approval: 1, deny: 2 } as const satisfies Record<Decision['effect'], number>;

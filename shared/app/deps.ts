@@ -21,6 +21,7 @@ import type { EventCursors } from '../store/event-cursors.ts';
 import type { OutputLog } from '../store/output-log.ts';
 import type { Policies } from '../store/policies.ts';
 import type { Principals } from '../store/principals.ts';
+import type { Schedules } from '../store/schedules.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -70,6 +71,7 @@ export interface Deps {
   readonly stdin: StdinLog;
   readonly secrets: Secrets;
   readonly erasure: Erasure;
+  readonly schedules: Schedules;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */

@@ -16,6 +16,7 @@ import { makeEventCursors } from '../store/event-cursors.ts';
 import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
+import { makeSchedules } from '../store/schedules.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
@@ -79,6 +80,7 @@ export const makeDeps = (parts: Parts): Deps => {
     approvals: makeApprovals(store),
     secrets: makeSecrets({ store, vault, clock, random }),
     erasure: makeErasure(store, objects),
+    schedules: makeSchedules(store, changes.announceSchedule),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
   };

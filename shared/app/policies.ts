@@ -20,6 +20,7 @@ import { becauseOf, decideEverywhere, factsOf } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
 import { invalidCursor, nextCursor, type PageQuery, toPage } from './paging.ts';
 import { specify } from './specify.ts';
+import { within } from './within.ts';
 
 type Parts = Pick<Deps, 'policies' | 'clock' | 'auditLog'>;
 type View = z.output<typeof PolicyVersionView>;
@@ -98,7 +99,7 @@ export const explainPolicy = async (
 ): Promise<z.output<typeof PolicyExplanation>> => {
   const present = given ? undefined : await policies.present(actor.tenant);
   const policy = given ?? present?.policy ?? NO_POLICY;
-  const { spec, landings } = within('/command', () => specify(places, actor.scope, command));
+  const { spec, landings } = await within('/command', () => specify(places, actor.scope, command));
   const now = at === undefined ? clock.now() : Date.parse(at);
   const who = { role: role ?? actor.role, id: member ?? actor.id };
   const reading = readCommand(spec);
@@ -118,17 +119,6 @@ export const explainPolicy = async (
       rules: rules.map(({ name }) => name),
     })),
   };
-};
-
-/** Faults lie there, in this request. */
-const within = <T>(pointer: string, read: () => T): T => {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    const faults = error.faults.map((fault) => ({ ...fault, pointer: pointer + fault.pointer }));
-    throw new AppError(error.code, error.message, { cause: error, faults });
-  }
 };
 
 const NO_POLICY: Policy = { default: 'allow', rules: [] };

@@ -3,6 +3,7 @@ import { type Instant, toTimestamp } from '../domain/clock.ts';
 import { type Command, currentAttempt, isFinal } from '../domain/command.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { OutputTotals } from '../domain/output.ts';
+import { passRestored } from '../domain/schedule-steps.ts';
 import { type Reference, referenceOf, splitReference } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { observeCommand } from './observe-command.ts';
@@ -47,6 +48,7 @@ export const settleRestored = async (deps: Deps, options: RestoredOptions): Prom
     const before = settled.get(tenant) ?? NOTHING;
     settled.set(tenant, { ...before, [became]: before[became] + 1 });
   }
+  if (!options.waitsOn) await passSchedules(deps);
   for await (const tenant of tenantsOf(deps)) {
     await deps.auditLog.note(tenant, {
       type: 'installation.restored',
@@ -64,6 +66,14 @@ export const settleRestored = async (deps: Deps, options: RestoredOptions): Prom
     }),
     NOTHING,
   );
+};
+
+/** What was due since may have been fired since. */
+const passSchedules = async ({ schedules, clock }: Pick<Deps, 'schedules' | 'clock'>): Promise<void> => {
+  const now = clock.now();
+  for (const { reference } of await schedules.due(Number.POSITIVE_INFINITY, MOST_UNFINISHED)) {
+    await schedules.change(reference, (schedule) => passRestored(schedule, now));
+  }
 };
 
 /** The effects are left to whoever looks next: every command that is not final is due. */

@@ -22,6 +22,10 @@ export interface Submission {
   /** The caller's own key, to make a repeated request the same one. */
   readonly idempotencyKey?: string | undefined;
   readonly replayOf?: CommandId;
+  /** The schedule that submits it, and for which instant. */
+  readonly scheduledBy?: Command['scheduledBy'];
+  /** In place of a key: what else makes a repetition the same submission. */
+  readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
   readonly watched?: boolean;
 }
@@ -52,7 +56,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -60,7 +64,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   using _ = deps.order.expect(actor.tenant, id);
   const idempotency: Idempotency | undefined =
     idempotencyKey === undefined
-      ? undefined
+      ? submission.idempotency
       : {
           keyHash: sha256(idempotencyKey),
           bodyHash: hashOf([replayOf ?? null, body]),
@@ -99,6 +103,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     signals: [],
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
+    ...(scheduledBy ? { scheduledBy } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
   };

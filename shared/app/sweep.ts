@@ -3,6 +3,7 @@ import type { Stored } from '../store/commands.ts';
 import { referenceOf } from '../store/schema.ts';
 import { lookAtRun, perform } from './advance-command.ts';
 import type { Deps } from './deps.ts';
+import { eachAtOnce } from './each-at-once.ts';
 import { observeCommand, targetOf } from './observe-command.ts';
 
 const AT_ONCE = 8;
@@ -17,7 +18,7 @@ const MOST_RECOVERED = 1_000_000;
 export const sweep = async (deps: Deps): Promise<number> => {
   await deps.store.removeExpired(deps.clock.now());
   const due = await deps.commands.due(deps.clock.now(), MOST_PER_SWEEP);
-  await forEach(due, deps, async (reference) => {
+  await eachOf(due, deps, async (reference) => {
     const moved = await observeCommand(deps, reference, { kind: 'swept' });
     if (moved && !moved.changed && moved.effects.length === 0) await deps.commands.reindex(moved.stored);
     await perform(deps, reference, moved);
@@ -31,7 +32,7 @@ export const sweep = async (deps: Deps): Promise<number> => {
  */
 export const recover = async (deps: Deps): Promise<number> => {
   const unfinished = await findUnfinished(deps);
-  await forEach(unfinished, deps, async ({ command }) => {
+  await eachOf(unfinished, deps, async ({ command }) => {
     const { id, tenant, status, spec, notBefore = 0 } = command;
     const reference = referenceOf(tenant, id);
     if (status !== 'queued') return diedWithUs(deps, command) ? lookAtRun(deps, reference) : undefined;
@@ -46,7 +47,7 @@ export const recoverRuns = async (deps: Deps): Promise<void> => {
   const started = (await findUnfinished(deps)).filter(
     ({ command }) => command.status !== 'queued' && diedWithUs(deps, command),
   );
-  await forEach(started, deps, ({ command }) => lookAtRun(deps, referenceOf(command.tenant, command.id)));
+  await eachOf(started, deps, ({ command }) => lookAtRun(deps, referenceOf(command.tenant, command.id)));
 };
 
 /** Whether the runs of a command's target die with the process that carries them. */
@@ -63,17 +64,5 @@ const findUnfinished = async (deps: Deps): Promise<Stored[]> => {
   return found;
 };
 
-/** One command that cannot be looked at must not keep the others waiting. */
-const forEach = async <T>(
-  due: readonly T[],
-  { log }: Pick<Deps, 'log'>,
-  look: (one: T) => Promise<void>,
-): Promise<void> => {
-  const rest = due.values();
-  const worker = async () => {
-    for (const one of rest) {
-      await look(one).catch((error: unknown) => log.error('A due command could not be looked at', { error }));
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-};
+const eachOf = <T>(due: readonly T[], { log }: Pick<Deps, 'log'>, look: (one: T) => Promise<void>): Promise<void> =>
+  eachAtOnce(due, AT_ONCE, look, (error) => log.error('A due command could not be looked at', { error }));

@@ -15,7 +15,7 @@ interface Row {
   /** With `{name}` for a path parameter. */
   readonly path: string;
   /** The file in functions/http that serves it. */
-  readonly function: 'access' | 'commands' | 'output' | 'providers' | 'secrets' | 'system' | 'runner';
+  readonly function: 'access' | 'commands' | 'output' | 'providers' | 'schedules' | 'secrets' | 'system' | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;

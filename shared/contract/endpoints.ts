@@ -5,6 +5,7 @@ import { commandEndpoints } from './endpoints/commands.ts';
 import { eventEndpoints } from './endpoints/events.ts';
 import { policyEndpoints } from './endpoints/policies.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
+import { scheduleEndpoints } from './endpoints/schedules.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
 import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { systemEndpoints } from './endpoints/system.ts';
@@ -21,6 +22,7 @@ export const endpoints = {
   ...policyEndpoints,
   ...auditEndpoints,
   ...eventEndpoints,
+  ...scheduleEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...systemEndpoints,

@@ -12,6 +12,7 @@ const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = 
   commands: 'Submit, read and end commands.',
   output: 'What comes live: what a command wrote, and events.',
   providers: 'Where commands can run.',
+  schedules: 'Commands on a clock.',
   secrets: 'Named values that commands are given by reference.',
   system: 'The server itself.',
 };

@@ -3,7 +3,7 @@ import { APPROVAL_STATES } from '../domain/approvals.ts';
 import { ISOLATION_LEVELS } from '../domain/command.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { EFFECTS, WEEKDAYS } from '../domain/policy.ts';
-import { labelKey, SubmitCommand } from './schemas.ts';
+import { labelKey, SubmitCommand, TimeZone } from './schemas.ts';
 
 const Time = z.iso.datetime();
 const Pattern = z
@@ -14,18 +14,9 @@ const Pattern = z
 const Patterns = z.array(Pattern).min(1).max(LIMITS.policyPatterns);
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time such as 08:30');
 
-const isTimeZone = (timeZone: string): boolean => {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone });
-    return true;
-  } catch {
-    return false;
-  }
-};
-
 const HoursSchema = z
   .strictObject({
-    timeZone: z.string().refine(isTimeZone, { error: 'must be an IANA time zone such as Europe/Berlin' }),
+    timeZone: TimeZone,
     days: z
       .array(z.enum(WEEKDAYS))
       .min(1)

@@ -54,6 +54,16 @@ export const wholeNumber = z
   .regex(/^\d{1,15}$/, 'must be a whole number, 0 or more')
   .transform(Number);
 
+const isTimeZone = (timeZone: string): boolean => {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone });
+    return true;
+  } catch {
+    return false;
+  }
+};
+export const TimeZone = z.string().refine(isTimeZone, { error: 'must be an IANA time zone such as Europe/Berlin' });
+
 /** Parses to the branded id, so that inside nothing needs to cast. */
 export const CommandIdText = z
   .string()
@@ -230,6 +240,10 @@ const summaryFields = {
   result: ResultView.nullable(),
   attempts: z.array(AttemptView),
   replayOf: CommandIdText.nullable(),
+  scheduledBy: z
+    .object({ schedule: z.string(), at: Timestamp.describe('The instant that it fired for.') })
+    .optional()
+    .describe('Absent unless a schedule submitted it.'),
   policy: z
     .object({ version: z.int(), rule: z.string().optional(), approval: z.string().optional() })
     .optional()

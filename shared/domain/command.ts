@@ -231,6 +231,8 @@ export interface Command {
   readonly attempts: readonly Attempt[];
   readonly result?: Result;
   readonly replayOf?: CommandId;
+  /** Which schedule submitted it, for which instant. */
+  readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
   /** What its tenant's policy let it in by. */
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */

@@ -6,4 +6,6 @@ export type Credential =
   /** What one of the others was traded for. */
   | { readonly kind: 'session-token'; readonly id: string }
   /** Another issuer's, by its `jti` where it has one. */
-  | { readonly kind: 'access-token'; readonly id: string | undefined };
+  | { readonly kind: 'access-token'; readonly id: string | undefined }
+  /** None: a schedule of the member's fired. */
+  | { readonly kind: 'schedule'; readonly id: string };

@@ -31,7 +31,7 @@ const pick = (details: Data, isWanted: (name: string) => boolean): Data =>
 
 /** THE table of events: what an entry of the audit log is called where it is told to the world, who may read it, and what it says. */
 const EVENTS = {
-  'command.submitted': { type: 'command.submitted', ...ofCommand('target', 'isolation', 'image', 'replayOf') },
+  'command.submitted': { type: 'command.submitted', ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule') },
   'command.started': { type: 'command.started', ...ofCommand('attempt', 'target') },
   'command.ended': {
     type: 'command.completed',
@@ -56,6 +56,12 @@ const EVENTS = {
   'provider.health_changed': { type: 'provider.health_changed', ...ofTenant },
   'role.put': { type: 'role.changed', ...ofTenant },
   'role.removed': { type: 'role.removed', ...ofTenant },
+  'schedule.paused': { type: 'schedule.paused', ...ofTenant },
+  'schedule.put': { type: 'schedule.changed', ...ofTenant },
+  'schedule.refused': { type: 'schedule.refused', ...ofTenant },
+  'schedule.removed': { type: 'schedule.removed', ...ofTenant },
+  'schedule.resumed': { type: 'schedule.resumed', ...ofTenant },
+  'schedule.triggered': { type: 'schedule.triggered', ...ofTenant },
   'secret.put': { type: 'secret.changed', ...ofTenant },
   'secret.removed': { type: 'secret.removed', ...ofTenant },
   'session-token.created': { type: 'session_token.created', ...ofTenant },

@@ -64,4 +64,26 @@ export const LIMITS = {
   sessionRefreshSeconds: 12 * 3_600,
   /** So long a refresh token that was used is answered once more, as its answer may have been lost; and so long the session token before is good. */
   sessionOverlapSeconds: 30,
+  /** Of a tenant. */
+  schedules: 200,
+  /** What a schedule submits, as JSON: it is written with each firing. */
+  scheduleTemplateBytes: 32 * KiB,
+  cronCharacters: 255,
+  /** Between two firings. Nearer ones would be a loop, and not a schedule. */
+  scheduleLeastSeconds: 10,
+  /** Between two firings by a rate: a year. */
+  scheduleMostSeconds: 366 * 24 * 3_600,
+  scheduleJitterSeconds: 3_600,
+  /** A firing that is later than this was missed. */
+  scheduleLateSeconds: 2 * 60,
+  /** Missed firings that are made up for at most. */
+  scheduleCatchUp: 100,
+  /** What was missed longer ago is not made up for. */
+  scheduleCatchUpDays: 31,
+  /** Firings of one schedule that wait for a command to end. */
+  scheduleWaiting: 100,
+  /** Commands of one schedule that are looked at before the next. */
+  scheduleOpen: 20,
+  /** Firings of one schedule that are shown. */
+  scheduleHistory: 20,
 } as const;

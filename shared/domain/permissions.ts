@@ -12,6 +12,8 @@ export const PERMISSIONS = [
   'policies:read',
   'policies:manage',
   'approvals:answer',
+  'schedules:read',
+  'schedules:manage',
   'secrets:read',
   'secrets:manage',
   'usage:read',
@@ -36,7 +38,7 @@ export const ROLES = {
   /** Sees what was run, and what it said. */
   viewer: [...READING, 'keys:own'],
   /** Runs commands. */
-  operator: [...RUNNING, 'keys:own', 'policies:read', 'secrets:read'],
+  operator: [...RUNNING, 'keys:own', 'policies:read', 'secrets:read', 'schedules:read', 'schedules:manage'],
   /** All within the tenant. */
   admin: PERMISSIONS.filter((permission) => permission !== 'tenants:manage'),
   /** Sees what was done and why, and changes nothing. */

@@ -28,6 +28,10 @@ export interface Changes {
   announceEvent(tenant: TenantId): void;
   /** Calls `hear` for what is to be in the tenant's log: of the command whose record changed, or of none; until it is disposed of. */
   hear(tenant: TenantId, hear: (id?: CommandId) => void): Disposable;
+  /** A schedule was stored, and may be due earlier than any before. */
+  announceSchedule(): void;
+  /** Calls `hear` for each, until it is disposed of. */
+  hearSchedules(hear: () => void): Disposable;
 }
 
 interface Watcher {
@@ -41,6 +45,7 @@ interface Watcher {
 export const inProcessChanges = (clock: Clock): Changes => {
   const watchersByReference = new Map<string, Set<Watcher>>();
   const hearersByTenant = new Map<TenantId, Set<(id?: CommandId) => void>>();
+  const scheduleHearers = new Set<() => void>();
 
   const tell = (tenant: TenantId, id?: CommandId): void => {
     for (const hear of hearersByTenant.get(tenant) ?? []) hear(id);
@@ -61,6 +66,15 @@ export const inProcessChanges = (clock: Clock): Changes => {
     },
 
     announceEvent: (tenant) => tell(tenant),
+
+    announceSchedule() {
+      for (const hear of scheduleHearers) hear();
+    },
+
+    hearSchedules(hear) {
+      scheduleHearers.add(hear);
+      return { [Symbol.dispose]: () => void scheduleHearers.delete(hear) };
+    },
 
     hear(tenant, hear) {
       const hearers = hearersByTenant.get(tenant) ?? new Set();

@@ -1,6 +1,7 @@
 import type { TenantId } from '../domain/ids.ts';
+import type { ScheduleId } from '../domain/schedules.ts';
 import type { Objects } from '../objects/objects.ts';
-import { keys, partitionsOf, type Reference } from './schema.ts';
+import { indexKeys, keys, partitionsOf, type Reference } from './schema.ts';
 import type { Key, Range, Store } from './store.ts';
 
 /** Erases what a tenant stored. Any of it may be done again, also by several at once. */
@@ -28,6 +29,18 @@ export const makeErasure = (store: Store, objects: Objects): Erasure => {
     }
   };
 
+  /** They have a partition each, as commands have. */
+  const removeSchedules = async (tenant: TenantId): Promise<void> => {
+    const { pk } = indexKeys.listSchedule(tenant, '' as ScheduleId);
+    for (let from = ''; ; ) {
+      const found = await store.queryIndex('list', pk, { ...(from === '' ? {} : { from }), limit: PAGE });
+      await remove(found.map(({ key }) => key));
+      if (found.length < PAGE) return;
+      // The index may show what was removed for a moment more.
+      from = `${found.at(-1)?.indexKey.sk}\0`;
+    }
+  };
+
   return {
     async command(reference) {
       const record = keys.command(reference);
@@ -38,6 +51,7 @@ export const makeErasure = (store: Store, objects: Objects): Erasure => {
 
     async rest(tenant) {
       await objects.removeAll(keys.objectsOf(tenant));
+      await removeSchedules(tenant);
       for (const pk of partitionsOf(tenant)) await removeRange(pk);
       const { pk } = keys.auditHead(tenant);
       await remove([keys.commandFence(tenant)]);

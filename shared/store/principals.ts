@@ -35,7 +35,7 @@ export const makePrincipals = (store: Store): Principals => {
     members,
     roles: makeRecords(store),
     apiKeys: makeRecords(store),
-    sessionTokens: makeRecords<SessionToken>(store, ({ refreshExpiresAt }) => refreshExpiresAt),
+    sessionTokens: makeRecords<SessionToken>(store, ({ refreshExpiresAt: expiresAt }) => ({ expiresAt })),
 
     async addMember(tenant, member, alongside = []) {
       const { identity } = member;

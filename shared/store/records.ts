@@ -1,6 +1,5 @@
-import type { Instant } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
-import type { Key, Store, Write } from './store.ts';
+import type { Item, Key, Store, Write } from './store.ts';
 
 /** A record with the version that a change of it must find. */
 export interface Versioned<T> {
@@ -28,14 +27,17 @@ export interface Records<T> {
 
 const MOST_TRIES = 5;
 
-/** @param expiresAt when a record may be removed. Default: never */
-export const makeRecords = <T>(store: Store, expiresAt?: (value: T) => Instant): Records<T> => {
+/** When a record may be removed, and where it is in the indexes. */
+type Place = Pick<Item, 'expiresAt' | 'due' | 'list'>;
+
+/** @param placeOf default: kept for ever, and in no index */
+export const makeRecords = <T>(store: Store, placeOf: (value: T) => Place = () => ({})): Records<T> => {
   const writeOf = (key: Key, value: T, ifVersion: number): Write => ({
     put: {
       ...key,
       version: ifVersion + 1,
       data: value,
-      ...(expiresAt ? { expiresAt: expiresAt(value) } : {}),
+      ...placeOf(value),
     },
     ifVersion,
   });

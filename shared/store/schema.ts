@@ -1,5 +1,6 @@
 import type { Instant } from '../domain/clock.ts';
 import { type CommandId, isCommandId, isTenantId, type TenantId } from '../domain/ids.ts';
+import type { ScheduleId } from '../domain/schedules.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -15,6 +16,8 @@ export const TABLE = {
 
 /** The due index is spread over so many partitions, so that none of them takes all writes. */
 const DUE_SHARDS = 16;
+/** Schedules are written less often than commands, and read by everyone who waits for the next of them. */
+const DUE_SCHEDULE_SHARDS = 4;
 
 /** Names a command across tenants: `<tenant>/<command id>`. Also the partition of all that belongs to it. */
 export type Reference = `${TenantId}/${CommandId}`;
@@ -29,6 +32,10 @@ export const isReference = (text: string): text is Reference => {
   const [tenant = '', id = '', ...more] = text.split('/');
   return isTenantId(tenant) && isCommandId(id) && more.length === 0;
 };
+
+/** Names a schedule across tenants, and is its partition. */
+export type ScheduleReference = `${TenantId}/${ScheduleId}`;
+export const scheduleReferenceOf = (tenant: TenantId, id: ScheduleId): ScheduleReference => `${tenant}/${id}`;
 
 /** Whole numbers as text that sorts as the numbers do. @throws TypeError for any other, which would sort anywhere */
 const sortable = (value: number, digits: number): string => {
@@ -66,6 +73,7 @@ export const keys = {
     pk: `${tenant}/policy`,
     sk: `version/${sortable(version, 8)}`,
   }),
+  schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
   approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
   /** Where the tenant's audit log stands. */
   auditHead: (tenant: TenantId): Key => ({ pk: `${tenant}/audit`, sk: 'head' }),
@@ -129,25 +137,36 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
 
 /** The sparse indexes and their keys. */
 export const indexKeys = {
-  /** What must be looked at, the most overdue first. Holds all tenants: it is read by the sweeper alone. */
+  /** Commands that must be looked at, the most overdue first. Holds all tenants: it is read by the sweeper alone. */
   due: (reference: Reference, dueAt: Instant): Key => ({
-    pk: duePartition(shardOf(reference)),
-    sk: `${sortable(dueAt, 15)}/${reference}`,
+    pk: duePartition(shardOf(reference, DUE_SHARDS)),
+    sk: dueSortKey(reference, dueAt),
+  }),
+  /** Schedules that must be fired: of their own partitions, so that neither of those who look finds what is the other's. */
+  dueSchedule: (reference: ScheduleReference, dueAt: Instant): Key => ({
+    pk: dueSchedulePartition(shardOf(reference, DUE_SCHEDULE_SHARDS)),
+    sk: dueSortKey(reference, dueAt),
   }),
   /** A tenant's commands by id, which is by time of submission. */
   list: (tenant: TenantId, id: CommandId): Key => ({ pk: `${tenant}/commands`, sk: id }),
+  listSchedule: (tenant: TenantId, id: ScheduleId): Key => ({ pk: `${tenant}/schedules`, sk: id }),
 };
 
+const dueSortKey = (reference: string, dueAt: Instant): string => `${sortable(dueAt, 15)}/${reference}`;
 const duePartition = (shard: number): string => `due/${shard}`;
+const dueSchedulePartition = (shard: number): string => `due/schedules/${shard}`;
 export const duePartitions: readonly string[] = Array.from({ length: DUE_SHARDS }, (_, shard) => duePartition(shard));
+export const dueSchedulePartitions: readonly string[] = Array.from({ length: DUE_SCHEDULE_SHARDS }, (_, shard) =>
+  dueSchedulePartition(shard),
+);
 /** The time in a key of the due index. */
 export const dueAtOf = ({ sk }: Key): Instant => Number(sk.slice(0, 15));
 /** Sorts after every item that is due by `now`. */
 export const dueBy = (now: Instant): string => `${sortable(Math.min(now, 1e15 - 1), 15)}/\uffff`;
 
 /** FNV-1a, 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/): stable across versions and machines. */
-const shardOf = (text: string): number => {
+const shardOf = (text: string, shards: number): number => {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return (hash >>> 0) % DUE_SHARDS;
+  return (hash >>> 0) % shards;
 };

@@ -6,6 +6,7 @@ import type { Store } from '../../shared/store/store.ts';
 import { type DynamodbLocal, missingForDynamodb, REGION, startDynamodbLocal } from '../support/dynamodb-local.ts';
 import { faultProxy } from '../support/fault-proxy.ts';
 import { anItem, putNew, putNext, removal } from '../support/items.ts';
+import { schedulesContract } from './schedules-contract.ts';
 import { storeContract } from './store-contract.ts';
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
@@ -27,6 +28,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`DynamoDB${needs}`, () => {
     });
 
   storeContract('DynamoDB', () => open());
+  schedulesContract('DynamoDB', () => open());
 
   /** A store on a table of its own, behind a proxy that lets things go wrong. */
   const openBehindProxy = async ({ requestMs = 5_000 } = {}) => {

@@ -236,6 +236,21 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect((await fetch(`${cloud.url}/readyz`)).status).toBe(200);
   });
 
+  test('a schedule is fired on its second by what is woken each minute, once by two of them', async () => {
+    const at = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 4_000).toISOString();
+    const { id } = await client.createSchedule({ at, command: { argv: ['echo', 'now'], target: 'lambda' } });
+    await Promise.all([cloud.fireSchedules(), cloud.fireSchedules()]);
+    const { state, history } = await client.getSchedule(id);
+    expect([state, history]).toMatchObject(['ended', [{ at, outcome: 'submitted' }]]);
+    const command = await client.get(history[0]?.command ?? '', { waitSeconds: 20 });
+    expect(command).toMatchObject({ stdout: 'now\n', scheduledBy: { schedule: id, at } });
+    const lateMs = Date.parse(command.submittedAt) - Date.parse(at);
+    expect(lateMs).toBeGreaterThanOrEqual(0);
+    expect(lateMs).toBeLessThan(5_000);
+    const triggered = await client.triggerSchedule(id);
+    expect(triggered).toMatchObject({ outcome: 'submitted', manual: true });
+  });
+
   test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {
     const ours = await client.submit({ argv: ['true'], target: 'lambda' }, { waitSeconds: 20 });
     const { key, admin } = (await ask('POST', '/v1/tenants', KEY, { id: 'acme', name: 'Acme' })).body;

@@ -83,6 +83,9 @@ const approval = async (call: Call) => {
   return response.headers.get('location')?.split('/').at(-1) ?? '';
 };
 
+const SCHEDULE = { cron: '0 3 * * 1-5', command: { argv: ['true'] } };
+const schedule = (call: Call) => idOf(call('POST', '/v1/schedules', SCHEDULE));
+
 const samples = {
   submitCommand: { body: { argv: ['true'] }, status: 202 },
   listCommands: { status: 200 },
@@ -131,6 +134,14 @@ const samples = {
   verifyAudit: { status: 200 },
   readEvents: { status: 200 },
   readReceipt: { make: ended, status: 200 },
+  createSchedule: { body: SCHEDULE, status: 201 },
+  listSchedules: { status: 200 },
+  getSchedule: { make: schedule, status: 200 },
+  putSchedule: { make: schedule, body: SCHEDULE, status: 200 },
+  removeSchedule: { make: schedule, status: 204 },
+  triggerSchedule: { make: schedule, status: 202 },
+  pauseSchedule: { make: schedule, status: 200 },
+  resumeSchedule: { make: schedule, status: 200 },
   listSecrets: { status: 200 },
   putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
@@ -396,6 +407,7 @@ describe('another tenant’s admin', () => {
     listMembers: member,
     listPolicies: policy,
     listApprovals: approval,
+    listSchedules: schedule,
     listSecrets: secret,
     readAudit: member,
   };

@@ -27,6 +27,7 @@ const IDS: Readonly<Record<string, string>> = {
   tenants: 'a-tenant',
   policies: '1',
   approvals: 'apr_0123456789abcdef',
+  schedules: 'sch_0123456789abcdef',
   secrets: 'a-secret',
 };
 

@@ -111,6 +111,11 @@ const ROLES: Roles = {
   ]),
   output: lines(LOG, READ, NOTE, KEY, ['s3:GetObject objects/*/output/*', 'dynamodb:BatchGetItem table']),
   providers: lines(LOG, NOTE, KEY, ['dynamodb:GetItem table']),
+  schedules: lines(LOG, WRITE, WAKE, KEY, [
+    'dynamodb:GetItem table',
+    'dynamodb:BatchGetItem table',
+    'dynamodb:Query table/index/list',
+  ]),
   // Who stores secrets cannot read them.
   secrets: lines(
     LOG,
@@ -150,6 +155,12 @@ const ROLES: Roles = {
     ],
     SIGN,
   ),
+  // It submits commands, and ends those that another takes the place of; it runs none.
+  'fire-schedules': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, [
+    'dynamodb:Query table/index/due',
+    'dynamodb:Query table/index/list',
+    'dynamodb:BatchGetItem table',
+  ]),
   execute: ['deny * *'],
 };
 

@@ -228,6 +228,22 @@ describe('the stacks', () => {
     templates.workers.hasResourceProperties('AWS::CloudWatch::Alarm', { TreatMissingData: 'breaching' });
   });
 
+  test('one rule wakes both who sweeps and who fires schedules, and the silence of either is an alarm', () => {
+    const rules = Object.values(templates.workers.findResources('AWS::Events::Rule')) as Resource[];
+    expect(rules).toHaveLength(1);
+    const targets = rules.flatMap(({ Properties }) => (Properties as { Targets: { Arn: unknown }[] }).Targets);
+    const woken = targets.map(({ Arn }) => JSON.stringify(Arn).replace(/.*"(sweep|fireschedules)Function.*/, '$1'));
+    expect(woken.toSorted()).toEqual(['fireschedules', 'sweep']);
+    const silent = { MetricName: 'Invocations', TreatMissingData: 'breaching' };
+    templates.workers.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', silent, 2);
+    // It waits for a minute for what is due in it.
+    templates.workers.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'errand-development-fire-schedules',
+      Timeout: 180,
+      MemorySize: 256,
+    });
+  });
+
   test('every log is kept for a month and no longer', () => {
     for (const template of [templates.api, templates.workers]) {
       template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 30 });
@@ -259,7 +275,7 @@ describe('a bundle', () => {
     Object.keys(bundleFunction(entry, join(folder, 'own')).metafile.inputs);
   const SDKS = /@google-cloud|google-gax|@azure|@aws-sdk\/client-(lambda|sts)|node_modules\/node\//;
 
-  test.for(['commands', 'output', 'providers', 'system', 'runner'])(
+  test.for(['commands', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner'])(
     'of the API function %s holds no SDK of a provider',
     (entry) => {
       expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
@@ -303,6 +319,8 @@ describe('a bundle', () => {
     ['commands', 900],
     ['output', 900],
     ['providers', 900],
+    ['schedules', 900],
+    ['fire-schedules', 900],
     ['system', 900],
     ['runner', 900],
     ['execute', 200],

@@ -1,13 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
-import { dueBy, duePartitions, indexKeys, keys, partitionsOf, referenceOf } from '../../../shared/store/schema.ts';
+import type { ScheduleId } from '../../../shared/domain/schedules.ts';
+import {
+  dueBy,
+  duePartitions,
+  indexKeys,
+  keys,
+  partitionsOf,
+  referenceOf,
+  scheduleReferenceOf,
+} from '../../../shared/store/schema.ts';
 import type { Key } from '../../../shared/store/store.ts';
 import { commandId } from '../../support/commands.ts';
 
 const id = 'cmd_01jd8m0000000000000000000a' as CommandId;
 const acme = toTenantId('acme');
 const reference = referenceOf(acme, id);
+const schedule = 'sch_0123456789abcdef' as ScheduleId;
+const scheduled = scheduleReferenceOf(acme, schedule);
 const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** What is stored is found by its key for ever: a row here changes only with a migration. */
@@ -19,6 +30,14 @@ test.for<[string, Key, string, string]>([
   ['an idempotency record', keys.idempotency(acme, 'f00d'), 'acme/idempotency/f00d', 'record'],
   ['a place in the list', indexKeys.list(acme, id), 'acme/commands', id],
   ['a place among what is due', indexKeys.due(reference, 1_900_000_000_000), 'due/0', `001900000000000/acme/${id}`],
+  ['a schedule', keys.schedule(scheduled), `acme/${schedule}`, 'schedule'],
+  ['a place among schedules', indexKeys.listSchedule(acme, schedule), 'acme/schedules', schedule],
+  [
+    'a place among schedules that are due',
+    indexKeys.dueSchedule(scheduled, 1_900_000_000_000),
+    'due/schedules/3',
+    `001900000000000/acme/${schedule}`,
+  ],
 ])('the key of %s', ([, key, pk, sk]) => {
   expect(key).toEqual({ pk, sk });
 });

@@ -38,6 +38,8 @@ export interface Installation {
   readonly lambda: LambdaCloud;
   /** What the schedule does each minute. */
   sweep(time?: Date): Promise<void>;
+  /** As each minute. Resolves when nothing is due any more within the minute. */
+  fireSchedules(): Promise<void>;
   /** Kills the environments of a function, in the middle of whatever they do. */
   kill(functionName: string): Promise<void>;
   /** What was used of each service since the last reading, by the functions. */
@@ -56,14 +58,16 @@ const FUNCTIONS = [
   'commands',
   'output',
   'providers',
+  'schedules',
   'secrets',
   'system',
   'runner',
   'run-commands',
   'sweep',
+  'fire-schedules',
 ] as const;
 /** As the stacks say. */
-const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900, output: 900, sweep: 300 };
+const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900, output: 900, sweep: 300, 'fire-schedules': 180 };
 
 export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
   const [dynamodb, fauxqs] = await Promise.all([startDynamodbLocal(), startFauxqs()]);
@@ -179,6 +183,9 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
         resources: [`arn:aws:events:${AWS.region}:123456789012:rule/errand-sweep`],
         detail: {},
       });
+    },
+    async fireSchedules() {
+      await invoke('fire-schedules', {});
     },
     async kill(functionName) {
       const own = lambda.environments.filter(({ name }) => name === functionName);

@@ -1,0 +1,168 @@
+import { actorOfMember } from '../access/rights.ts';
+import type { SubmitCommand } from '../contract/schemas.ts';
+import type { Actor } from '../domain/actor.ts';
+import type { Instant } from '../domain/clock.ts';
+import { type Command, isFinal } from '../domain/command.ts';
+import { AppError } from '../domain/errors.ts';
+import type { CommandId } from '../domain/ids.ts';
+import { LIMITS } from '../domain/limits.ts';
+import { lookAtSchedule, queueUp, settle } from '../domain/schedule-steps.ts';
+import { dueAtOf, type Firing, type Schedule } from '../domain/schedules.ts';
+import type { Idempotency } from '../store/commands.ts';
+import { type ScheduleReference, scheduleReferenceOf } from '../store/schema.ts';
+import { auditWrite } from './audit-events.ts';
+import { cancelCommand } from './cancel-command.ts';
+import type { Deps } from './deps.ts';
+import { submitCommand } from './submit-command.ts';
+
+/** More than one look can have to do: what was missed, and what waited. */
+const MOST_STEPS = 2 * (LIMITS.scheduleCatchUp + LIMITS.scheduleWaiting);
+/** A fault of ours is tried again for so long; then it is a refusal, so that it does not keep a schedule for ever. */
+const RETRIED_MS = 10 * 60_000;
+
+/**
+ * Fires what of a schedule is due, instant after instant. Safe to run twice, and by several at once: whatever of them submits first, the
+ * others' submissions of that instant are the same one; then the schedule goes on to its next by compare-and-set.
+ * Resolves with when it must be looked at next.
+ * @throws whatever kept it from firing; the next look tries again
+ */
+export const fireSchedule = async (deps: Deps, reference: ScheduleReference): Promise<Instant | undefined> => {
+  for (let steps = 0; steps < MOST_STEPS; steps++) {
+    const schedule = await deps.schedules.find(reference);
+    if (!schedule) return undefined;
+    const now = deps.clock.now();
+    const look = lookAtSchedule(schedule, now);
+    if (look.kind === 'nothing') return dueAtOf(schedule);
+    // Whoever was faster passed the same instants: all are told from the same record.
+    if (look.kind === 'pass') {
+      await deps.schedules.change(reference, (latest) =>
+        latest.next === schedule.next && latest.version === schedule.version ? lookAgain(latest, now) : undefined,
+      );
+    } else await fire(deps, schedule, look.at);
+  }
+  return deps.clock.now();
+};
+
+const lookAgain = (latest: Schedule, now: Instant): Schedule | undefined => {
+  const look = lookAtSchedule(latest, now);
+  return look.kind === 'pass' ? look.schedule : undefined;
+};
+
+/** What makes all tries of one firing the same submission. No caller's key can be the same: those are kept as digests. */
+const idempotencyOf = ({ id }: Schedule, at: Instant): Idempotency => {
+  const key = `${id}-${at}`;
+  // Longer than an instant is ever fired after it passed, and a day more for clocks that differ.
+  return { keyHash: key, bodyHash: key, expiresAt: at + (LIMITS.scheduleCatchUpDays + 1) * 86_400_000 };
+};
+
+/** Its owner, with the rights of now. */
+export const actorOfSchedule = (deps: Pick<Deps, 'principals'>, schedule: Schedule): Promise<Actor | undefined> =>
+  actorOfMember(deps.principals, schedule.tenant, {
+    id: schedule.member,
+    scope: schedule.scope,
+    credential: { kind: 'schedule', id: schedule.id },
+  });
+
+const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> => {
+  const reference = scheduleReferenceOf(schedule.tenant, schedule.id);
+  const idempotency = idempotencyOf(schedule, at);
+  const { open, ended } = await openOf(deps, schedule);
+  const isBehind = schedule.overlap === 'queue' && schedule.waiting.length > 0 && schedule.waiting[0] !== at;
+  const actor = await actorOfSchedule(deps, schedule);
+  const store = (firing: Omit<Firing, 'at' | 'decidedAt'>, alongside: Parameters<Deps['store']['write']>[0] = []) =>
+    deps.schedules.change(
+      reference,
+      (latest) => settle(without(latest, ended), { at, decidedAt: deps.clock.now(), ...firing }),
+      alongside,
+    );
+  if ((open.length > 0 || isBehind) && !(await wasSubmitted(deps, schedule, idempotency))) {
+    const [last] = open;
+    if (schedule.overlap === 'queue') {
+      await deps.schedules.change(reference, (latest) => queueUp(without(latest, ended), at, deps.clock.now()));
+      return;
+    }
+    if (schedule.overlap === 'skip') {
+      await store({ outcome: 'skipped', reason: 'overlap', detail: `${last?.id} had not ended.` });
+      return;
+    }
+    if (actor) await cancelAll(deps, actor, open);
+  }
+  try {
+    const firing = await submit(deps, schedule, actor, { idempotency, at });
+    await store(firing);
+  } catch (error) {
+    const refusal = refusalOf(error, deps.clock.now() - at);
+    if (!refusal) throw error;
+    if (!(error instanceof AppError)) deps.log.error('A schedule could not be fired', { reference, error });
+    const { reason } = refusal;
+    const details = { at: new Date(at).toISOString(), reason };
+    await store(refusal, [auditWrite(deps, actor ?? gone(schedule), 'schedule.refused', schedule.id, details)]);
+  }
+};
+
+const submit = async (
+  deps: Deps,
+  schedule: Schedule,
+  actor: Actor | undefined,
+  { idempotency, at }: { readonly idempotency: Idempotency; readonly at: Instant },
+): Promise<Omit<Firing, 'at' | 'decidedAt'>> => {
+  const submitter = requireSubmitter(schedule, actor);
+  const body = schedule.template as SubmitCommand;
+  const scheduledBy = { schedule: schedule.id, at };
+  const { command } = await submitCommand(deps, submitter, { body, idempotency, scheduledBy });
+  return { outcome: 'submitted', command: command.id };
+};
+
+/** @throws AppError 'forbidden' when the member that it belongs to may not submit any more */
+export const requireSubmitter = ({ member }: Schedule, actor: Actor | undefined): Actor => {
+  if (actor?.permissions.has('commands:submit')) return actor;
+  const why = actor ? 'may not submit commands any more' : 'is gone or disabled, or its tenant is suspended';
+  throw new AppError('forbidden', `The schedule’s member ${member} ${why}. Whoever puts the schedule again owns it.`);
+};
+
+/** What cannot be retried, or was for long enough. */
+const refusalOf = (error: unknown, lateMs: number): Omit<Firing, 'at' | 'decidedAt'> | undefined => {
+  if (error instanceof AppError && error.code !== 'unavailable') {
+    return { outcome: 'refused', reason: error.code, detail: error.message.slice(0, LIMITS.detailCharacters) };
+  }
+  if (lateMs < RETRIED_MS) return undefined;
+  return { outcome: 'refused', reason: 'unavailable', detail: 'It failed again and again; the server’s log says why.' };
+};
+
+/** For the audit log, when nobody is left whose rights could be asked for. */
+const gone = ({ member, tenant, id, scope }: Schedule): Actor => ({
+  ...{ id: member, tenant, scope },
+  role: 'none',
+  permissions: new Set(),
+  credential: { kind: 'schedule', id },
+});
+
+/** Of its commands those that have not ended, and those that have or are no longer kept. */
+const openOf = async (
+  { commands }: Pick<Deps, 'commands'>,
+  { tenant, open: ids, overlap }: Schedule,
+): Promise<{ readonly open: readonly Command[]; readonly ended: readonly CommandId[] }> => {
+  if (overlap === 'allow') return { open: [], ended: ids };
+  const open = (await commands.findAll(tenant, ids)).filter(({ status }) => !isFinal(status));
+  return { open, ended: ids.filter((id) => !open.some((one) => one.id === id)) };
+};
+
+const without = (latest: Schedule, ended: readonly CommandId[]): Schedule => ({
+  ...latest,
+  open: latest.open.filter((id) => !ended.includes(id)),
+});
+
+const wasSubmitted = async (
+  { commands, clock }: Pick<Deps, 'commands' | 'clock'>,
+  { tenant }: Schedule,
+  idempotency: Idempotency,
+): Promise<boolean> => (await commands.findRepeated(tenant, idempotency, clock.now())) !== undefined;
+
+const cancelAll = async (deps: Deps, actor: Actor, open: readonly Command[]): Promise<void> => {
+  for (const { id } of open) {
+    await cancelCommand(deps, actor, id).catch((error: unknown) => {
+      // It has ended meanwhile, or is not this member's to end.
+      if (!(error instanceof AppError) || error.code === 'unavailable') throw error;
+    });
+  }
+};
