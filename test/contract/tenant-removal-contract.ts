@@ -9,6 +9,7 @@ import { addMember } from '../../shared/app/members.ts';
 import { applyPolicy } from '../../shared/app/policies.ts';
 import { removeTenants } from '../../shared/app/remove-tenants.ts';
 import { putRole } from '../../shared/app/roles.ts';
+import { createSchedule } from '../../shared/app/schedules.ts';
 import { sealTenant } from '../../shared/app/seal-audit.ts';
 import { putSecret } from '../../shared/app/secrets.ts';
 import { endOwnRun, redeemStart } from '../../shared/app/serve-runner.ts';
@@ -84,6 +85,7 @@ const fill = async (installation: Installation, id: string) => {
   await createApiKey(deps, admin, { name: 'a key', member: member.id });
   const session = await createSessionToken(deps, admin, {});
   await putSecret(deps, admin, 'token', { value: 'a secret value' });
+  await createSchedule(deps, admin, { everySeconds: 31_000_000, command: { argv: ['a scheduled command'] } });
   const rules = [{ name: 'ask', effect: 'approval' as const, programs: ['ask'] }];
   await applyPolicy(deps, admin, { policy: { default: 'allow', rules } });
   await expect(submitCommand(deps, admin, { body: { argv: ['ask'] } })).rejects.toMatchObject({
