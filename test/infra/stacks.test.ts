@@ -319,7 +319,7 @@ describe('a bundle', () => {
     ['commands', 900],
     ['output', 900],
     ['providers', 900],
-    ['schedules', 900],
+    ['schedules', 950],
     ['fire-schedules', 900],
     ['system', 900],
     ['runner', 900],
