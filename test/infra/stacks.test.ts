@@ -316,7 +316,7 @@ describe('a bundle', () => {
   });
 
   test.for([
-    ['commands', 900],
+    ['commands', 920],
     ['output', 900],
     ['providers', 900],
     ['schedules', 950],
