@@ -198,6 +198,9 @@ export const tenantRemovalContract = (
 
       await removeTenants(deps, { seconds: SECONDS });
       await sweep(deps);
+      // A provider is not believed at once that a run is gone.
+      await clock.advance(SETTLED_MS);
+      await sweep(deps);
       expect(provider.canceled.map((run) => run.key)).toContain(`${running.slice('acme/'.length)}-1`);
       expect((await deps.commands.find(running))?.command.status).toBe('canceled');
       expect((await deps.commands.find(referenceOf(acme, late.id)))?.command.status).toBe('canceled');
