@@ -33,6 +33,7 @@ export default defineConfig({
       project('e2e', 120_000),
       project('infra', 60_000),
       project('simulation', 120_000),
+      project('reliability', 240_000),
     ],
   },
 });

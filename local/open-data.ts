@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { makeAccess } from '../shared/access/access.ts';
@@ -16,15 +15,15 @@ import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
 import { sealedFiles } from '../shared/secrets/sealed-files.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
-import { sqliteStore } from '../shared/store/sqlite/sqlite.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { signerOf } from './audit-key.ts';
 import { installationOf } from './installation.ts';
 import { openIssuers } from './issuers.ts';
+import { openStore } from './open-store.ts';
 import { ownerKeyOf } from './owner-key.ts';
-import { isLocked, tryLock } from './process-lock.ts';
 import { readTargets } from './targets.ts';
 import { vaultKeyOf } from './vault-key.ts';
+import { openWorkerLocks } from './worker-locks.ts';
 
 export interface OpenDataOptions {
   /** Made if it is not there, readable by its owner only. */
@@ -56,23 +55,22 @@ export interface OpenData {
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
   const { targets: configs, pools, runnerUrl, installation: named, local: here } = readTargets(dataDirectory);
-  const workers = join(dataDirectory, 'workers');
-  await makeDataFolder(workers);
+  const workers = openWorkerLocks(dataDirectory);
+  const dead = workers.dead();
+  const store = openStore(dataDirectory, { random, log, wasKilled: dead.length > 0 });
   const worker = `worker-${clock.now()}-${random.hex(4)}`;
-  const lockOf = (name: string) => join(workers, `${name}.lock`);
-  const lock = tryLock(lockOf(worker));
-  if (!lock) throw new Error(`The lock ${lockOf(worker)} is taken, though its name is new. Is the disk shared?`);
+  const lock = workers.take(worker);
+  workers.remove(dead);
   const closing = new AbortController();
   const ownerKey = ownerKeyOf(dataDirectory, random);
   const tokens = await openIssuers(dataDirectory, { clock, log });
   const vaultKey = vaultKeyOf(dataDirectory, random);
   const signer = signerOf(dataDirectory, random);
-  const store = sqliteStore({ file: join(dataDirectory, 'errand.db') });
   const principals = makePrincipals(store);
   const queue = inProcessQueue({ clock });
   const provider = await providers.local({
     workDirectory: join(dataDirectory, 'work'),
-    isOwnerAlive: async (name) => isLocked(lockOf(name)),
+    isOwnerAlive: async (name) => workers.isAlive(name),
     ...(here?.sandbox ? { sandbox: here.sandbox } : {}),
     trySandbox: options.trySandbox ?? true,
     log,
@@ -94,7 +92,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       installation,
       runnerUrl: runnerUrl ?? options.runnerUrl(),
       storeId: storeIdOf(dataDirectory),
-      isWorkerAlive: async (name) => isLocked(lockOf(name)),
+      isWorkerAlive: async (name) => workers.isAlive(name),
       ...dockerSocket(process.env['DOCKER_HOST']),
     })),
   );
@@ -108,7 +106,10 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       tokens: tokens && (async () => tokens),
     }),
     store,
-    objects: filesObjects({ directory: join(dataDirectory, 'objects') }),
+    objects: filesObjects({
+      directory: join(dataDirectory, 'objects'),
+      writer: { name: worker, isAlive: workers.isAlive },
+    }),
     vault: sealedFiles({ directory: join(dataDirectory, 'secrets'), key: vaultKey, random }),
     queue,
     changes: inProcessChanges(clock),
@@ -136,8 +137,9 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       const drained = queue.close();
       await Promise.all([provider, ...elsewhere].map((one) => one.close()));
       await drained;
-      await store.close();
+      // First, as a lock that is left says that the store was not closed.
       lock.release();
+      await store.close();
     },
   };
 };
@@ -153,10 +155,4 @@ const storeIdOf = (dataDirectory: string): string =>
 const dockerSocket = (dockerHost: string | undefined): { readonly dockerSocketPath?: string } => {
   const [, dockerSocketPath] = /^unix:\/\/(\/.+)$/.exec(dockerHost ?? '') ?? [];
   return dockerSocketPath === undefined ? {} : { dockerSocketPath };
-};
-
-export const makeDataFolder = async (path: string): Promise<void> => {
-  await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
-    throw new Error(`The data folder ${path} cannot be made: ${cause.message}. Choose another with --data.`, { cause });
-  });
 };

@@ -37,7 +37,7 @@ export const tryLock = (file: string): ProcessLock | undefined => {
     }
     held.add(database);
     // Of a holder that was killed.
-    rmSync(noteFile(file), { force: true });
+    for (const left of [noteFile(file), draftFile(file)]) rmSync(left, { force: true });
     return toLock(file, database);
   }
 };
@@ -62,7 +62,8 @@ export const readNote = (file: string): unknown => {
 
 const toLock = (file: string, database: DatabaseSync): ProcessLock => ({
   note(note) {
-    const draft = `${noteFile(file)}.${process.pid}`;
+    // One name is enough, as only the holder writes it; the next holder writes over what a killed one left.
+    const draft = draftFile(file);
     writeFileSync(draft, JSON.stringify(note), { mode: 0o600 });
     renameSync(draft, noteFile(file));
   },
@@ -76,6 +77,7 @@ const toLock = (file: string, database: DatabaseSync): ProcessLock => ({
 });
 
 const noteFile = (file: string): string => `${file}.json`;
+const draftFile = (file: string): string => `${file}.draft`;
 
 const makeEmpty = (file: string): void => {
   try {

@@ -3,10 +3,11 @@ import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { keepDelivering } from '../shared/app/keep-delivering.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { type DoorOptions, isLoopbackHost, LOOPBACK, openDoor } from './door.ts';
+import { makeDataFolder } from './durable-folders.ts';
 import { keepFiring } from './firing.ts';
 import { type Gateway, makeGateway } from './gateway.ts';
 import { type HttpServer, type ListenOptions, listen } from './http-server.ts';
-import { makeDataFolder, openData } from './open-data.ts';
+import { openData } from './open-data.ts';
 import { lockServer } from './server-lock.ts';
 import { keepSweeping } from './sweeping.ts';
 
@@ -31,7 +32,7 @@ export interface RunningServer {
 export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeOptions): Promise<RunningServer> => {
   const door = openDoor(how);
   const directory = resolve(dataDirectory);
-  await makeDataFolder(directory);
+  makeDataFolder(directory);
   const lock = lockServer(directory);
   const log = jsonLog(systemClock, (line) => process.stderr.write(line));
   let url = '';

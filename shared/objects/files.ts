@@ -10,11 +10,25 @@ const STALE_DRAFT_MS = 3_600_000;
 const MOST_REMEMBERED = 256;
 const MOST_TRIES = 3;
 
+export interface FilesOptions {
+  readonly directory: string;
+  /** @default by its process id, of which nothing is known later */
+  readonly writer?: Writer;
+}
+
+/** Who writes: of those who are gone, what they left half written is removed. */
+interface Writer {
+  /** Of letters, digits and `-`; nobody else has it. */
+  readonly name: string;
+  isAlive(name: string): boolean;
+}
+const THIS_PROCESS: Writer = { name: String(process.pid), isAlive: () => true };
+
 /**
  * Objects as files below a folder. Each is written aside, synced, and moved into place, so none is ever half there.
  * A key must not be the folder of another (`a` and `a/b`).
  */
-export const filesObjects = ({ directory }: { readonly directory: string }): Objects => {
+export const filesObjects = ({ directory, writer = THIS_PROCESS }: FilesOptions): Objects => {
   const root = resolve(directory);
   /** Folders that are there, their names synced: the last few, since puts into one folder follow upon each other. */
   const folders = new Map<string, Promise<void>>();
@@ -33,12 +47,12 @@ export const filesObjects = ({ directory }: { readonly directory: string }): Obj
   const writeDraft = async (bytes: Uint8Array): Promise<string> => {
     const folder = join(root, DRAFTS);
     await ensureFolder(folder);
-    const { path, file } = await openNew(() => join(folder, `${process.pid}-${++drafts}`));
+    const { path, file } = await openNew(() => join(folder, `${writer.name}.${++drafts}`));
     try {
       await using _open = file;
       await file.writeFile(bytes);
       await file.datasync();
-      if (!tidied) await removeStale(folder, (await file.stat()).mtimeMs - STALE_DRAFT_MS);
+      if (!tidied) await removeStale(folder, (await file.stat()).mtimeMs - STALE_DRAFT_MS, writer);
       tidied = true;
       return path;
     } catch (error) {
@@ -140,12 +154,13 @@ const read = async (file: FileHandle, range: ByteRange): Promise<Uint8Array> => 
   return buffer;
 };
 
-/** What a writer left behind that was killed, by the file system's own time. */
-const removeStale = async (folder: string, before: number): Promise<void> => {
+/** What a writer left behind that was killed: where it cannot be told who lives, by the file system's own time. */
+const removeStale = async (folder: string, before: number, { isAlive }: Writer): Promise<void> => {
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
     try {
-      if ((await stat(path)).mtimeMs < before) await rm(path, { force: true });
+      const [writer = ''] = name.split('.');
+      if (!isAlive(writer) || (await stat(path)).mtimeMs < before) await rm(path, { force: true });
     } catch {
       // Gone meanwhile, or another user's: it harms nobody.
     }

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Random } from '../domain/clock.ts';
 import { guarded, guardedFor, SealBroken, type SecretPlace, type Vault } from './vault.ts';
 
@@ -39,7 +39,7 @@ export const sealedFiles = ({ directory, key, random }: SealedFilesOptions): Vau
           throw error;
         }
         await rename(draft, path);
-        for (const folder of [folderOf(place), directory]) await syncFolder(folder);
+        for (const folder of [folderOf(place), directory, dirname(directory)]) await syncFolder(folder);
       });
     },
 

@@ -1,13 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { dynamodbClient } from '../../shared/store/dynamodb/client.ts';
 import { createTable } from '../../shared/store/dynamodb/create-table.ts';
+import { freePort } from './free-port.ts';
 
 /** Amazon's own engine; tools/fetch-dynamodb-local.sh brings it. Its licence forbids to pass it on. */
 const FOLDER =
@@ -70,14 +69,6 @@ export const startDynamodbLocal = async (): Promise<DynamodbLocal> => {
       await once(java, 'close');
     },
   };
-};
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 };
 
 const untilItAnswers = async (endpoint: string, java: ChildProcess): Promise<void> => {

@@ -13,6 +13,11 @@ const ADVICE: Readonly<Record<number, string>> = {
 };
 const BUSY = 5;
 
+/** The file was there before, and is not any more, or holds nothing. */
+export class StoreMissing extends Error {
+  override readonly name = 'StoreMissing';
+}
+
 /** Another process holds a lock that this one needs, for now. */
 export const isBusy = (error: unknown): boolean => resultCode(error) === BUSY;
 
@@ -26,6 +31,7 @@ export const toOpenError = (file: string, cause: unknown): Error =>
 
 const explain = (error: unknown): string => {
   const reason = error instanceof Error ? error.message : String(error);
+  if (error instanceof StoreMissing) return `${reason}. Put it back, or choose another folder with --data.`;
   const advice = ADVICE[resultCode(error) ?? 0] ?? 'Try again, or choose another folder with --data.';
   return `${reason}. ${advice}`;
 };

@@ -1,6 +1,6 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { toOpenError } from './failures.ts';
+import { StoreMissing, toOpenError } from './failures.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 /** While opening, nothing else waits for this process, so it may block for another one that migrates the file. */
@@ -29,12 +29,13 @@ const SETTINGS = `
 `;
 
 /**
- * Opens the file, made new if need be (readable by its owner only), with the schema of this release.
+ * Opens the file, made new if need be and allowed (readable by its owner only), with the schema of this release.
  * @throws Error in words for a person
  */
-export const openDatabase = (file: string): DatabaseSync => {
+export const openDatabase = (file: string, mayBeMade: boolean): DatabaseSync => {
   let database: DatabaseSync | undefined;
   try {
+    assertKept(file, mayBeMade);
     makePrivately(file);
     database = new DatabaseSync(file, { timeout: OPEN_BUSY_MS });
     checkOwner(database);
@@ -50,6 +51,14 @@ export const openDatabase = (file: string): DatabaseSync => {
 
 /** Makes the file's content say again whose it is: a write that changes nothing, and needs all that a write needs. */
 export const touch = (database: DatabaseSync): void => database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+
+/** SQLite takes an empty file for a new database, and throws the log away that lies beside it. */
+const assertKept = (file: string, mayBeMade: boolean): void => {
+  const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (file === ':memory:' || sizeOf(file) > 0) return;
+  if (mayBeMade && sizeOf(`${file}-wal`) === 0) return;
+  throw new StoreMissing('it is missing or empty, though it was there before; a new one would hide what is lost');
+};
 
 /**
  * SQLite itself would make it readable by everybody; its log takes the file's mode.

@@ -9,6 +9,8 @@ import { openSyncedLog } from './synced-log.ts';
 export interface SqliteOptions {
   /** A path, or `:memory:`. */
   readonly file: string;
+  /** Whether a file that is missing or empty is made, or is a loss that must be told. @default true */
+  readonly mayBeMade?: boolean;
   /** How long a call waits, about, for another process that has the file locked. @default 5000 */
   readonly busyMs?: number;
 }
@@ -31,8 +33,8 @@ const MOST_PER_REMOVAL = 500;
  * since it is the sync that costs; each keeps its own conditions.
  * @throws Error in words for a person when the file cannot be opened
  */
-export const sqliteStore = ({ file, busyMs = 5_000 }: SqliteOptions): Store => {
-  const database = openDatabase(file);
+export const sqliteStore = ({ file, mayBeMade = true, busyMs = 5_000 }: SqliteOptions): Store => {
+  const database = openDatabase(file, mayBeMade);
   const statements = prepareStatements(database);
   const log = openSyncedLog(file);
   const syncing = new Set<Promise<void>>();
