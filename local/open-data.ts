@@ -64,7 +64,8 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const closing = new AbortController();
   const ownerKey = ownerKeyOf(dataDirectory, random);
   const tokens = await openIssuers(dataDirectory, { clock, log });
-  const vaultKey = vaultKeyOf(dataDirectory, random);
+  const secrets = join(dataDirectory, 'secrets');
+  const vaultKey = vaultKeyOf(dataDirectory, { secrets, random });
   const signer = signerOf(dataDirectory, random);
   const principals = makePrincipals(store);
   const queue = inProcessQueue({ clock });
@@ -96,6 +97,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       ...dockerSocket(process.env['DOCKER_HOST']),
     })),
   );
+  const writer = { name: worker, isAlive: workers.isAlive };
   const deps = makeDeps({
     clock,
     random,
@@ -108,9 +110,9 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     store,
     objects: filesObjects({
       directory: join(dataDirectory, 'objects'),
-      writer: { name: worker, isAlive: workers.isAlive },
+      writer,
     }),
-    vault: sealedFiles({ directory: join(dataDirectory, 'secrets'), key: vaultKey, random }),
+    vault: sealedFiles({ directory: secrets, key: vaultKey, random, writer }),
     queue,
     changes: inProcessChanges(clock),
     targets: [local, ...elsewhere],

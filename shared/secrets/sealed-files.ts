@@ -9,17 +9,23 @@ export interface SealedFilesOptions {
   /** 32 bytes; asked for when it is needed, so that it is made with the first secret. */
   readonly key: () => Uint8Array;
   readonly random: Random;
+  /** Who writes: of those who are gone, what they left half written is removed. @default nobody can tell who is gone */
+  readonly writer?: { readonly name: string; isAlive(name: string): boolean };
 }
 
 const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const DRAFT = '.draft';
+const UNKNOWN = { name: 'unknown', isAlive: () => true };
 
 /**
  * A file for each value: a random nonce, the tag, and what AES-256-GCM makes of it (NIST SP 800-38D). Its place is sealed with
  * it, so that a file which was renamed into the place of another does not open.
  */
-export const sealedFiles = ({ directory, key, random }: SealedFilesOptions): Vault => {
+export const sealedFiles = ({ directory, key, random, writer = UNKNOWN }: SealedFilesOptions): Vault => {
+  /** The folders in which nothing is left of writers that are gone. */
+  const tidied = new Set<string>();
   const folderOf = ({ tenant }: Pick<SecretPlace, 'tenant'>): string => join(directory, tenant);
   const pathOf = (place: SecretPlace): string => join(directory, sealedFileOf(place));
 
@@ -27,7 +33,7 @@ export const sealedFiles = ({ directory, key, random }: SealedFilesOptions): Vau
     async put(place, bytes) {
       const sealed = seal(key(), place, bytes, Buffer.from(random.hex(NONCE_BYTES), 'hex'));
       const path = pathOf(place);
-      const draft = `${path}.draft`;
+      const draft = `${path}.${writer.name}${DRAFT}`;
       await guarded(place, async () => {
         await mkdir(folderOf(place), { recursive: true, mode: 0o700 });
         try {
@@ -39,6 +45,8 @@ export const sealedFiles = ({ directory, key, random }: SealedFilesOptions): Vau
           throw error;
         }
         await rename(draft, path);
+        if (!tidied.has(folderOf(place))) await removeDrafts(folderOf(place), writer.isAlive);
+        tidied.add(folderOf(place));
         for (const folder of [folderOf(place), directory, dirname(directory)]) await syncFolder(folder);
       });
     },
@@ -87,6 +95,13 @@ const unseal = (key: Uint8Array, place: SecretPlace, sealed: Buffer): Uint8Array
     return Buffer.concat([cipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), cipher.final()]);
   } catch (cause) {
     throw new SealBroken(`The value of the secret ${place.name} cannot be opened.`, { cause });
+  }
+};
+
+const removeDrafts = async (folder: string, isAlive: (writer: string) => boolean): Promise<void> => {
+  for (const name of await readdir(folder)) {
+    const writer = name.endsWith(DRAFT) ? name.slice(0, -DRAFT.length).split('.').at(-1) : undefined;
+    if (writer !== undefined && !isAlive(writer)) await rm(join(folder, name), { force: true });
   }
 };
 

@@ -22,7 +22,7 @@ export const kills = (dataDirectory: string): Harm => {
       helpers = [];
       return left;
     },
-    stopped: () => [],
+    stopped() {},
   };
 };
 

@@ -74,7 +74,6 @@ export const powerCuts = ({ folder, ignores }: PowerCutOptions): Harm => {
       rmSync(whole, { recursive: true });
       if (unlike.length > 0) throw new Error(`What was recorded is not what is there: ${unlike.join(', ')}`);
       cut(dice);
-      return [];
     },
   };
 };

@@ -8,7 +8,6 @@ export interface Report {
   /** Undefined: it was ended before it served. */
   started(start: Start | undefined): void;
   found(what: string): void;
-  foundAll(what: readonly string[]): void;
   ended(byStatus: Readonly<Record<string, number>>): void;
   /** In short, while it goes on. */
   line(): string;
@@ -18,7 +17,7 @@ export interface Report {
 
 const MOST_SHOWN = 100;
 
-export const startReport = (seed: number): Report => {
+export const startReport = (seed: number, say: (line: string) => void): Report => {
   const findings: string[] = [];
   const starts: Start[] = [];
   const harms = new Map<string, number>();
@@ -28,8 +27,10 @@ export const startReport = (seed: number): Report => {
     starts,
     harmed: (how) => add(harms, how),
     started: (start) => void (start && starts.push(start)),
-    found: (what) => void findings.push(what),
-    foundAll: (what) => void findings.push(...what),
+    found(what) {
+      findings.push(what);
+      say(`found: ${what}`);
+    },
     ended(byStatus) {
       for (const [status, count] of Object.entries(byStatus)) add(statuses, status, count);
     },

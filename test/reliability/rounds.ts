@@ -22,7 +22,8 @@ export interface RoundsOptions {
   readonly judgeEvery?: number;
   /** @default 20 */
   readonly inFlight?: number;
-  readonly say: (line: string) => void;
+  /** @default nobody hears it */
+  readonly say?: (line: string) => void;
 }
 
 /** What differs between a process that is killed and a machine whose power fails. */
@@ -34,7 +35,7 @@ export interface Harm {
   /** Looks at what is left in a quiet moment; the server serves, and runs nothing. */
   quiet(client: Client): Promise<readonly string[]>;
   /** The server was told to stop, and has. */
-  stopped(dice: Dice): readonly string[];
+  stopped(dice: Dice): void;
 }
 
 /** For what was acknowledged and still waits when no harm is done any more. */
@@ -45,7 +46,7 @@ const PATIENCE_MS = 90_000;
  * acknowledged.
  */
 export const runRounds = async (options: RoundsOptions, harm: Harm): Promise<Report> => {
-  const { rounds, seed, folder, judgeEvery = 25, inFlight = 20, say } = options;
+  const { rounds, seed, folder, judgeEvery = 25, inFlight = 20, say = () => {} } = options;
   const dice = makeDice(seed);
   const [strikes, choices] = [dice.fork(), dice.fork()];
   const ran = join(folder, 'ran');
@@ -53,7 +54,7 @@ export const runRounds = async (options: RoundsOptions, harm: Harm): Promise<Rep
   rmSync(join(folder, 'journal'), { force: true });
   writeFileSync(ran, '');
   const journal = openJournal(join(folder, 'journal'), Date.now);
-  const report = startReport(seed);
+  const report = startReport(seed, say);
   const client = makeClient({
     url: `http://127.0.0.1:${options.port}`,
     // A server that is away is soon back.
@@ -87,12 +88,14 @@ export const runRounds = async (options: RoundsOptions, harm: Harm): Promise<Rep
     await callers.stop();
     const { findings, byStatus } = await judge(client, journal.take(), { ran, patienceMs: PATIENCE_MS });
     report.ended(byStatus);
+    await secrets.put();
     const audit = await client.verifyAudit();
     if (!audit.intact) report.found(`the audit log is not intact: ${JSON.stringify(audit)}`);
-    report.foundAll([...findings, ...(await secrets.check()), ...(await harm.quiet(client))]);
+    for (const finding of [...findings, ...(await secrets.check()), ...(await harm.quiet(client))])
+      report.found(finding);
     server.process.kill('SIGTERM');
     await server.gone;
-    report.foundAll(harm.stopped(strikes));
+    harm.stopped(strikes);
     say(`round ${round} of ${rounds}: ${report.line()}`);
   }
   return report;

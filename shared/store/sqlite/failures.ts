@@ -13,9 +13,25 @@ const ADVICE: Readonly<Record<number, string>> = {
 };
 const BUSY = 5;
 
-/** The file was there before, and is not any more, or holds nothing. */
-export class StoreMissing extends Error {
-  override readonly name = 'StoreMissing';
+const UNUSABLE = {
+  missing:
+    'It is missing or empty, though it was there before; a new one would hide what is lost. ' +
+    'Put it back, or choose another folder with --data.',
+  moved:
+    'It was removed or moved while it was in use: what is stored now would not be found again. ' +
+    'Put it back, and start again.',
+  'not-synced':
+    'The disk failed to keep what was written to it. Nothing more is stored, so that nothing is lost in silence: ' +
+    'look at the system log for what ails the disk, then start again.',
+} as const;
+
+/** It stays so until a person does something and starts the program again. */
+export class StoreUnusable extends Error {
+  override readonly name = 'StoreUnusable';
+
+  constructor(why: keyof typeof UNUSABLE, options?: ErrorOptions) {
+    super(UNUSABLE[why], options);
+  }
 }
 
 /** Another process holds a lock that this one needs, for now. */
@@ -31,7 +47,9 @@ export const toOpenError = (file: string, cause: unknown): Error =>
 
 const explain = (error: unknown): string => {
   const reason = error instanceof Error ? error.message : String(error);
-  if (error instanceof StoreMissing) return `${reason}. Put it back, or choose another folder with --data.`;
+  if (error instanceof StoreUnusable) return reason;
+  // What was written as JSON is none any more.
+  if (error instanceof SyntaxError) return `an item of it cannot be read. ${ADVICE[11]}`;
   const advice = ADVICE[resultCode(error) ?? 0] ?? 'Try again, or choose another folder with --data.';
   return `${reason}. ${advice}`;
 };

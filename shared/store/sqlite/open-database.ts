@@ -1,6 +1,6 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { StoreMissing, toOpenError } from './failures.ts';
+import { StoreUnusable, toOpenError } from './failures.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 /** While opening, nothing else waits for this process, so it may block for another one that migrates the file. */
@@ -28,11 +28,22 @@ const SETTINGS = `
   PRAGMA journal_size_limit = 67108864;
 `;
 
+/** What is known of the file from before. */
+export interface Past {
+  /** Whether a file that is missing or empty is made, or is a loss that must be told. */
+  readonly mayBeMade: boolean;
+  /**
+   * Whether a process that wrote to it was killed: then what it wrote and did not sync is moved into the file, and synced,
+   * before anybody is shown it.
+   */
+  readonly wasKilled: boolean;
+}
+
 /**
  * Opens the file, made new if need be and allowed (readable by its owner only), with the schema of this release.
  * @throws Error in words for a person
  */
-export const openDatabase = (file: string, mayBeMade: boolean): DatabaseSync => {
+export const openDatabase = (file: string, { mayBeMade, wasKilled }: Past): DatabaseSync => {
   let database: DatabaseSync | undefined;
   try {
     assertKept(file, mayBeMade);
@@ -41,6 +52,7 @@ export const openDatabase = (file: string, mayBeMade: boolean): DatabaseSync => 
     checkOwner(database);
     database.exec(SETTINGS);
     migrate(database);
+    if (wasKilled) database.exec('PRAGMA wal_checkpoint');
     database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
     return database;
   } catch (error) {
@@ -57,7 +69,7 @@ const assertKept = (file: string, mayBeMade: boolean): void => {
   const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (file === ':memory:' || sizeOf(file) > 0) return;
   if (mayBeMade && sizeOf(`${file}-wal`) === 0) return;
-  throw new StoreMissing('it is missing or empty, though it was there before; a new one would hide what is lost');
+  throw new StoreUnusable('missing');
 };
 
 /**

@@ -2,15 +2,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { AppError } from '../../domain/errors.ts';
 import { assertWrites, type Store, type Written } from '../store.ts';
 import { isBusy, toUnavailable } from './failures.ts';
-import { openDatabase, touch } from './open-database.ts';
+import { openDatabase, type Past, touch } from './open-database.ts';
 import { type PreparedWrite, prepareStatements, prepareWrite } from './statements.ts';
 import { openSyncedLog } from './synced-log.ts';
 
-export interface SqliteOptions {
+export interface SqliteOptions extends Partial<Past> {
   /** A path, or `:memory:`. */
   readonly file: string;
-  /** Whether a file that is missing or empty is made, or is a loss that must be told. @default true */
-  readonly mayBeMade?: boolean;
   /** How long a call waits, about, for another process that has the file locked. @default 5000 */
   readonly busyMs?: number;
 }
@@ -29,15 +27,18 @@ const MOST_PER_REMOVAL = 500;
 
 /**
  * The embedded store: one SQLite file, which several processes may open at once.
- * Every resolved write was synced. All writes that are asked for within one turn of the event loop share one commit,
+ * Every resolved write was synced, and so was all that a read shows of this process's writes. All writes that are asked for within one turn of the event loop share one commit,
  * since it is the sync that costs; each keeps its own conditions.
  * @throws Error in words for a person when the file cannot be opened
  */
-export const sqliteStore = ({ file, mayBeMade = true, busyMs = 5_000 }: SqliteOptions): Store => {
-  const database = openDatabase(file, mayBeMade);
+export const sqliteStore = (options: SqliteOptions): Store => {
+  const { file, busyMs = 5_000, mayBeMade = true, wasKilled = false } = options;
+  const database = openDatabase(file, { mayBeMade, wasKilled });
   const statements = prepareStatements(database);
   const log = openSyncedLog(file);
   const syncing = new Set<Promise<void>>();
+  /** By partition: what was written there, and may still be taken back by a power failure. */
+  const unsynced = new Map<string, Promise<void>>();
   const pending: Pending[] = [];
   let committing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
@@ -66,6 +67,15 @@ export const sqliteStore = ({ file, mayBeMade = true, busyMs = 5_000 }: SqliteOp
     return whenFree(work);
   };
 
+  /** What it shows must not be gone after a power failure: whoever was told that a command has ended counts on it. */
+  const read = async <T>(partitions: readonly string[], work: () => T): Promise<T> => {
+    const found = await call(work);
+    for (const pk of partitions) {
+      await unsynced.get(pk)?.catch((error: unknown) => Promise.reject(toUnavailable(file, error)));
+    }
+    return found;
+  };
+
   const transaction = <T>(work: () => T): T => {
     database.exec('BEGIN IMMEDIATE');
     try {
@@ -81,7 +91,10 @@ export const sqliteStore = ({ file, mayBeMade = true, busyMs = 5_000 }: SqliteOp
 
   /** The next group is committed meanwhile. */
   const tellOnceSynced = (group: readonly Pending[], outcomes: readonly Written[]): void => {
-    const told = log.synced().then(
+    const synced = log.synced();
+    const partitions = new Set(group.flatMap(({ writes }, i) => (outcomes[i]?.ok ? writes.map(({ pk }) => pk) : [])));
+    for (const pk of partitions) unsynced.set(pk, synced);
+    const told = synced.then(
       () => {
         for (const [i, { resolve }] of group.entries()) resolve(outcomes[i] as Written);
       },
@@ -91,11 +104,21 @@ export const sqliteStore = ({ file, mayBeMade = true, busyMs = 5_000 }: SqliteOp
     );
     syncing.add(told);
     void told.then(() => syncing.delete(told));
+    // What could not be synced stays: nobody is ever shown it, the one who tries again included.
+    synced.then(
+      () => {
+        for (const pk of partitions) if (unsynced.get(pk) === synced) unsynced.delete(pk);
+      },
+      () => {},
+    );
   };
 
   const commit = async (group: readonly Pending[]): Promise<void> => {
     try {
-      const outcomes = await whenFree(() => transaction(() => group.map(({ writes }) => statements.apply(writes))));
+      const outcomes = await whenFree(() => {
+        log.assertUsable();
+        return transaction(() => group.map(({ writes }) => statements.apply(writes)));
+      });
       tellOnceSynced(group, outcomes);
     } catch (error) {
       // What one of them cannot have, such as much room on a full disk, must not keep the others from theirs.
@@ -125,12 +148,16 @@ export const sqliteStore = ({ file, mayBeMade = true, busyMs = 5_000 }: SqliteOp
       });
     },
 
-    get: ({ pk, sk }) => call(() => statements.get(pk, sk)),
+    get: ({ pk, sk }) => read([pk], () => statements.get(pk, sk)),
 
-    query: (pk, range) => call(() => statements.query(pk, range)),
+    query: (pk, range) => read([pk], () => statements.query(pk, range)),
 
     queryIndex: (index, pk, range) => call(() => statements.queryIndex(index, pk, range)),
-    getAll: (keys) => call(() => keys.map(({ pk, sk }) => statements.get(pk, sk))),
+    getAll: (keys) =>
+      read(
+        keys.map(({ pk }) => pk),
+        () => keys.map(({ pk, sk }) => statements.get(pk, sk)),
+      ),
 
     async removeExpired(now) {
       // Some at a time, so that a backlog of them stops nobody.

@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { freePort } from '../support/free-port.ts';
+import { tempDirectory } from '../support/temp-directory.ts';
+import { missingForDisk } from './disk/recording-disk.ts';
+import { kills } from './kills.ts';
+import { powerCuts } from './power-cuts.ts';
+import { type Harm, runRounds } from './rounds.ts';
+
+const PROJECT = join(import.meta.dirname, '..', '..');
+const needs = missingForDisk.length > 0 ? ` (needs ${missingForDisk.join(', ')})` : '';
+
+const after = async (rounds: number, harm: (folder: string) => Harm) => {
+  const folder = tempDirectory();
+  const options = { rounds, seed: Date.now() % 1_000_000, folder, root: PROJECT, port: await freePort() };
+  return runRounds(options, harm(folder));
+};
+
+describe.skipIf(process.platform !== 'linux')('a server that callers keep busy', () => {
+  test('killed at any moment, 15 times, loses nothing that it acknowledged, and leaves nothing behind', async () => {
+    const report = await after(15, (folder) => kills(join(folder, 'data')));
+    expect(report.findings, report.text()).toEqual([]);
+    expect(Math.max(...report.starts.map(({ cpuMs }) => cpuMs))).toBeLessThan(2_000);
+  });
+});
+
+describe.skipIf(missingForDisk.length > 0)(`a server whose power fails${needs}`, () => {
+  test('at any moment, 8 times, loses nothing that it acknowledged', async () => {
+    const report = await after(8, (folder) => powerCuts({ folder }));
+    expect(report.findings, report.text()).toEqual([]);
+  });
+
+  test.for(['files', 'folders'] as const)(
+    'is found to lose something when its disk does not sync %s',
+    async (ignores) => {
+      const report = await after(6, (folder) => powerCuts({ folder, ignores }));
+      expect(report.findings.length, report.text()).toBeGreaterThan(0);
+    },
+  );
+});
