@@ -1,7 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../support/free-port.ts';
-import { tempDirectory } from '../support/temp-directory.ts';
 import { missingForDisk } from './disk/recording-disk.ts';
 import { kills } from './kills.ts';
 import { powerCuts } from './power-cuts.ts';
@@ -10,10 +11,12 @@ import { type Harm, runRounds } from './rounds.ts';
 const PROJECT = join(import.meta.dirname, '..', '..');
 const needs = missingForDisk.length > 0 ? ` (needs ${missingForDisk.join(', ')})` : '';
 
-const after = async (rounds: number, harm: (folder: string) => Harm) => {
-  const folder = tempDirectory();
+const after = async (rounds: number, harm: (folder: string) => Harm, patienceMs?: number) => {
+  // Its record of the disk has the keys in it too.
+  const folder = mkdtempSync(join(tmpdir(), 'errand-rounds-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const options = { rounds, seed: Date.now() % 1_000_000, folder, root: PROJECT, port: await freePort() };
-  return runRounds(options, harm(folder));
+  return runRounds({ ...options, ...(patienceMs === undefined ? {} : { patienceMs }) }, harm(folder));
 };
 
 describe.skipIf(process.platform !== 'linux')('a server that callers keep busy', () => {

@@ -22,6 +22,8 @@ export interface RoundsOptions {
   readonly judgeEvery?: number;
   /** @default 20 */
   readonly inFlight?: number;
+  /** For what was acknowledged and still waits when no harm is done any more. @default 60_000 */
+  readonly patienceMs?: number;
   /** @default nobody hears it */
   readonly say?: (line: string) => void;
 }
@@ -38,15 +40,12 @@ export interface Harm {
   stopped(dice: Dice): void;
 }
 
-/** For what was acknowledged and still waits when no harm is done any more. */
-const PATIENCE_MS = 90_000;
-
 /**
  * Harms the embedded server again and again while callers keep it busy, and judges in quiet moments what became of all that was
  * acknowledged.
  */
 export const runRounds = async (options: RoundsOptions, harm: Harm): Promise<Report> => {
-  const { rounds, seed, folder, judgeEvery = 25, inFlight = 20, say = () => {} } = options;
+  const { rounds, seed, folder, judgeEvery = 25, inFlight = 20, patienceMs = 60_000, say = () => {} } = options;
   const dice = makeDice(seed);
   const [strikes, choices] = [dice.fork(), dice.fork()];
   const ran = join(folder, 'ran');
@@ -81,12 +80,13 @@ export const runRounds = async (options: RoundsOptions, harm: Harm): Promise<Rep
     const server = start();
     const took = await server.serves;
     if (took === undefined) {
+      await callers.stop(0);
       report.found(`the server does not start any more: ${await server.gone}`);
       return report;
     }
     report.started(took);
-    await callers.stop();
-    const { findings, byStatus } = await judge(client, journal.take(), { ran, patienceMs: PATIENCE_MS });
+    await callers.stop(patienceMs);
+    const { findings, byStatus } = await judge(client, journal.take(), { ran, patienceMs });
     report.ended(byStatus);
     await secrets.put();
     const audit = await client.verifyAudit();

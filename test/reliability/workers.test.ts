@@ -73,7 +73,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS, kept 
         await sleep(2_000);
       }
     })();
-    await load.stop();
+    await load.stop(PATIENCE_MS);
     const { findings, byStatus } = await judge(client, journal.take(), { ran, patienceMs: PATIENCE_MS });
     quiet.abort();
     await sweeping;

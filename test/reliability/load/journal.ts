@@ -12,6 +12,8 @@ export interface Entry {
   readonly finals: Set<string>;
   /** What a cancel was answered with, once. */
   canceled?: 'before its start' | 'later';
+  /** What its caller was told and cannot be. */
+  surprise?: string;
   /** A client that followed it to its end, and what it was given. */
   followed?: Buffer;
 }

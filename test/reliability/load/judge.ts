@@ -38,6 +38,7 @@ export const judge = async (
       const ids = new Set([...entry.ids, ...(listed.get(entry.n) ?? []).map(({ id }) => id)]);
       const say = (what: string): void =>
         void findings.push(`${entry.n} (${entry.scenario.kind}, ${[...ids]}): ${what}`);
+      if (entry.surprise !== undefined) say(`its caller was told: ${entry.surprise}`);
       if (ids.size > 1) say(`one key made ${ids.size} commands`);
       const runs = times.get(entry.n) ?? 0;
       const [id] = ids;

@@ -9,6 +9,9 @@ export interface KeptSecrets {
   check(): Promise<readonly string[]>;
 }
 
+/** One that cannot be read is waited for, in vain. */
+const PATIENCE_SECONDS = 20;
+
 export const keepSecrets = (client: Client): KeptSecrets => {
   const kept = new Map<string, string>();
   let last = 0;
@@ -24,11 +27,11 @@ export const keepSecrets = (client: Client): KeptSecrets => {
     async check() {
       const findings: string[] = [];
       for (const [name, value] of kept) {
-        const { status, stdout, result } = await client.run({
-          // What it writes is masked, its hash is not.
-          script: 'printf %s "$KEPT" | sha256sum',
-          secrets: { KEPT: `secret:${name}` },
-        });
+        // What it writes is masked, its hash is not.
+        const submission = { script: 'printf %s "$KEPT" | sha256sum', secrets: { KEPT: `secret:${name}` } };
+        const { status, stdout, result } = await client
+          .submit(submission, { waitSeconds: PATIENCE_SECONDS })
+          .catch((error: Error) => ({ status: error.message, stdout: '', result: null }));
         if (stdout?.startsWith(createHash('sha256').update(value).digest('hex'))) continue;
         findings.push(`the secret ${name} was acknowledged, and a command gets: ${status} ${JSON.stringify(result)}`);
       }
