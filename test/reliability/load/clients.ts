@@ -107,7 +107,12 @@ const untilAnswered = async <T>(ask: () => Promise<T>, patience: Patience): Prom
 };
 
 const isAway = (error: unknown): boolean =>
-  error instanceof ConnectionError || (error instanceof ApiError && [429, 502, 503, 504].includes(error.status));
+  error instanceof ConnectionError ||
+  (error instanceof ApiError && ([429, 502, 503, 504].includes(error.status) || isOfGateway(error)));
+
+/** API Gateway's own answer, when a function was killed in the middle of a request. */
+const isOfGateway = ({ status, message }: ApiError): boolean =>
+  status === 500 && message.includes('but not as Errand does');
 
 const cancel = async ({ client, journal, patience }: Stage, entry: Entry, id: string): Promise<void> => {
   try {
