@@ -21,6 +21,7 @@ export const BACKUP_LOCK = 'backup.lock';
 export const LEFT_OUT: readonly string[] = [
   `${DATABASE}-wal`,
   `${DATABASE}-shm`,
+  `${DATABASE}.made`,
   'work',
   'workers',
   'server.lock',

@@ -24,10 +24,16 @@ const UNKNOWN = { name: 'unknown', isAlive: () => true };
  * it, so that a file which was renamed into the place of another does not open.
  */
 export const sealedFiles = ({ directory, key, random, writer = UNKNOWN }: SealedFilesOptions): Vault => {
-  /** The folders in which nothing is left of writers that are gone. */
-  const tidied = new Set<string>();
+  /** The folders whose way here is synced, and in which nothing is left of writers that are gone. */
+  const prepared = new Set<string>();
   const folderOf = ({ tenant }: Pick<SecretPlace, 'tenant'>): string => join(directory, tenant);
   const pathOf = (place: SecretPlace): string => join(directory, sealedFileOf(place));
+
+  const prepare = async (folder: string): Promise<void> => {
+    await removeDrafts(folder, writer.isAlive);
+    for (const above of [directory, dirname(directory)]) await syncFolder(above);
+    prepared.add(folder);
+  };
 
   return {
     async put(place, bytes) {
@@ -45,9 +51,8 @@ export const sealedFiles = ({ directory, key, random, writer = UNKNOWN }: Sealed
           throw error;
         }
         await rename(draft, path);
-        if (!tidied.has(folderOf(place))) await removeDrafts(folderOf(place), writer.isAlive);
-        tidied.add(folderOf(place));
-        for (const folder of [folderOf(place), directory, dirname(directory)]) await syncFolder(folder);
+        await syncFolder(folderOf(place));
+        if (!prepared.has(folderOf(place))) await prepare(folderOf(place));
       });
     },
 
@@ -66,7 +71,10 @@ export const sealedFiles = ({ directory, key, random, writer = UNKNOWN }: Sealed
       }),
 
     removeAll: (tenant) =>
-      guardedFor(`the secrets of ${tenant}`, () => rm(folderOf({ tenant }), { recursive: true, force: true })),
+      guardedFor(`the secrets of ${tenant}`, () => {
+        prepared.delete(folderOf({ tenant }));
+        return rm(folderOf({ tenant }), { recursive: true, force: true });
+      }),
   };
 };
 

@@ -27,8 +27,8 @@ const MOST_PER_REMOVAL = 500;
 
 /**
  * The embedded store: one SQLite file, which several processes may open at once.
- * Every resolved write was synced, and so was all that a read shows of this process's writes. All writes that are asked for within one turn of the event loop share one commit,
- * since it is the sync that costs; each keeps its own conditions.
+ * Every resolved write was synced, and so was what a read of a partition shows of this process's writes. All writes that
+ * are asked for within one turn of the event loop share one commit, since it is the sync that costs; each keeps its own conditions.
  * @throws Error in words for a person when the file cannot be opened
  */
 export const sqliteStore = (options: SqliteOptions): Store => {
