@@ -79,6 +79,12 @@ export default {
       },
     ),
     rule(
+      'mcp-is-above-http',
+      'Tools stand beside requests; nothing below knows them, or loads the protocol’s library.',
+      { path: '^shared/', pathNot: '^shared/mcp/' },
+      { path: ['^shared/mcp/', '^(node_modules/)?@modelcontextprotocol/'] },
+    ),
+    rule(
       'shared-stands-alone',
       'The product knows nothing of who hosts or calls it.',
       { path: '^shared/' },

@@ -93,6 +93,7 @@ export class ApiStack extends Stack {
     this.functions = {
       access: make('access', [mayRead(data), mayWrite(data), mayReadKey(data), maySign(data)], short),
       commands: make('commands', [...calling, mayReadKey(data)], short),
+      mcp: make('mcp', [...calling, mayReadKey(data)], Duration.minutes(15)),
       output: make(
         'output',
         [mayRead(data), mayGetMany(data), mayNote(data), mayReadOutput(data), mayReadKey(data)],
@@ -114,12 +115,17 @@ export class ApiStack extends Stack {
       ),
     };
     const stream = this.makeUrl('output', InvokeMode.RESPONSE_STREAM);
+    const agents = this.makeUrl('mcp', InvokeMode.RESPONSE_STREAM);
     this.runnerUrl = this.makeUrl('runner', InvokeMode.BUFFERED).url;
-    const api = this.makeApi(stream, apiRequestsPerSecond);
+    const api = this.makeApi({ stream, agents }, apiRequestsPerSecond);
     new CfnOutput(this, 'Url', { value: api.apiEndpoint, description: 'ERRAND_URL' });
     new CfnOutput(this, 'StreamUrl', {
       value: stream.url,
       description: 'ERRAND_STREAM_URL: live output as it is written',
+    });
+    new CfnOutput(this, 'McpUrl', {
+      value: `${agents.url}mcp`,
+      description: 'For AI agents, with progress as it comes; /mcp of the API without',
     });
     new CfnOutput(this, 'RunnerUrl', { value: this.runnerUrl, description: 'Where runners report' });
     new CfnOutput(this, 'KeySecret', { value: data.key.secretArn, description: 'Holds ERRAND_API_KEY' });
@@ -131,11 +137,11 @@ export class ApiStack extends Stack {
    * for the key, or for the token of an attempt, before it looks at anything else. Requests signed for AWS would make
    * nothing safer: a runner stands beside a command, on ground that is taken to be hostile.
    */
-  private makeUrl(name: 'output' | 'runner', invokeMode: InvokeMode): FunctionUrl {
+  private makeUrl(name: 'mcp' | 'output' | 'runner', invokeMode: InvokeMode): FunctionUrl {
     return this.functions[name].function.addFunctionUrl({ authType: FunctionUrlAuthType.NONE, invokeMode });
   }
 
-  private makeApi(stream: FunctionUrl, perSecond: number): HttpApi {
+  private makeApi({ stream, agents }: Record<'stream' | 'agents', FunctionUrl>, perSecond: number): HttpApi {
     const api = new HttpApi(this, 'Api', { description: 'Errand', createDefaultStage: false });
     const logs = new LogGroup(this, 'AccessLog', {
       retention: RetentionDays.ONE_MONTH,
@@ -161,14 +167,19 @@ export class ApiStack extends Stack {
       defaultRouteSettings: { throttlingRateLimit: perSecond, throttlingBurstLimit: 2 * perSecond },
       routeSettings: throttlesOf(perSecond),
     });
-    // HTTP APIs cannot answer by a function that streams: they ask its URL, as a long poll, and pass the answer on.
+    // HTTP APIs cannot answer by functions that stream: they ask their URLs, as a long poll, and pass the answer on.
+    const longPoll = () => new ParameterMapping().overwriteHeader('prefer', MappingValue.custom(LONG_POLL));
     const streaming = (name: string, path: string) =>
-      new HttpUrlIntegration(name, `${stream.url}${path.slice(1)}`, {
-        parameterMapping: new ParameterMapping().overwriteHeader('prefer', MappingValue.custom(LONG_POLL)),
-      });
-    const integrations = Object.fromEntries(
-      Object.entries(this.functions).map(([name, own]) => [name, new HttpLambdaIntegration(name, own.function)]),
-    );
+      new HttpUrlIntegration(name, `${stream.url}${path.slice(1)}`, { parameterMapping: longPoll() });
+    const integrations: Partial<Record<Endpoint['function'], HttpLambdaIntegration | HttpUrlIntegration>> = {
+      ...Object.fromEntries(
+        Object.entries(this.functions).map(([name, own]) => [name, new HttpLambdaIntegration(name, own.function)]),
+      ),
+      // It tells callers where it is, which is here for those who come this way.
+      mcp: new HttpUrlIntegration('mcp', `${agents.url}mcp`, {
+        parameterMapping: longPoll().overwriteHeader('errand-host', MappingValue.contextVariable('domainName')),
+      }),
+    };
     const add = (name: string, routeKey: HttpRouteKey, integration: HttpLambdaIntegration | HttpUrlIntegration) => {
       const route = new HttpRoute(this, `Route-${name}`, { httpApi: api, routeKey, integration });
       // The stage names routes, which must be there.

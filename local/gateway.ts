@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { access } from '../functions/http/access.ts';
 import { commands } from '../functions/http/commands.ts';
+import { mcp } from '../functions/http/mcp.ts';
 import { output } from '../functions/http/output.ts';
 import { providers } from '../functions/http/providers.ts';
 import { runner } from '../functions/http/runner.ts';
@@ -41,7 +42,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     secrets: secrets(deps),
     system: system(deps),
   };
-  const streaming = { output: output(deps) };
+  const streaming = { mcp: mcp(deps), output: output(deps) };
 
   return async (request) => {
     const body = await readBody(request.body, MOST_BODY_BYTES);
@@ -51,7 +52,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     if (body === 'too-large') return refuse(bodyTooLarge, requestId, rawPath);
     const match = matchEndpoint(request.method, rawPath);
     const name = match.kind === 'endpoint' ? (endpoints[match.name] as Endpoint).function : 'system';
-    if (name !== 'output') return decode(await buffered[name](event, lambdaContext));
+    if (name !== 'output' && name !== 'mcp') return decode(await buffered[name](event, lambdaContext));
     const stream = new ResponseStream();
     // Once the prelude is out, a fault can only cut the stream short, as it does in Lambda.
     streaming[name](event, stream, lambdaContext).catch((error: unknown) => {

@@ -20,18 +20,39 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** A server, as it is reached. */
+export interface Place {
+  readonly url: string;
+  readonly streamUrl?: string | undefined;
+  readonly fetch?: typeof globalThis.fetch;
+  /** Whether it is this very process. */
+  readonly embedded: boolean;
+  /** What is shown to it; another when a login's has run out. */
+  apiKey(): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
 /**
  * Finds the server: --url or ERRAND_URL, else the profile, else the server that runs on the data folder, else one
  * inside this process.
  * @throws Error in words for a person
  */
-export const connect = async (options: ConnectOptions, { env }: Pick<Terminal, 'env'>): Promise<Connection> => {
+export const connect = async (options: ConnectOptions, terminal: Pick<Terminal, 'env'>): Promise<Connection> => {
+  const { embedded, close, ...place } = await findPlace(options, terminal);
+  return { client: makeClient({ ...place, apiKey: await place.apiKey() }), embedded, close };
+};
+
+/** The same, for who does not ask by a client. */
+export const findPlace = async (options: ConnectOptions, { env }: Pick<Terminal, 'env'>): Promise<Place> => {
   const remote = await findRemote(options, env);
-  if (remote) return { client: makeClient(remote), embedded: false, close: async () => {} };
+  if (remote) {
+    const apiKey = async () => (await findRemote(options, env))?.apiKey;
+    return { ...remote, apiKey, embedded: false, close: async () => {} };
+  }
   const { openEmbedded } = await import('./embedded.ts');
   const { work = true, trySandbox = false } = options;
   const embedded = await openEmbedded({ dataDirectory: dataDirectoryOf(options, env), work, trySandbox });
-  return { client: makeClient(embedded), embedded: embedded.inProcess, close: embedded.close };
+  return { ...embedded, apiKey: async () => undefined, embedded: embedded.inProcess };
 };
 
 export const dataDirectoryOf = ({ data }: ConnectOptions, env: NodeJS.ProcessEnv): string =>

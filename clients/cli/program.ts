@@ -590,6 +590,18 @@ export const makeProgram = (terminal: Terminal, onExit: OnExit): Command => {
     ['errand restore errand-monday.tar --data ./restored'],
   );
   examples(
+    program
+      .command('mcp')
+      .description('Speak the Model Context Protocol on stdin and stdout, for AI agents.')
+      .action(async (_, command) =>
+        onExit(await (await import('./commands/mcp.ts')).mcp(optionsOf(command), terminal)),
+      ),
+    [
+      'claude mcp add errand -- errand mcp',
+      'ERRAND_API_KEY=$(pass show agent) errand mcp --url https://errand.example.com',
+    ],
+  );
+  examples(
     withJson(program.command('doctor'))
       .description('Say what this machine has for running commands behind walls, and what to install.')
       .option('--isolation', 'attack the walls instead: every probe must succeed without them and fail within')

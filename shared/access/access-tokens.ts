@@ -54,6 +54,8 @@ export interface AccessToken {
 }
 
 export interface AccessTokens {
+  /** Whose tokens are good. */
+  readonly issuers: readonly string[];
   /** What a token says; undefined when it is not good, for whatever reason, also that its issuer's keys cannot be had. */
   verify(token: string): Promise<AccessToken | undefined>;
 }
@@ -77,6 +79,7 @@ const KEYS_ARE_GOOD_FOR_MS = 600_000;
 export const makeAccessTokens = ({ issuers, egress, clock, log }: AccessTokensOptions): AccessTokens => {
   const byIssuer = new Map(issuers.map((config) => [config.issuer, { config, keys: keysOf(config, egress, clock) }]));
   return {
+    issuers: [...byIssuer.keys()],
     async verify(token) {
       const from = byIssuer.get(issuerOf(token) ?? '');
       if (!from) return undefined;

@@ -25,6 +25,10 @@ export interface Access {
   authenticate(token: string | undefined): Promise<Actor>;
   /** The caller that a session token speaks for now. Undefined when it is over, or what it was traded for is no longer good. */
   actorOf(tenant: TenantId, session: SessionToken): Promise<Actor | undefined>;
+  /** Whether access tokens of issuers are taken. */
+  readonly takesTokens: boolean;
+  /** Whose. */
+  issuers(): Promise<readonly string[]>;
 }
 
 export interface AccessOptions {
@@ -52,6 +56,8 @@ export const makeAccess = (options: AccessOptions): Access => {
   const sessions = { principals, clock, ownerKeyHash };
   return {
     actorOf: (tenant, session) => actorOfSession(sessions, tenant, session),
+    takesTokens: tokens !== undefined,
+    issuers: async () => (tokens ? (await tokens()).issuers : []),
     async authenticate(token) {
       if (token === undefined) throw unauthenticated('This needs a key: Authorization: Bearer <key>.');
       const parsed = parseApiKey(token);

@@ -15,7 +15,16 @@ interface Row {
   /** With `{name}` for a path parameter. */
   readonly path: string;
   /** The file in functions/http that serves it. */
-  readonly function: 'access' | 'commands' | 'output' | 'providers' | 'schedules' | 'secrets' | 'system' | 'runner';
+  readonly function:
+    | 'access'
+    | 'commands'
+    | 'mcp'
+    | 'output'
+    | 'providers'
+    | 'schedules'
+    | 'secrets'
+    | 'system'
+    | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
@@ -28,6 +37,8 @@ interface Row {
   readonly bodyBytes?: number;
   /** Such bytes begin with a JSON head of this shape; see shared/runner/framed.ts. */
   readonly head?: z.ZodType;
+  /** A call is counted as this. @default what its permission and method say */
+  readonly counts?: 'read';
   readonly answers: Readonly<Record<number, Answer>>;
 }
 

@@ -3,6 +3,7 @@ import { accessEndpoints } from './endpoints/access.ts';
 import { auditEndpoints } from './endpoints/audit.ts';
 import { commandEndpoints } from './endpoints/commands.ts';
 import { eventEndpoints } from './endpoints/events.ts';
+import { mcpEndpoints } from './endpoints/mcp.ts';
 import { policyEndpoints } from './endpoints/policies.ts';
 import { runnerEndpoints } from './endpoints/runner.ts';
 import { scheduleEndpoints } from './endpoints/schedules.ts';
@@ -25,6 +26,7 @@ export const endpoints = {
   ...scheduleEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
+  ...mcpEndpoints,
   ...systemEndpoints,
   ...runnerEndpoints,
 } as const satisfies Record<string, Endpoint>;

@@ -10,6 +10,7 @@ type Json = Record<string, unknown>;
 const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = {
   access: 'Who may do what: keys, session tokens, members, roles, tenants.',
   commands: 'Submit, read and end commands.',
+  mcp: 'For AI agents: the Model Context Protocol.',
   output: 'What comes live: what a command wrote, and events.',
   providers: 'Where commands can run.',
   schedules: 'Commands on a clock.',

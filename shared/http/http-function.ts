@@ -3,19 +3,15 @@ import middy, { type MiddlewareObj } from '@middy/core';
 import { executionModeStandard } from '@middy/core/Standard';
 import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
-import { noRight, requirePermission } from '../access/access.ts';
 import { DEFAULT_TENANT } from '../access/rights.ts';
-import { noteRefusal } from '../app/audit-events.ts';
 import type { Deps } from '../app/deps.ts';
-import type { Endpoint } from '../contract/endpoint.ts';
-import { type EndpointName, endpoints, matchEndpoint } from '../contract/endpoints.ts';
+import { type EndpointName, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
 import { toTimestamp } from '../domain/clock.ts';
 import { AppError } from '../domain/errors.ts';
-import type { Permission } from '../domain/permissions.ts';
-import { parseRunnerToken, type RunnerRight } from '../domain/runner-token.ts';
-import { toNeighbourhood } from '../limits/addresses.ts';
-import { rateClassOf } from '../limits/rates.ts';
+import type { RunnerRight } from '../domain/runner-token.ts';
+import { type Admitting, admit } from './admit.ts';
+import { challengeOf, originOf } from './origin.ts';
 import { type Parsed, parseRequest } from './parse-request.ts';
 import { PROBLEM_TYPE, toProblem } from './problem.ts';
 
@@ -35,6 +31,10 @@ export interface Request<N extends EndpointName> extends Parsed<N> {
   readonly right: RunnerRight;
   /** Until the platform ends this function; undefined where it never does. */
   readonly remainingSeconds: number | undefined;
+  /** Of this request, for logs. */
+  readonly requestId: string;
+  /** Where callers reach this server, such as `https://errand.example.com`. */
+  readonly origin: string;
 }
 
 /** The handlers of one function, by endpoint. */
@@ -74,7 +74,11 @@ const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionMo
       const remainingSeconds = context.getRemainingTimeInMillis
         ? context.getRemainingTimeInMillis() / 1_000
         : undefined;
-      const reply = await handle(deps, { ...parsed, ...caller, remainingSeconds });
+      const reply = await handle(deps, {
+        ...{ ...parsed, ...caller, remainingSeconds },
+        requestId: event.requestContext.requestId,
+        origin: originOf(event),
+      });
       return withRequestId({ ...reply, headers: { ...rateLimit, ...reply.headers } }, event);
     });
 
@@ -97,52 +101,6 @@ const route = (
   return match;
 };
 
-type Admitting = Pick<Deps, 'access' | 'rates' | 'auditLog' | 'clock' | 'log'>;
-
-/** Who tries what it may not is written down. */
-const requireOrNote = async (
-  deps: Admitting,
-  actor: Actor,
-  name: EndpointName,
-  permission: Permission,
-): Promise<void> => {
-  try {
-    requirePermission(actor, permission);
-  } catch (refusal) {
-    await noteRefusal(deps, actor, 'access.forbidden', name, { permission }).catch((error: unknown) =>
-      deps.log.error('A refusal could not be written down', { actor: actor.id, error }),
-    );
-    throw refusal;
-  }
-};
-
-/** Before anything else of the request is looked at. What an endpoint does not need is a hole that nothing reads. */
-const admit = async (
-  deps: Admitting,
-  name: EndpointName,
-  { headers, requestContext }: APIGatewayProxyEventV2,
-): Promise<Pick<Request<EndpointName>, 'actor' | 'right'> & { rateLimit?: Record<string, string> }> => {
-  const { access, rates } = deps;
-  const endpoint: Endpoint = endpoints[name];
-  const nobody = {} as { actor: Actor; right: RunnerRight };
-  if (endpoint.access === 'anyone') {
-    rates.admitAnyone(requestContext.http.sourceIp);
-    return nobody;
-  }
-  const token = /^Bearer ([\x21-\x7e]+)$/i.exec(headers['authorization'] ?? '')?.[1];
-  if (endpoint.access !== 'runner') {
-    const { sourceIp } = requestContext.http;
-    const known = await access.authenticate(token);
-    const actor = sourceIp === '' ? known : { ...known, place: toNeighbourhood(sourceIp) };
-    const rateLimit = rates.admit(actor, rateClassOf(endpoint));
-    if (endpoint.permission !== undefined) await requireOrNote(deps, actor, name, endpoint.permission);
-    return { ...nobody, actor, rateLimit };
-  }
-  const right = token === undefined ? undefined : parseRunnerToken(token);
-  if (!right) throw noRight();
-  return { ...nobody, right };
-};
-
 const problemJson = (deps: Admitting): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
   onError: async ({ error: thrown, event }): Promise<Reply> => {
     const { log } = deps;
@@ -150,7 +108,7 @@ const problemJson = (deps: Admitting): MiddlewareObj<APIGatewayProxyEventV2, Rep
     const error = await withFailuresCounted(deps, thrown, event);
     const problem = toProblem(error, requestId);
     if (problem.status >= 500) log.error('A request failed', { requestId, error });
-    const headers = error instanceof AppError ? error.headers : {};
+    const headers = error instanceof AppError ? { ...error.headers, ...challengeOf(deps.access, error, event) } : {};
     const body = JSON.stringify({ ...problem, instance: event.rawPath.slice(0, 200) });
     return withRequestId(
       { statusCode: problem.status, headers: { 'content-type': PROBLEM_TYPE, ...headers }, body },

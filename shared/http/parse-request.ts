@@ -48,12 +48,22 @@ export const parseRequest = <N extends EndpointName>(name: N, raw: RawRequest): 
   const body = endpoint.body && check(endpoint.body, parseJson(endpoint, raw), 'body', faults);
   const framed = endpoint.head ? parseFramed(raw.body) : { head: undefined, bytes: raw.body };
   const head = endpoint.head && check(endpoint.head, framed.head, 'body', faults);
-  if (faults.length > 0) {
-    throw new AppError('invalid-request', faults.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; '), {
-      faults,
-    });
-  }
+  refuseFaults(faults);
   return { name, params, query, body, head, bytes: framed.bytes, headers: raw.headers } as Parsed<N>;
+};
+
+/** Checks a value as a body is checked. @throws AppError 'invalid-request' with a pointer to each fault */
+export const parseValue = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
+  const faults: Fault[] = [];
+  const parsed = check(schema, value, 'body', faults);
+  refuseFaults(faults);
+  return parsed as z.output<S>;
+};
+
+const refuseFaults = (faults: readonly Fault[]): void => {
+  if (faults.length === 0) return;
+  const detail = faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ');
+  throw new AppError('invalid-request', detail, { faults });
 };
 
 const parseFramed = (body: Uint8Array): { readonly head: unknown; readonly bytes: Uint8Array } => {

@@ -97,7 +97,12 @@ export const makeRates = (clock: Pick<Clock, 'now'>): Rates => {
 };
 
 /** What a call of this endpoint counts as. */
-export const rateClassOf = ({ permission, method }: Pick<Endpoint, 'permission' | 'method'>): RateClass => {
+export const rateClassOf = ({
+  permission,
+  method,
+  counts,
+}: Pick<Endpoint, 'permission' | 'method' | 'counts'>): RateClass => {
+  if (counts !== undefined) return counts;
   if (permission?.startsWith('commands:')) return permission === 'commands:read' ? 'read' : 'submit';
   return method === 'GET' ? 'read' : 'change';
 };

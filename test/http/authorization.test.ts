@@ -146,6 +146,14 @@ const samples = {
   putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
   readUsage: { status: 200 },
+  callMcp: {
+    body: { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+    headers: { accept: 'application/json, text/event-stream' },
+    status: 200,
+  },
+  // No issuer's tokens are taken here.
+  describeProtected: { status: 404 },
+  describeProtectedMcp: { status: 404 },
   checkHealth: { status: 200 },
   checkReady: { status: 200 },
   describeApi: { status: 200 },

@@ -101,14 +101,18 @@ const AZURE = [
     '"Null":{"sts:IdentityTokenAudience":"false"},"NumericLessThanEquals":{"sts:DurationSeconds":"300"}}',
 ];
 
+const COMMANDS = lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, KEY, [
+  'dynamodb:BatchGetItem table',
+  'dynamodb:Query table/index/list',
+  's3:GetObject objects/*/output/*',
+  's3:PutObject objects/*/stdin/*',
+]);
+
 const ROLES: Roles = {
   access: lines(LOG, READ, WRITE, KEY, SIGN),
-  commands: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, KEY, [
-    'dynamodb:BatchGetItem table',
-    'dynamodb:Query table/index/list',
-    's3:GetObject objects/*/output/*',
-    's3:PutObject objects/*/stdin/*',
-  ]),
+  commands: COMMANDS,
+  // What its tools stand for, and no more: no secret, no signature.
+  mcp: COMMANDS,
   output: lines(LOG, READ, NOTE, KEY, ['s3:GetObject objects/*/output/*', 'dynamodb:BatchGetItem table']),
   providers: lines(LOG, NOTE, KEY, ['dynamodb:GetItem table']),
   schedules: lines(LOG, WRITE, WAKE, KEY, [

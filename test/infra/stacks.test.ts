@@ -221,6 +221,14 @@ describe('the stacks', () => {
       IntegrationType: 'HTTP_PROXY',
       RequestParameters: { 'overwrite:header.prefer': 'wait=20' },
     });
+    // The function is asked under another name than the caller's.
+    templates.api.hasResourceProperties('AWS::ApiGatewayV2::Integration', {
+      IntegrationType: 'HTTP_PROXY',
+      RequestParameters: {
+        'overwrite:header.prefer': 'wait=20',
+        'overwrite:header.errand-host': '$context.domainName',
+      },
+    });
   });
 
   test('the sweep runs each minute, and its silence is an alarm', () => {
@@ -275,7 +283,7 @@ describe('a bundle', () => {
     Object.keys(bundleFunction(entry, join(folder, 'own')).metafile.inputs);
   const SDKS = /@google-cloud|google-gax|@azure|@aws-sdk\/client-(lambda|sts)|node_modules\/node\//;
 
-  test.for(['commands', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner'])(
+  test.for(['commands', 'mcp', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner'])(
     'of the API function %s holds no SDK of a provider',
     (entry) => {
       expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
@@ -317,6 +325,7 @@ describe('a bundle', () => {
 
   test.for([
     ['commands', 920],
+    ['mcp', 1_300],
     ['output', 900],
     ['providers', 900],
     ['schedules', 950],

@@ -24,7 +24,12 @@ import { testVault } from './vault.ts';
 
 export const owner: Actor = ownerOf(toTenantId('default'));
 /** Whoever calls is the owner. */
-export const ownerAccess: Access = { authenticate: async () => owner, actorOf: async () => owner };
+export const ownerAccess: Access = {
+  authenticate: async () => owner,
+  actorOf: async () => owner,
+  takesTokens: false,
+  issuers: async () => [],
+};
 
 export interface TestWorker extends Deps {
   readonly clock: FakeClock;

@@ -205,6 +205,7 @@ describe('an access token', () => {
   const withToken = (good: boolean): Site => {
     const here = site();
     const tokens = async () => ({
+      issuers: [],
       verify: async () =>
         good ? { tenant: acme, identity, id: 'one', expiresAt: here.clock.now() + 300_000 } : undefined,
     });

@@ -23,16 +23,19 @@ const MOST_BODY_BYTES = 10 * 1024 * 1024;
 
 /**
  * What an API Gateway HTTP API does: routes of the endpoint table to functions, payload 2.0, answers in one piece.
- * `output` cannot be answered by a function that streams, so its route is a proxy to that function's URL, as deployed.
+ * It cannot answer by functions that stream, so their routes are proxies to their URLs, as deployed.
  */
-export const httpApi = (lambda: () => LambdaClient, outputUrl: string): Promise<FrontDoor> =>
+export const httpApi = (
+  lambda: () => LambdaClient,
+  streaming: Readonly<Record<'mcp' | 'output', string>>,
+): Promise<FrontDoor> =>
   listen(async (request, response) => {
     const body = await readBody(request, MOST_BODY_BYTES);
     if (body === 'too-large') return void response.writeHead(413).end('{"message":"Request Too Long"}');
     const event = toEvent(toGatewayRequest(request), body, Date.now());
     const match = matchEndpoint(request.method ?? 'GET', event.rawPath);
     const name = match.kind === 'endpoint' ? (endpoints[match.name] as Endpoint).function : 'system';
-    if (name === 'output') return proxy(`${outputUrl}${request.url}`, request, response);
+    if (name === 'output' || name === 'mcp') return proxy(`${streaming[name]}${request.url}`, request, body, response);
     // The routes of runners are not routes of this API.
     const { Payload, FunctionError } = await lambda().send(
       new InvokeCommand({ FunctionName: name === 'runner' ? 'system' : name, Payload: JSON.stringify(event) }),
@@ -43,12 +46,13 @@ export const httpApi = (lambda: () => LambdaClient, outputUrl: string): Promise<
     response.end(Buffer.from(reply.body ?? '', reply.isBase64Encoded ? 'base64' : 'utf8'));
   });
 
-const proxy = async (url: string, request: IncomingMessage, response: ServerResponse): Promise<void> => {
-  const { host: _, connection: __, ...headers } = toGatewayRequest(request).headers;
+const proxy = async (url: string, request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<void> => {
+  const { host = '', connection: _, 'content-length': __, ...headers } = toGatewayRequest(request).headers;
   const answer = await fetch(url, {
     method: request.method ?? 'GET',
+    ...(body.length > 0 ? { body: new Uint8Array(body) } : {}),
     // The deployed route adds it, so that live events end before the gateway's patience does.
-    headers: { ...headers, prefer: `wait=${HTTP_API_SECONDS - 10}` },
+    headers: { ...headers, prefer: `wait=${HTTP_API_SECONDS - 10}`, 'errand-host': host },
     signal: AbortSignal.timeout(HTTP_API_SECONDS * 1_000),
   });
   const bytes = Buffer.from(await answer.arrayBuffer());

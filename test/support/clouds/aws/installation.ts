@@ -35,6 +35,8 @@ export interface Installation {
   readonly url: string;
   /** The function URL where live output comes as it is written. */
   readonly streamUrl: string;
+  /** The function URL for AI agents. */
+  readonly mcpUrl: string;
   readonly lambda: LambdaCloud;
   /** What the schedule does each minute. */
   sweep(time?: Date): Promise<void>;
@@ -56,6 +58,7 @@ export interface Installation {
 const FUNCTIONS = [
   'access',
   'commands',
+  'mcp',
   'output',
   'providers',
   'schedules',
@@ -67,7 +70,13 @@ const FUNCTIONS = [
   'fire-schedules',
 ] as const;
 /** As the stacks say. */
-const TIMEOUT_SECONDS: Readonly<Record<string, number>> = { 'run-commands': 900, output: 900, sweep: 300, 'fire-schedules': 180 };
+const TIMEOUT_SECONDS: Readonly<Record<string, number>> = {
+  'run-commands': 900,
+  mcp: 900,
+  output: 900,
+  sweep: 300,
+  'fire-schedules': 180,
+};
 
 export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
   const [dynamodb, fauxqs] = await Promise.all([startDynamodbLocal(), startFauxqs()]);
@@ -84,6 +93,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
   };
   const runner = await functionUrl(lambdaClient, 'runner', { stream: false });
   const stream = await functionUrl(lambdaClient, 'output', { stream: true });
+  const agents = await functionUrl(lambdaClient, 'mcp', { stream: true });
   const table = await dynamodb.makeTable();
   const buckets = [fauxqs.createBucket(), fauxqs.createBucket()] as const;
   // Lambda's own address is known only once it has its functions, and they are told of it.
@@ -147,7 +157,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
     maxAttempts: 1,
     requestHandler: { requestTimeout: 0, connectionTimeout: 2_000 },
   });
-  const api = await httpApi(lambdaClient, stream.url);
+  const api = await httpApi(lambdaClient, { output: stream.url, mcp: agents.url });
   const sqs = sqsClient({ ...AWS, endpoint: fauxqs.endpoint });
   const invoke = async (name: string, event: unknown): Promise<string> => {
     const { Payload, FunctionError } = await lambdaClient().send(
@@ -169,6 +179,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
   return {
     url: api.url,
     streamUrl: stream.url,
+    mcpUrl: agents.url,
     lambda,
     async sweep(time = new Date()) {
       // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
@@ -212,7 +223,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
       ]);
     },
     async close() {
-      await Promise.all([api.close(), stream.close(), runner.close()]);
+      await Promise.all([api.close(), stream.close(), agents.close(), runner.close()]);
       await source.close().catch(() => {});
       await lambda.close();
       client?.destroy();
