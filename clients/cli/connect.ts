@@ -27,8 +27,7 @@ export interface Place {
   readonly fetch?: typeof globalThis.fetch;
   /** Whether it is this very process. */
   readonly embedded: boolean;
-  /** What is shown to it; another when a login's has run out. */
-  apiKey(): Promise<string | undefined>;
+  readonly apiKey?: ApiKeySource | undefined;
   close(): Promise<void>;
 }
 
@@ -39,20 +38,17 @@ export interface Place {
  */
 export const connect = async (options: ConnectOptions, terminal: Pick<Terminal, 'env'>): Promise<Connection> => {
   const { embedded, close, ...place } = await findPlace(options, terminal);
-  return { client: makeClient({ ...place, apiKey: await place.apiKey() }), embedded, close };
+  return { client: makeClient(place), embedded, close };
 };
 
 /** The same, for who does not ask by a client. */
 export const findPlace = async (options: ConnectOptions, { env }: Pick<Terminal, 'env'>): Promise<Place> => {
   const remote = await findRemote(options, env);
-  if (remote) {
-    const apiKey = async () => (await findRemote(options, env))?.apiKey;
-    return { ...remote, apiKey, embedded: false, close: async () => {} };
-  }
+  if (remote) return { ...remote, embedded: false, close: async () => {} };
   const { openEmbedded } = await import('./embedded.ts');
   const { work = true, trySandbox = false } = options;
   const embedded = await openEmbedded({ dataDirectory: dataDirectoryOf(options, env), work, trySandbox });
-  return { ...embedded, apiKey: async () => undefined, embedded: embedded.inProcess };
+  return { ...embedded, embedded: embedded.inProcess };
 };
 
 export const dataDirectoryOf = ({ data }: ConnectOptions, env: NodeJS.ProcessEnv): string =>

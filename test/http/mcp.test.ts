@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { listing } from '../../shared/mcp/tools.ts';
 import { type Errand, openErrand, problemOf } from '../support/errand.ts';
 import { connectByHttp, REVISIONS } from '../support/mcp.ts';
+import { tempDirectory } from '../support/temp-directory.ts';
 
 /** Errand in this process, and an agent that speaks with it. */
 const openAgent = async (revision: (typeof REVISIONS)[number] = '2026-07-28') => {
@@ -232,5 +235,32 @@ describe('the door', () => {
     const response = await errand.request(method, '/mcp', body, accept);
     expect(response.status).toBe(expected);
     expect((await problemOf(response)).code).toBeDefined();
+  });
+
+  test('says where to get an access token, if any are taken', async () => {
+    const dataDirectory = tempDirectory();
+    const issuer = 'https://login.example.com/';
+    writeFileSync(
+      join(dataDirectory, 'access.json'),
+      JSON.stringify({ issuers: [{ issuer, audience: 'https://errand.example.com/mcp', tenant: 'acme' }] }),
+    );
+    const errand = await openErrand(dataDirectory);
+    const ask = (host: string, path: string, body?: unknown) =>
+      errand.request(body === undefined ? 'GET' : 'POST', path, body, { ...accept, authorization: '', host });
+    const metadata = '/.well-known/oauth-protected-resource';
+    for (const [host, origin] of [
+      ['127.0.0.1:7070', 'http://127.0.0.1:7070'],
+      ['errand.example.com', 'https://errand.example.com'],
+    ] as const) {
+      const { status, headers } = await ask(host, '/mcp', list);
+      const challenge = `Bearer resource_metadata="${origin}${metadata}/mcp"`;
+      expect([status, headers.get('www-authenticate')]).toEqual([401, challenge]);
+      expect(await (await ask(host, `${metadata}/mcp`)).json()).toMatchObject({
+        resource: `${origin}/mcp`,
+        authorization_servers: [issuer],
+        bearer_methods_supported: ['header'],
+      });
+      expect(await (await ask(host, metadata)).json()).toMatchObject({ resource: origin });
+    }
   });
 });

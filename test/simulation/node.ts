@@ -58,7 +58,12 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
     auditSettleSeconds: seals ? (farQueue ? 60 : 0) : 1e9,
     clock: life.clock,
     random: life.random,
-    access: { authenticate: async () => OWNER, actorOf: async () => OWNER },
+    access: {
+      authenticate: async () => OWNER,
+      actorOf: async () => OWNER,
+      takesTokens: false,
+      issuers: async () => [],
+    },
     store: storeOf(life, { world, faults, memory, losesAnswer, atomicWrites: farQueue ? 'costly' : 'free' }),
     objects: objectsOf(life, { world, faults, blobs }),
     vault: NO_VAULT,

@@ -9,7 +9,7 @@ export const mcp = async (options: ConnectOptions, terminal: Terminal): Promise<
   const place = await findPlace({ ...options, trySandbox: true }, terminal);
   const { fetch = globalThis.fetch } = place;
   const send: SendMessage = async (body, headers, signal) => {
-    const apiKey = await place.apiKey();
+    const apiKey = typeof place.apiKey === 'function' ? await place.apiKey() : place.apiKey;
     const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
     const url = `${place.url.replace(/\/+$/, '')}/mcp`;
     return fetch(url, { method: 'POST', body, headers: { ...headers, ...authorization }, signal });

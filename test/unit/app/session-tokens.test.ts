@@ -46,6 +46,7 @@ const openSite = async (terms: Partial<ApiKey> = {}) => {
       ...{ principals, clock },
       readOwnerKey: async () => site.ownerKey,
       tokens: async () => ({
+        issuers: [],
         verify: async () =>
           clock.now() < site.jwtExpiresAt
             ? { tenant: acme, identity, id: 'jti', expiresAt: site.jwtExpiresAt }
