@@ -27,7 +27,7 @@ export interface Place {
   readonly fetch?: typeof globalThis.fetch;
   /** Whether it is this very process. */
   readonly embedded: boolean;
-  readonly apiKey?: ApiKeySource | undefined;
+  readonly apiKey?: ClientOptions['apiKey'];
   close(): Promise<void>;
 }
 

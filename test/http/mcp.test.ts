@@ -41,7 +41,7 @@ describe('the list of tools', () => {
       'list_targets',
       'explain_policy',
     ]);
-    expect(hash).toBe('375dcdac9907bf2dbe228450e2f2cee8f14e93830d3789a60b0625eba1d36a20');
+    expect(hash).toBe('416967a2d497c26683f94f7ca642c99f57f0b3b782f9ccb985290f16989fc341');
   });
 
   test.for(REVISIONS)(
