@@ -190,10 +190,10 @@ const callAs =
     });
   };
 /** The folder's own key is put in where none is given. */
-const asOwner: Call = (method, path, body) =>
+const asOwner: Call = (method, path, body, headers = {}) =>
   embedded.fetch(`${embedded.url}${path}`, {
     method,
-    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
 
