@@ -31,7 +31,10 @@ const pick = (details: Data, isWanted: (name: string) => boolean): Data =>
 
 /** THE table of events: what an entry of the audit log is called where it is told to the world, who may read it, and what it says. */
 const EVENTS = {
-  'command.submitted': { type: 'command.submitted', ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule') },
+  'command.submitted': {
+    type: 'command.submitted',
+    ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule'),
+  },
   'command.started': { type: 'command.started', ...ofCommand('attempt', 'target') },
   'command.ended': {
     type: 'command.completed',
