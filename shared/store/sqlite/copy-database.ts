@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { backup, DatabaseSync } from 'node:sqlite';
+import { keys, type Reference } from '../schema.ts';
 import { toOpenError } from './failures.ts';
 import { checkFormat } from './open-database.ts';
 
@@ -44,9 +45,12 @@ export const inspectDatabase = (file: string): DatabaseFacts =>
     const verdicts = database.prepare('PRAGMA integrity_check(1)').all();
     const [verdict] = Object.values(verdicts[0] ?? {});
     if (verdict !== 'ok') throw new Error(`it is damaged (${verdict})`);
-    const count = (where: string): number =>
-      Number(database.prepare(`SELECT count(*) AS n FROM items WHERE ${where}`).get()?.['n']);
-    return { commands: count('list_pk IS NOT NULL'), unfinished: count('due_pk IS NOT NULL') };
+    // Schedules are in both indexes too.
+    const counted = database.prepare(
+      'SELECT count(*) AS commands, count(due_pk) AS unfinished FROM items WHERE sk = ?',
+    );
+    const { commands, unfinished } = counted.get(keys.command('' as Reference).sk) ?? {};
+    return { commands: Number(commands), unfinished: Number(unfinished) };
   });
 
 /** The keys of all objects that items name, each in its data's `object`. */

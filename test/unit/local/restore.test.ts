@@ -28,6 +28,9 @@ interface Entry {
 const makeBackup = async (over: { withoutKeys?: boolean } = {}) => {
   const errand = await openErrand();
   await errand.submit(sh('head -c 2000000 /dev/zero'));
+  // In the indexes as commands are, and none.
+  const every = { everySeconds: 86_400, command: { argv: ['true'] } };
+  expect((await errand.request('POST', '/v1/schedules', every)).status).toBe(201);
   await errand.request('PUT', '/v1/secrets/token', { valueBase64: Buffer.from('s3cr3t').toString('base64') });
   const file = join(tempDirectory(), 'backup.tar');
   await backUp({ dataDirectory: errand.dataDirectory, to: file, version: '0.1.0', ...parts, ...over });
@@ -68,7 +71,10 @@ describe('a backup', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(readdirSync(dirname(path))).toEqual(['backup.tar']);
     expect(readdirSync(dataDirectory).filter((name) => name.includes('backup'))).toEqual([]);
-    expect(await verifyBackup(path)).toMatchObject({ head: { format: 1, errand: '0.1.0' }, manifest: { commands: 1 } });
+    expect(await verifyBackup(path)).toMatchObject({
+      head: { format: 1, errand: '0.1.0' },
+      manifest: { commands: 1, unfinished: 0 },
+    });
   });
 
   test('replaces no file', async () => {
