@@ -69,6 +69,8 @@ export const makeFaults = (rng: Rng, without: readonly FaultKind[] = []): Faults
     const rate = least * (most / least) ** rng.fraction();
     if (rng.chance(share) && !without.includes(kind)) rates.set(kind, rate);
   }
+  // Together nothing could tell them from the truth: docs/reliability.md, "What is not promised".
+  if (rates.has('clock-skew') || rates.has('clock-jump')) rates.delete('gone-after-start');
   const draws = rng.fork();
   const struck = new Map<FaultKind, number>();
   return {

@@ -3,11 +3,12 @@ import { type Played, play, tasksOf } from './pool.ts';
 
 /** The first seed by which a planted bug is found, of so many. */
 export const hunt = async (
-  { name, profile }: Pick<Mutant, 'name' | 'profile'>,
+  { name, profile, seed }: Pick<Mutant, 'name' | 'profile' | 'seed'>,
   { seeds, jobs }: { readonly seeds: number; readonly jobs: number },
 ): Promise<Played | undefined> => {
   let found: Played | undefined;
-  await play(tasksOf([profile], 1, seeds), {
+  const known = seed === undefined ? [] : [{ seed, profile }];
+  await play([...known, ...tasksOf([profile], 1, seeds)], {
     jobs,
     mutant: name,
     onPlayed(played) {

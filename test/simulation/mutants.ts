@@ -12,6 +12,8 @@ export interface Mutant {
   readonly name: string;
   /** Where it is looked for. */
   readonly profile: ProfileName;
+  /** One by which it was found, which is played first. */
+  readonly seed?: number;
   readonly edits: readonly Edit[];
   /** A second net catches what this one lets through, so that it must not be found alone. */
   readonly hiddenBy?: string;
@@ -21,6 +23,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'acknowledged-before-it-is-stored',
     profile: 'local',
+    seed: 2,
     edits: [
       {
         file: 'shared/app/submit-command.ts',
@@ -32,6 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ticket-redeemed-twice',
     profile: 'cloud-run',
+    seed: 20,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -43,6 +47,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'runner-not-told-apart',
     profile: 'cloud-run',
+    seed: 20,
     edits: [
       {
         file: 'shared/app/serve-runner.ts',
@@ -54,6 +59,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-decides-who-may-start',
     profile: 'cloud-run',
+    seed: 1283,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -65,6 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'blind-write',
     profile: 'cloud-run',
+    seed: 14,
     edits: [
       {
         file: 'shared/store/commands.ts',
@@ -76,6 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'end-is-not-final',
     profile: 'cloud-run',
+    seed: 31,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -87,6 +95,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'cancel-in-any-state',
     profile: 'cloud-run',
+    seed: 53,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -98,6 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'restarted-after-lost',
     profile: 'local',
+    seed: 12,
     edits: [
       {
         file: 'shared/engine/conclude.ts',
@@ -109,6 +119,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'retry-counts-wrong',
     profile: 'local',
+    seed: 12,
     edits: [
       {
         file: 'shared/engine/conclude.ts',
@@ -120,6 +131,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'start-given-up-though-redeemed',
     profile: 'lambda',
+    seed: 1,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -131,6 +143,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'gone-taken-for-never-started',
     profile: 'container-instances',
+    seed: 51,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -142,6 +155,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'word-of-an-earlier-attempt',
     profile: 'cloud-run',
+    seed: 3591,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -158,6 +172,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'attempt-and-ticket-used-again',
     profile: 'cloud-run',
+    seed: 20,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -184,6 +199,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'loser-goes-on',
     profile: 'local',
+    seed: 3,
     edits: [
       {
         file: 'shared/app/observe-command.ts',
@@ -195,6 +211,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-alone-means-dead',
     profile: 'local',
+    seed: 3,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -206,6 +223,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-lease',
     profile: 'cloud-run',
+    seed: 7,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -222,6 +240,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unclear-start-tried-again',
     profile: 'image',
+    seed: 1,
     edits: [
       {
         file: 'shared/app/run-attempt.ts',
@@ -233,6 +252,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'rest-of-output-dropped',
     profile: 'local',
+    seed: 3,
     edits: [
       {
         file: 'shared/store/output-writer.ts',
@@ -244,6 +264,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'chunk-not-tried-again',
     profile: 'cloud-run',
+    seed: 20,
     edits: [
       {
         file: 'shared/store/output-writer.ts',
@@ -255,6 +276,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'output-stored-after-the-end',
     profile: 'local',
+    seed: 14,
     edits: [
       {
         file: 'shared/app/store-end.ts',
@@ -266,6 +288,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'part-of-input-taken-twice',
     profile: 'cloud-run',
+    seed: 120,
     edits: [
       {
         file: 'shared/store/stdin-log.ts',
@@ -282,6 +305,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'key-does-not-hold',
     profile: 'local',
+    seed: 2,
     edits: [
       {
         file: 'shared/store/commands.ts',
@@ -293,6 +317,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'end-counted-twice',
     profile: 'container-instances',
+    seed: 2,
     edits: [
       {
         file: 'shared/limits/meter.ts',
@@ -304,6 +329,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'day-ends-twice',
     profile: 'image',
+    seed: 92,
     edits: [
       {
         file: 'shared/limits/meter.ts',
@@ -315,17 +341,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'audit-forgets-where-it-was',
     profile: 'cloud-run',
+    seed: 8,
     edits: [
       {
         file: 'shared/app/seal-audit.ts',
-        from: 'const commandsTo = fresh.at(-1)?.id ?? head.commandsTo;',
-        to: 'const commandsTo = fresh.at(-2)?.id ?? head.commandsTo;',
+        from: 'commandsTo: next.fresh.at(-1)?.id }',
+        to: 'commandsTo: next.fresh.at(-2)?.id }',
       },
     ],
   },
   {
     name: 'second-invocation-believed',
     profile: 'lambda',
+    seed: 1421,
     edits: [
       {
         file: 'shared/providers/lambda/read-response.ts',
@@ -337,6 +365,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'half-milliseconds',
     profile: 'image',
+    seed: 148,
     edits: [
       { file: 'shared/engine/step.ts', from: 'Math.ceil(lastedMs / 2)', to: 'lastedMs / 2' },
       {
@@ -349,6 +378,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unheard-taken-for-gone',
     profile: 'lambda',
+    seed: 106,
     edits: [
       {
         file: 'shared/engine/conclude.ts',
@@ -360,6 +390,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-sweep',
     profile: 'cloud-run',
+    seed: 7,
     edits: [
       {
         file: 'shared/app/sweep.ts',
@@ -383,6 +414,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-recovery-and-no-sweep',
     profile: 'local',
+    seed: 3,
     edits: [
       {
         file: 'shared/app/sweep.ts',
@@ -398,7 +430,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no-wake-up',
-    profile: 'cloud-run',
+    profile: 'local',
     hiddenBy: 'the sweeper',
     edits: [
       {
@@ -411,6 +443,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-wake-up-and-no-sweep',
     profile: 'cloud-run',
+    seed: 1,
     edits: [
       {
         file: 'shared/app/submit-command.ts',
@@ -439,6 +472,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'late-start-not-taken-back-and-no-search',
     profile: 'container-instances',
+    seed: 9,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -467,6 +501,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'nothing-released-and-no-search',
     profile: 'container-instances',
+    seed: 1,
     edits: [
       {
         file: 'shared/engine/step.ts',
