@@ -22,6 +22,9 @@ import type { FarQueue } from './simulated-queue.ts';
 import { storeOf } from './simulated-store.ts';
 import type { World } from './world.ts';
 
+// What the product loads when it first needs it would come in the machine's time, not in the world's.
+await Promise.all([import('../../shared/policy/reading.ts'), import('../../shared/policy/decide.ts')]);
+
 export interface NodeParts {
   readonly world: World;
   readonly faults: Faults;
