@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { makeClient } from '../../clients/sdk/client.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { serveOn } from './serve-on.ts';
 
@@ -61,7 +62,9 @@ describe.skipIf(process.platform !== 'linux')('a server that may open few files'
   test('is not taken down by more connections than that, keeps what it acknowledged, and goes on when they are gone', async () => {
     const dataDirectory = join(tempDirectory(), 'data');
     const server = await serveOn(dataDirectory, { wrapper: ['sh', '-c', 'ulimit -n 80; exec "$@"', 'sh'] });
-    const before = await server.client.run({ argv: ['echo', 'before'] });
+    // Waits between its tries, as clients do: it takes a moment until the connections are gone.
+    const client = makeClient({ url: server.url });
+    const before = await client.run({ argv: ['echo', 'before'] });
     const { port } = new URL(server.url);
     const sockets: Socket[] = [];
     onTestFinished(() => {
@@ -73,17 +76,17 @@ describe.skipIf(process.platform !== 'linux')('a server that may open few files'
       sockets.push(socket);
     }
     const attempts = Array.from({ length: 10 }, (_, n) =>
-      server.client.submit({ argv: ['echo', `during ${n}`] }).then(
+      client.submit({ argv: ['echo', `during ${n}`] }).then(
         ({ id }) => id,
         () => undefined,
       ),
     );
     const acknowledged = (await Promise.all(attempts)).filter((id) => id !== undefined);
     for (const socket of sockets) socket.destroy();
-    expect(await server.client.run({ script: 'yes | head -c 300000' })).toMatchObject({ status: 'succeeded' });
-    expect((await server.client.get(before.id)).stdout).toBe('before\n');
+    expect(await client.run({ script: 'yes | head -c 300000' })).toMatchObject({ status: 'succeeded' });
+    expect((await client.get(before.id)).stdout).toBe('before\n');
     for (const id of acknowledged) {
-      expect(await server.client.get(id, { waitSeconds: 60 })).toMatchObject({ status: 'succeeded' });
+      expect(await client.get(id, { waitSeconds: 60 })).toMatchObject({ status: 'succeeded' });
     }
     expect(server.process.exitCode).toBeNull();
   });
