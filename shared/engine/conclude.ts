@@ -2,7 +2,6 @@ import {
   type Attempt,
   type Command,
   type Exit,
-  isFinal,
   type Reason,
   type Result,
   type RetryCause,
@@ -11,6 +10,7 @@ import {
 } from '../domain/command.ts';
 import type { OutputTotals } from '../domain/output.ts';
 import { roundsFailed } from './choose.ts';
+import { release } from './release.ts';
 import { backoffMs } from './rules.ts';
 import type { Step, StepContext } from './types.ts';
 
@@ -55,12 +55,6 @@ export const conclude = (
   const { dueAt: _, notBefore: __, moveTo: ___, ...rest } = ended;
   return release({ ...rest, status: verdict.status, endedAt: context.now, result }, context);
 };
-
-/** The end is stored first; what is left at the provider is removed after it. */
-const release = (command: Command, { now }: StepContext): Step =>
-  command.attempts.some(({ held }) => held)
-    ? { next: { ...command, dueAt: now }, effects: [{ kind: 'wake', at: now }] }
-    : { next: command, effects: [] };
 
 /** An attempt that surely never ran is set aside, at no cost to the retry rule. */
 export const giveUpStart = (
@@ -178,18 +172,6 @@ export const withAttempt = (command: Command, attempt: Attempt): Command => ({
   ...command,
   attempts: [...command.attempts.slice(0, -1), attempt],
 });
-
-/** @param attemptNumber without it, all of them */
-export const withoutHeld = (command: Command, attemptNumber?: number): Command => {
-  const isReleased = (number: number) => attemptNumber === undefined || number === attemptNumber;
-  if (!command.attempts.some(({ number, held }) => held && isReleased(number))) return command;
-  const attempts = command.attempts.map(({ held, ...attempt }) =>
-    held && !isReleased(attempt.number) ? { ...attempt, held } : attempt,
-  );
-  if (!isFinal(command.status) || attempts.some((attempt) => 'held' in attempt)) return { ...command, attempts };
-  const { dueAt: _, ...rest } = command;
-  return { ...rest, attempts };
-};
 
 export const mayHaveRun = (attempt: Attempt, { traitsOf }: StepContext): boolean =>
   attempt.startedAt !== undefined || !traitsOf(attempt.target).startTicket;

@@ -1,6 +1,7 @@
 import { toTimestamp } from '../domain/clock.ts';
 import { type Command, currentAttempt, isFinal } from '../domain/command.ts';
-import { conclude, giveUpStart, mayHaveRun, withoutHeld } from './conclude.ts';
+import { conclude, giveUpStart, mayHaveRun } from './conclude.ts';
+import { withoutHeld } from './release.ts';
 import type { Observation, Step, StepContext } from './types.ts';
 
 /**

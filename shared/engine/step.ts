@@ -1,17 +1,13 @@
 import type { Instant } from '../domain/clock.ts';
-import {
-  type Attempt,
-  type Command,
-  currentAttempt,
-  isFinal,
-  type SignalName,
-  type StopReason,
-  waitsFor,
-} from '../domain/command.ts';
+import { type Attempt, type Command, currentAttempt, isFinal, type SignalName, waitsFor } from '../domain/command.ts';
+import { stay, to } from './answer.ts';
 import { chooseTarget, hasAlternative } from './choose.ts';
-import { conclude, giveUpStart, mayHaveRun, mayRetry, withAttempt, withoutHeld } from './conclude.ts';
+import { conclude, giveUpStart, mayHaveRun, withAttempt } from './conclude.ts';
+import { isDetached, renewalOf, traitsOf, withLease } from './lease.ts';
+import { afterItsEnd, againMs, lookAtFinal, releases, takeBack, withoutHeld } from './release.ts';
 import { restore } from './restore.ts';
-import type { Effect, Observation, Step, StepContext, TargetTraits } from './types.ts';
+import { requestCancel, requestMove, stopOverdue } from './stop.ts';
+import type { Observation, Step, StepContext } from './types.ts';
 
 /**
  * What happens when: the state machine of a command. Pure: it reads no clock, no store, no provider.
@@ -187,23 +183,6 @@ const lookAtAttempt = (command: Command, attempt: Attempt, holding: boolean, con
   return { next: command, effects: [{ kind: 'observe', attempt }] };
 };
 
-/** All that is left to do after the end: what a provider still holds of it is removed, again and again until it is gone. */
-const lookAtFinal = (command: Command, seen: Observation, { now, rules }: StepContext): Step => {
-  const effects = releases(command);
-  if ((seen.kind !== 'looked' && seen.kind !== 'swept') || effects.length === 0) return stay(command);
-  // Two that look at one time must not both do it.
-  if (command.dueAt !== undefined && now < command.dueAt) return stay(command);
-  const triedForMs = now - (command.endedAt ?? now);
-  if (triedForMs > rules.giveUpReleaseSeconds * 1_000) return to(withoutHeld(command));
-  const { stopSeconds, releaseSeconds } = rules;
-  return { next: { ...command, dueAt: now + againMs(triedForMs, stopSeconds, releaseSeconds) }, effects };
-};
-
-/** Half as long again as it has lasted, within limits, so that what lasts is asked for ever less often. */
-const againMs = (lastedMs: number, leastSeconds: number, mostSeconds: number): number =>
-  // Whole, since it becomes a time in a sort key.
-  Math.min(mostSeconds * 1_000, Math.max(leastSeconds * 1_000, Math.ceil(lastedMs / 2)));
-
 /** What has not started at a target that is down is given up, its ticket void, once another target can take it. */
 const leaveUnreachable = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
   const { state, why } = context.outlook.of(attempt.target);
@@ -215,39 +194,9 @@ const leaveUnreachable = (command: Command, attempt: Attempt, context: StepConte
 const stepBack = (command: Command, { leaseUntil }: Attempt, { now, rules }: StepContext): Step =>
   to({ ...command, dueAt: now + againMs(now - leaseUntil, rules.pollSeconds, rules.unreachableSeconds) });
 
-const releases = ({ attempts, status }: Command): readonly Effect[] =>
-  attempts.flatMap((attempt) =>
-    attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ? [{ kind: 'release', attempt } as const] : [],
-  );
-
-/** Its runner saw it end, and some providers then keep nothing that would have to be removed. */
-const afterItsEnd = ({ held, ...attempt }: Attempt, { traitsOf }: StepContext): Attempt =>
-  held && traitsOf(attempt.target).leavesBehind ? { ...attempt, held } : attempt;
-
 const accept = (command: Command, attempt: Attempt, ref: string | undefined): Step => {
   if (ref === undefined || attempt.ref === ref) return stay(command);
   return to(withAttempt(command, { ...attempt, ref }));
-};
-
-/**
- * Accepted after the attempt was canceled, given up or ended, perhaps too late for whoever removed what was there by then.
- * What a runner saw end is gone, unless it leaves something behind.
- */
-const takeBack = (
-  command: Command,
-  { attempt: number, ref }: { readonly attempt: number; readonly ref?: string | undefined },
-  { now, rules, traitsOf }: StepContext,
-): Step => {
-  const before = command.attempts.find((one) => one.number === number);
-  if (!before) return stay(command);
-  const { mode, leavesBehind } = traitsOf(before.target);
-  if (mode !== 'detached') return stay(command);
-  if (before.startedAt !== undefined && !leavesBehind) return stay(command);
-  if (before.held && (ref === undefined || before.ref === ref)) return stay(command);
-  const attempt: Attempt = { ...before, ...(ref === undefined ? {} : { ref }), held: true };
-  const attempts = command.attempts.map((one) => (one === before ? attempt : one));
-  const again = isFinal(command.status) ? { dueAt: now + rules.stopSeconds * 1_000 } : {};
-  return { next: { ...command, ...again, attempts }, effects: [{ kind: 'release', attempt }] };
 };
 
 /** A provider that keeps a start waiting for longer than it may has its run taken back. The ticket is void from then on. */
@@ -290,86 +239,7 @@ const redeem = (
   return to(withLease(running, started, context, context.rules.leaseSeconds));
 };
 
-/** What never ran is canceled at once; what may run is stopped by its holder, and canceled when it was seen gone. */
-const requestCancel = (command: Command, context: StepContext): Step => {
-  const attempt = currentAttempt(command);
-  if (command.status === 'queued' || !attempt) return conclude(command, undefined, { kind: 'canceled' }, context);
-  if (!mayHaveRun(attempt, context)) return conclude(command, attempt, { kind: 'canceled' }, context);
-  return { next: { ...command, dueAt: context.now }, effects: [{ kind: 'wake', at: context.now }] };
-};
-
-/** What never ran is moved at once, its ticket void; what runs is stopped first, if its caller allows that it runs again. */
-const requestMove = (command: Command, target: string, context: StepContext): Step => {
-  const { now } = context;
-  const moving: Command = { ...command, moveTo: target };
-  const wake: readonly Effect[] = [{ kind: 'wake', at: now }];
-  const attempt = currentAttempt(command);
-  if (command.status === 'queued' || !attempt) {
-    return command.moveTo === target
-      ? stay(command)
-      : { next: { ...moving, notBefore: now, dueAt: now }, effects: wake };
-  }
-  if (attempt.target === target || attempt.stop) return stay(command);
-  if (!mayHaveRun(attempt, context)) {
-    const { next } = giveUpStart(moving, attempt, { detail: `It was moved to ${target}.` }, context);
-    return { next: { ...next, notBefore: now, dueAt: now }, effects: wake };
-  }
-  return mayRetry(command, 'lost') ? { next: { ...moving, dueAt: now }, effects: wake } : stay(command);
-};
-
-/** The run time-out, and a stop that was asked for and has not been seen to work. */
-const stopOverdue = (command: Command, attempt: Attempt, context: StepContext): Step | undefined => {
-  const { now, rules } = context;
-  if (attempt.stop) {
-    if (now < attempt.stop.requestedAt + rules.stopSeconds * 1_000) return undefined;
-    return stop(command, attempt, attempt.stop.reason, context);
-  }
-  if (command.cancelRequestedAt !== undefined) return stop(command, attempt, 'canceled', context);
-  if (command.moveTo !== undefined) return stop(command, attempt, 'moved', context);
-  if (attempt.deadlineAt !== undefined && now >= attempt.deadlineAt) return stop(command, attempt, 'timeout', context);
-  return undefined;
-};
-
-const stop = (command: Command, attempt: Attempt, reason: StopReason, context: StepContext): Step => {
-  const stopping: Attempt = { ...attempt, stop: { reason, requestedAt: context.now } };
-  return { next: withLease(command, stopping, context), effects: [{ kind: 'stop', attempt: stopping }] };
-};
-
-const traitsOf = ({ target }: Attempt, context: StepContext): TargetTraits => context.traitsOf(target);
-
-const isDetached = (attempt: Attempt, context: StepContext): boolean => traitsOf(attempt, context).mode === 'detached';
-
-/** A lease is renewed at half its length, so that one missed look does not end it. */
-const renewalOf = (attempt: Attempt, context: StepContext): Instant => {
-  const renewAt = attempt.leaseUntil - leaseSeconds(attempt, context) * 500;
-  // Its first lease is a short one, which most commands do not outlive: none of them pays for a renewal.
-  return Math.max(renewAt, (attempt.startedAt ?? 0) + context.rules.leaseSeconds * 500);
-};
-
-const leaseSeconds = (attempt: Attempt, context: StepContext): number => {
-  const { mode, runner } = traitsOf(attempt, context);
-  return mode === 'inline' && runner === 'remote' ? context.rules.unheardSeconds : context.rules.leaseSeconds;
-};
-
-const withLease = (
-  command: Command,
-  attempt: Attempt,
-  context: StepContext,
-  seconds = leaseSeconds(attempt, context),
-): Command => {
-  const { now, rules } = context;
-  const leaseUntil = now + seconds * 1_000;
-  const stopAgainAt = attempt.stop ? attempt.stop.requestedAt + rules.stopSeconds * 1_000 : attempt.deadlineAt;
-  return {
-    ...withAttempt(command, { ...attempt, leaseUntil }),
-    dueAt: Math.min(leaseUntil, stopAgainAt ?? leaseUntil),
-  };
-};
-
 const withSignal = (command: Command, attempt: Attempt, signal: SignalName): Command => ({
   ...command,
   signals: [...command.signals, { attempt: attempt.number, number: command.signals.length + 1, signal }],
 });
-
-const stay = (command: Command): Step => ({ next: command, effects: [] });
-const to = (next: Command): Step => ({ next, effects: [] });

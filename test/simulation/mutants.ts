@@ -98,7 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 53,
     edits: [
       {
-        file: 'shared/engine/step.ts',
+        file: 'shared/engine/stop.ts',
         from: "if (!mayHaveRun(attempt, context)) return conclude(command, attempt, { kind: 'canceled' }, context);\n  return",
         to: "if (attempt) return conclude(command, attempt, { kind: 'canceled' }, context);\n  return",
       },
@@ -367,7 +367,7 @@ export const MUTANTS: readonly Mutant[] = [
     profile: 'image',
     seed: 148,
     edits: [
-      { file: 'shared/engine/step.ts', from: 'Math.ceil(lastedMs / 2)', to: 'lastedMs / 2' },
+      { file: 'shared/engine/release.ts', from: 'Math.ceil(lastedMs / 2)', to: 'lastedMs / 2' },
       {
         file: 'shared/store/schema.ts',
         from: 'if (!Number.isSafeInteger(value)) throw',
@@ -492,7 +492,7 @@ export const MUTANTS: readonly Mutant[] = [
     hiddenBy: 'the search for orphans',
     edits: [
       {
-        file: 'shared/engine/step.ts',
+        file: 'shared/engine/release.ts',
         from: '    attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ?',
         to: "    attempt.held && status === 'queued' && attempt.endedAt !== undefined ?",
       },
@@ -504,7 +504,7 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 1,
     edits: [
       {
-        file: 'shared/engine/step.ts',
+        file: 'shared/engine/release.ts',
         from: '    attempt.held && (isFinal(status) || attempt.endedAt !== undefined) ?',
         to: "    attempt.held && status === 'queued' && attempt.endedAt !== undefined ?",
       },
