@@ -27,8 +27,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/submit-command.ts',
-        from: 'const added = await deps.commands.add(command, idempotency, now, allOf(quota, admitted.toll));',
-        to: "void deps.commands.add(command, idempotency, now, allOf(quota, admitted.toll)).catch(() => {});\n  const added = { kind: 'added', stored: { command, version: 1 } } as Awaited<ReturnType<typeof deps.commands.add>>;",
+        from: 'const added = await deps.commands.add(\n    command,\n    idempotency,\n    now,\n    allOf(quota, admitted.toll, deps.order.toll(actor.tenant, id)),\n  );',
+        to: "void deps.commands.add(command, idempotency, now, allOf(quota, admitted.toll, deps.order.toll(actor.tenant, id))).catch(() => {});\n  const added = { kind: 'added', stored: { command, version: 1 } } as Awaited<ReturnType<typeof deps.commands.add>>;",
       },
     ],
   },
@@ -309,8 +309,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/store/commands.ts',
-        from: 'if (before && !fresh) return repeat(',
-        to: "if (before && !fresh && idempotency.bodyHash === '') return repeat(",
+        from: 'if (before && !fresh) {',
+        to: "if (before && !fresh && idempotency.bodyHash === '') {",
       },
     ],
   },
@@ -382,8 +382,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/engine/conclude.ts',
-        from: "if (attempt?.stop && ending.unheard) return { status: 'lost', reason: 'lost' };",
-        to: '',
+        from: 'if (attempt?.stop && ending.unheard) {',
+        to: "if (attempt?.stop && ending.kind !== 'lost') {",
       },
     ],
   },
