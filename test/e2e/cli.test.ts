@@ -188,7 +188,9 @@ describe('the other commands', () => {
   });
 
   test('providers lists what the target can do', async () => {
-    expect((await cli(['providers'], { dataDirectory: tempDirectory() })).stdout).toMatch(/local\s+local\s+yes\s+none/);
+    expect((await cli(['providers'], { dataDirectory: tempDirectory() })).stdout).toMatch(
+      /local\s+local\s+healthy\s+yes\s+none/,
+    );
   });
 
   test.for<[string, string[], number, RegExp]>([

@@ -159,6 +159,11 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/engine/step.ts',
+        from: "if ('ticket' in seen && seen.ticket !== attempt.ticket) return stay(command);",
+        to: '',
+      },
+      {
+        file: 'shared/engine/step.ts',
         from: "if (!attempt || attempt.number !== seen.attempt || command.status === 'queued') return stay(command);",
         to: "if (!attempt || command.status === 'queued') return stay(command);",
       },
