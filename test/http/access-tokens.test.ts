@@ -68,6 +68,11 @@ const guarded = (Object.keys(endpoints) as EndpointName[]).filter(
   (name) => !['anyone', 'runner'].includes((endpoints[name] as Endpoint).access ?? ''),
 );
 
+/** Agents are told where tokens are to be had (RFC 9728, section 5.1). */
+const CHALLENGES: Partial<Record<EndpointName, string>> = {
+  callMcp: 'Bearer resource_metadata="http://localhost/.well-known/oauth-protected-resource/mcp"',
+};
+
 describe('an access token', () => {
   test.for(guarded)('%s: 401 for one that is not good, 403 for one of nobody here', async (name) => {
     await open();
@@ -77,7 +82,7 @@ describe('an access token', () => {
     for (const [what, make] of BAD) {
       const text = make();
       const { status, headers, text: body } = await ask(name, `Bearer ${text}`);
-      expect([what, status, headers['www-authenticate']]).toEqual([what, 401, 'Bearer']);
+      expect([what, status, headers['www-authenticate']]).toEqual([what, 401, CHALLENGES[name] ?? 'Bearer']);
       answers.add(body.replace(/"requestId":"[^"]+"/, ''));
       for (const part of text.split('.').filter((one) => one.length > 8)) {
         expect(logged.join('\n') + body).not.toContain(part);
