@@ -5,6 +5,7 @@ export type Change =
   | { readonly kind: 'created' | 'opened'; readonly ino: bigint; readonly path: string }
   | { readonly kind: 'wrote'; readonly ino: bigint; readonly offset: number; readonly bytes: Buffer }
   | { readonly kind: 'truncated'; readonly ino: bigint; readonly length: number }
+  /** `ino` is 0 for a folder. */
   | { readonly kind: 'syncBegins'; readonly ino: bigint; readonly sync: bigint; readonly path: string }
   | { readonly kind: 'syncEnds'; readonly sync: bigint }
   | { readonly kind: 'renamed' | 'linked'; readonly path: string; readonly to: string }

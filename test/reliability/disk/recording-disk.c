@@ -49,6 +49,7 @@ static volatile unsigned char *faults;
 struct known {
   dev_t device;
   ino_t ino;
+  int is_folder;
   char *path;
 };
 static struct known files[MOST_FILES];
@@ -144,6 +145,7 @@ static int opened(int file, const char *path, int existed) {
   if (is_ours(path) && fstat(file, &now) == 0) {
     files[file].device = now.st_dev;
     files[file].ino = now.st_ino;
+    files[file].is_folder = S_ISDIR(now.st_mode);
     files[file].path = strdup(path);
     if (S_ISREG(now.st_mode)) record(existed ? OPENED : CREATED, now.st_ino, 0, path, NULL, NULL, 0, 0);
   }
@@ -244,9 +246,11 @@ static int sync_file(int file, int data_only) {
   struct known *at = known(file);
   if (at && fails(AT_SYNC, at->path)) return -1;
   uint64_t number = at ? __atomic_add_fetch(&last, 1, __ATOMIC_SEQ_CST) : 0;
-  if (at) record(SYNC_BEGINS, at->ino, number, at->path, NULL, NULL, 0, 0);
+  /* A folder is known by its path: file systems give the number of a file that is gone to a folder that is made. */
+  uint64_t ino = at && !at->is_folder ? at->ino : 0;
+  if (at) record(SYNC_BEGINS, ino, number, at->path, NULL, NULL, 0, 0);
   int done = (int)syscall(data_only ? SYS_fdatasync : SYS_fsync, file);
-  if (at && done == 0) record(SYNC_ENDS, at->ino, number, NULL, NULL, NULL, 0, 0);
+  if (at && done == 0) record(SYNC_ENDS, ino, number, NULL, NULL, NULL, 0, 0);
   return done;
 }
 int fsync(int file) { return sync_file(file, 0); }
