@@ -153,28 +153,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'word-of-an-earlier-attempt',
-    profile: 'cloud-run',
-    seed: 3591,
-    edits: [
-      {
-        file: 'shared/engine/step.ts',
-        from: "if ('ticket' in seen && seen.ticket !== attempt.ticket) return stay(command);",
-        to: '',
-      },
-      {
-        file: 'shared/engine/step.ts',
-        from: "if (!attempt || attempt.number !== seen.attempt || command.status === 'queued') return stay(command);",
-        to: "if (!attempt || command.status === 'queued') return stay(command);",
-      },
-      {
-        file: 'shared/app/serve-runner.ts',
-        from: 'const { reference, stored, attempt, current } = await findOwnRun(deps, right);\n  if (!current) return;',
-        to: 'const { reference, stored, attempt } = await findOwnRun(deps, right);',
-      },
-    ],
-  },
-  {
     name: 'attempt-and-ticket-used-again',
     profile: 'cloud-run',
     seed: 20,
