@@ -11,7 +11,7 @@ describe('how the end of a stream without a last word is told', () => {
     ['time-out, by its details', 'started', 'Unhandled', timedOut, { kind: 'lost', detail: /own time-out/ }],
     ['killed', 'started', 'Runtime.ExitError', killed, { kind: 'lost', detail: /want of memory/ }],
     ['out of memory, as Lambda says', 'started', 'Runtime.OutOfMemory', undefined, { kind: 'ended' }],
-    ['the same before the start', 'life', 'Runtime.OutOfMemory', undefined, { kind: 'lost' }],
+    ['the same before the start', 'life', 'Runtime.OutOfMemory', undefined, { kind: 'unheard' }],
     ['its process ended', 'started', 'Runtime.ExitError', undefined, { kind: 'lost', detail: /process ended/ }],
     ['code that says nothing', 'started', 'Unhandled', 'no JSON', { kind: 'lost', detail: /Unhandled/ }],
     ['code that is not to be shown', 'started', '<script>', undefined, { kind: 'lost', detail: /an unknown error/ }],
