@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { Log } from '../../telemetry/log.ts';
 import type { Send } from './feed-stdin.ts';
 import { type HelperReady, type LaunchSpec, makeFrameReader, readReady } from './frames.ts';
@@ -34,6 +34,8 @@ export const startHelper = ({ program, onGone, log }: HelperOptions): Helper => 
     // Out of reach of the terminal's Ctrl-C, which is for the server alone.
     detached: true,
   });
+  // Where no descriptors are left for them it has no pipes: it was not started, and `error` follows.
+  const { stdin, stdout }: { readonly stdin?: Writable; readonly stdout?: Readable } = child;
   const earsByRun = new Map<number, RunEars>();
   let lastRun = 0;
   let isReady = false;
@@ -50,23 +52,23 @@ export const startHelper = ({ program, onGone, log }: HelperOptions): Helper => 
   // `close` comes after the last that it said; a helper that could not be started has neither.
   child.once('close', (exitCode, signal) => leave({ exitCode, signal }));
   child.once('error', (error) => child.pid === undefined && leave({ error }));
-  child.stdin.on('error', () => {}); // It died; `close` follows.
+  stdin?.on('error', () => {}); // It died; `close` follows.
   const read = makeFrameReader((kind, run, payload) => {
     if (kind !== 'ready') return earsByRun.get(run)?.hear(kind, payload);
     const said = readReady(payload);
     isReady = true;
     tellReady(said);
   });
-  child.stdout.on('data', (piece: Buffer) => {
+  stdout?.on('data', (piece: Buffer) => {
     try {
       read(piece);
     } catch (error) {
       log.error('A helper process is not understood', { pid: child.pid, error });
-      child.stdout.destroy();
+      stdout.destroy();
       child.kill('SIGKILL');
     }
   });
-  const send = batched(child.stdin);
+  const send = stdin ? batched(stdin) : () => {};
 
   return {
     ready,
@@ -79,7 +81,7 @@ export const startHelper = ({ program, onGone, log }: HelperOptions): Helper => 
     },
     async close() {
       isClosing = true;
-      child.stdin.end();
+      stdin?.end();
       void idle(CLOSE_PATIENCE_MS).then(() => child.kill('SIGKILL'));
       await gone;
     },
