@@ -175,7 +175,7 @@ describe.skipIf(!linux)('killed with -9 while 1,000 commands are queued and runn
     const submit = async (n: number): Promise<void> => {
       const retry = n % 10 === 0 ? { retry: { maxAttempts: 3, on: ['lost' as const] } } : {};
       const { id } = await client.submit(
-        sh(`echo ${n} >> ${ran}; sleep 0.05`, { env: { MARK: dataDirectory }, labels: { n: String(n) }, ...retry }),
+        sh(`echo ${n} >> ${ran}; sleep 0.5`, { env: { MARK: dataDirectory }, labels: { n: String(n) }, ...retry }),
       );
       acknowledged[n] = id;
     };
