@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import type { Reporter } from 'vitest/node';
 
@@ -22,6 +23,8 @@ const reporters = ['default', namesSkipped];
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Most of the time is spent waiting for processes: leaving a core idle, as is the default, only takes longer.
+    maxWorkers: availableParallelism(),
     setupFiles: ['test/support/canaries/plant.ts'],
     reporters: process.env['VITEST_JSON']
       ? [...reporters, ['json', { outputFile: process.env['VITEST_JSON'] }]]
