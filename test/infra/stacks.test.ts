@@ -18,10 +18,10 @@ import { targetsFile } from './targets-file.ts';
 const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const make = (context: Record<string, unknown> = {}) => {
+const make = (context: Record<string, unknown> = {}, bundles = 'bundles') => {
   const app = new App({ context: { ...cdkJson.context, ...context } });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  const stacks = makeStacks(app, { bundles: join(folder, 'bundles') });
+  const stacks = makeStacks(app, { bundles: join(folder, bundles) });
   return { app, stacks };
 };
 
@@ -271,7 +271,7 @@ describe('the stacks', () => {
   });
 
   test('the same sources give the same template', () => {
-    const again = make().stacks;
+    const again = make({}, 'bundled-again').stacks;
     for (const one of ['data', 'queue', 'api', 'workers'] as const) {
       expect(Template.fromStack(again[one]).toJSON()).toEqual(templates[one].toJSON());
     }
