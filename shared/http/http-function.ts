@@ -5,6 +5,7 @@ import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { DEFAULT_TENANT } from '../access/rights.ts';
 import type { Deps } from '../app/deps.ts';
+import { NoSuchHook } from '../app/receive-delivery.ts';
 import { type EndpointName, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
 import { toTimestamp } from '../domain/clock.ts';
@@ -123,7 +124,8 @@ const withFailuresCounted = async (
   thrown: unknown,
   { requestContext }: APIGatewayProxyEventV2,
 ): Promise<unknown> => {
-  if (!(thrown instanceof AppError && thrown.code === 'unauthenticated')) return thrown;
+  const isBad = thrown instanceof NoSuchHook || (thrown instanceof AppError && thrown.code === 'unauthenticated');
+  if (!isBad) return thrown;
   const { sourceIp } = requestContext.http;
   const tooMany = rates.countFailure(sourceIp);
   if (!tooMany) return thrown;
