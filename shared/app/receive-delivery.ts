@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type * as z from 'zod';
 import type { DeliveryAnswer } from '../contract/trigger-schemas.ts';
 import type { Actor } from '../domain/actor.ts';
-import { AppError } from '../domain/errors.ts';
+import { AppError, NoSuchHook } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { type Delivery, isTriggerId, type Trigger } from '../domain/triggers.ts';
@@ -18,18 +18,6 @@ import { vaultNameOf } from './triggers.ts';
 
 type Answer = z.output<typeof DeliveryAnswer>;
 type Outcome = Pick<Delivery, 'outcome' | 'command' | 'reason' | 'detail' | 'event'>;
-
-/**
- * One answer for a trigger that is not there, one that is paused, and a signature that is not good: who cannot sign learns nothing.
- * It counts as a credential that was not good.
- */
-export class NoSuchHook extends AppError {
-  constructor() {
-    const detail =
-      'There is no trigger here that takes this. Check the address, the secret, the clock, and that the trigger is not paused.';
-    super('not-found', detail, { faults: [{ in: 'path', pointer: '/id', detail }] });
-  }
-}
 
 /**
  * Looks at a delivery, and submits the trigger's command with its values as the member whose trigger it is: at most one command for each
