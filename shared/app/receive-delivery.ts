@@ -3,7 +3,6 @@ import type * as z from 'zod';
 import type { DeliveryAnswer } from '../contract/trigger-schemas.ts';
 import type { Actor } from '../domain/actor.ts';
 import { AppError, NoSuchHook } from '../domain/errors.ts';
-import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { type Delivery, isTriggerId, type Trigger } from '../domain/triggers.ts';
 import { SealBroken } from '../secrets/vault.ts';
@@ -153,7 +152,7 @@ const note = async (
     ...(event === undefined ? {} : { event }),
     bytes: body.length,
     outcome: outcome.outcome,
-    ...(command === undefined ? {} : { command: command as CommandId }),
+    ...(command === undefined ? {} : { command }),
     ...(reason === undefined ? {} : { reason }),
     ...(detail === undefined ? {} : { detail: detail.slice(0, LIMITS.detailCharacters) }),
   };

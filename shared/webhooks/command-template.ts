@@ -10,6 +10,7 @@ import {
   renderTemplate,
 } from '../domain/placeholders.ts';
 import type { DeliveryReason, LeadingDashes } from '../domain/triggers.ts';
+import { decidesWhatRuns, setsVariable } from '../policy/variables.ts';
 import { whyCode } from './code-places.ts';
 
 /** What keeps a template from being one: values may stand in arguments, in the environment and in input, and nowhere else. */
@@ -36,6 +37,10 @@ export const faultsOfTemplate = (command: SubmitCommand): readonly Fault[] => {
       const detail = `${why}. Pass it in env, or behind the code as its argument: sh -c 'echo "$1"' sh '{{ body.x }}'`;
       faults.push({ in: 'body', pointer: '/argv', detail });
     }
+  }
+  for (const [name, text] of Object.entries(env)) {
+    if (!decidesWhatRuns(name) || !hasPlaceholder(text)) continue;
+    faults.push({ in: 'body', pointer: `/env/${name}`, detail: `must not be a value: ${setsVariable(name)}` });
   }
   return [...faults, ...faultsElsewhere(others)];
 };

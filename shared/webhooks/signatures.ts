@@ -61,7 +61,7 @@ const someOf = (secrets: readonly Uint8Array[], expected: (secret: Uint8Array) =
 };
 
 const SECRET_BYTES = 32;
-export const LEAST_SECRET_CHARACTERS = 16;
+const LEAST_SECRET_CHARACTERS = 16;
 
 /** A secret of the kind that the signature needs, as text to be given to the sender. */
 export const makeSecret = ({ kind }: Signature, hex: (bytes: number) => string): string =>
