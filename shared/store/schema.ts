@@ -77,7 +77,7 @@ export const keys = {
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
   trigger: (tenant: TenantId, id: TriggerId): Key => ({ pk: `${tenant}/triggers`, sk: id }),
   /** What became of a delivery, by when it came. */
-  delivery: (tenant: TenantId, id: TriggerId, at: Instant, unique: string): Key => ({
+  delivery: (tenant: TenantId, at: Instant, id: TriggerId, unique: string): Key => ({
     pk: `${tenant}/deliveries`,
     sk: `${id}/${sortable(at, 15)}-${unique}`,
   }),
@@ -141,7 +141,7 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.policy(tenant),
     keys.approval(tenant, ''),
     keys.trigger(tenant, '' as TriggerId),
-    keys.delivery(tenant, '' as TriggerId, 0, ''),
+    keys.delivery(tenant, 0, '' as TriggerId, ''),
     keys.eventCursor(tenant, ''),
     keys.usage(tenant),
   ].map(({ pk }) => pk);

@@ -523,7 +523,7 @@ describe('a trigger', () => {
 
   test('asks the policy about each command as it is with its values', async () => {
     const errand = await openErrand();
-    const rules = [{ name: 'no-prod', effect: 'deny', programs: ['true'], arguments: ['prod'] }];
+    const rules = [{ name: 'no-prod', effect: 'deny', programs: ['true'], anyArgument: ['prod'] }];
     const applied = await errand.request('POST', '/v1/policies', { policy: { default: 'allow', rules } });
     expect(applied.status).toBe(201);
     const trigger = await make(errand, { command: { argv: ['true', '{{ body.x }}'] } });

@@ -44,7 +44,7 @@ test.for<[string, Key, string, string]>([
   ['whose a trigger is', keys.hook(trigger), `/hooks/${trigger}`, 'trigger'],
   [
     'a delivery',
-    keys.delivery(acme, trigger, 1_900_000_000_000, 'f00d'),
+    keys.delivery(acme, 1_900_000_000_000, trigger, 'f00d'),
     'acme/deliveries',
     `${trigger}/001900000000000-f00d`,
   ],
