@@ -50,5 +50,5 @@ test('a trigger that the CLI stores is tested, called, looked at and removed by 
   expect(updated).toMatchObject({ exit: 0, stdout: 'version 3\n' });
   expect((await errand('pause', 'deploy')).exit).toBe(0);
   expect((await errand('delete', 'deploy')).exit).toBe(0);
-  expect(await errand('show', 'deploy')).toMatchObject({ exit: 125, stderr: expect.stringContaining('no trigger') });
+  expect(await errand('show', 'deploy')).toMatchObject({ exit: 2, stderr: expect.stringContaining('no trigger') });
 });
