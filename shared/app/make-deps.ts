@@ -6,6 +6,7 @@ import { makeMeter } from '../limits/meter.ts';
 import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
+import { makeAnswers } from '../store/answers.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
 import { makeCommandOrder } from '../store/command-order.ts';
@@ -84,6 +85,7 @@ export const makeDeps = (parts: Parts): Deps => {
     triggers: makeTriggers(store),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
+    answers: makeAnswers(store),
   };
   return { ...deps, eventFeed: makeEventFeed(deps) };
 };
