@@ -132,8 +132,8 @@ export const maySign = ({ auditKey }: DataStack): Permission => ({
 });
 
 /** Secrets of tenants are named `errand/<installation>/<tenant>/<name>`, and AWS adds six characters. */
-const secrets = (stack: Stack, stage: string, actions: readonly string[]): Permission => {
-  const resourceName = `errand/${installationOf(stage)}/*`;
+const secrets = (stack: Stack, stage: string, actions: readonly string[], names = '*'): Permission => {
+  const resourceName = `errand/${installationOf(stage)}/${names}`;
   const resource = stack.formatArn({
     service: 'secretsmanager',
     resource: 'secret',
@@ -174,6 +174,10 @@ export const mayEraseSecrets = (stack: Stack, stage: string): readonly Permissio
 /** What gives secrets to runners. */
 export const mayReadSecrets = (stack: Stack, stage: string): Permission =>
   secrets(stack, stage, ['secretsmanager:GetSecretValue']);
+
+/** What checks who sends a delivery: of the secrets those of triggers alone, `…/<tenant>/hooks/<id>`. No tenant's own name has a slash. */
+export const mayReadHookSecrets = (stack: Stack, stage: string): Permission =>
+  secrets(stack, stage, ['secretsmanager:GetSecretValue'], '*/hooks/*');
 
 const arnsOf = ({ queues }: QueueStack): string[] => Object.values(queues).map(({ queueArn }) => queueArn);
 

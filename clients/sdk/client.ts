@@ -29,6 +29,7 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -98,7 +99,8 @@ export interface Client
     ScheduleCalls,
     SecretCalls,
     SessionTokenCalls,
-    TenancyCalls {
+    TenancyCalls,
+    TriggerCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -235,6 +237,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
+    ...makeTriggerCalls(json, send),
   };
 };
 

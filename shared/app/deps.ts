@@ -12,6 +12,7 @@ import type { Rates } from '../limits/rates.ts';
 import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secrets } from '../secrets/secrets.ts';
+import type { Vault } from '../secrets/vault.ts';
 import type { Answers } from '../store/answers.ts';
 import type { Approvals } from '../store/approvals.ts';
 import type { AuditLog } from '../store/audit-log.ts';
@@ -25,6 +26,7 @@ import type { Principals } from '../store/principals.ts';
 import type { Schedules } from '../store/schedules.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
+import type { Triggers } from '../store/triggers.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
@@ -71,8 +73,11 @@ export interface Deps {
   readonly output: OutputLog;
   readonly stdin: StdinLog;
   readonly secrets: Secrets;
+  /** Where values are that are no tenant's named secrets. */
+  readonly vault: Vault;
   readonly erasure: Erasure;
   readonly schedules: Schedules;
+  readonly triggers: Triggers;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */

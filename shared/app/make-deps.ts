@@ -6,7 +6,6 @@ import { makeMeter } from '../limits/meter.ts';
 import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
-import type { Vault } from '../secrets/vault.ts';
 import { makeAnswers } from '../store/answers.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
@@ -19,6 +18,7 @@ import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
+import { makeTriggers } from '../store/triggers.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
@@ -44,9 +44,9 @@ export interface Parts
     | 'auditSettleSeconds'
     | 'sealsOnRead'
     | 'removalSettleSeconds'
+    | 'vault'
   > {
   readonly objects: Objects;
-  readonly vault: Vault;
   /** @default none */
   readonly subscriptions?: readonly Subscription[];
   /** @default none */
@@ -82,6 +82,7 @@ export const makeDeps = (parts: Parts): Deps => {
     secrets: makeSecrets({ store, vault, clock, random }),
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
+    triggers: makeTriggers(store),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
     answers: makeAnswers(store),

@@ -18,12 +18,14 @@ interface Row {
   readonly function:
     | 'access'
     | 'commands'
+    | 'hooks'
     | 'mcp'
     | 'output'
     | 'providers'
     | 'schedules'
     | 'secrets'
     | 'system'
+    | 'triggers'
     | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;

@@ -10,6 +10,7 @@ import { scheduleEndpoints } from './endpoints/schedules.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
 import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { systemEndpoints } from './endpoints/system.ts';
+import { triggerEndpoints } from './endpoints/triggers.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
 
 /**
@@ -24,6 +25,7 @@ export const endpoints = {
   ...auditEndpoints,
   ...eventEndpoints,
   ...scheduleEndpoints,
+  ...triggerEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...mcpEndpoints,

@@ -260,6 +260,10 @@ const summaryFields = {
     .object({ schedule: z.string(), at: Timestamp.describe('The instant that it fired for.') })
     .optional()
     .describe('Absent unless a schedule submitted it.'),
+  triggeredBy: z
+    .object({ trigger: z.string(), delivery: z.string().nullable().describe('What its sender calls the delivery.') })
+    .optional()
+    .describe('Absent unless a trigger submitted it.'),
   policy: z
     .object({ version: z.int(), rule: z.string().optional(), approval: z.string().optional() })
     .optional()

@@ -39,6 +39,12 @@ export const AUDIT_TYPES = [
   'tenant.changed',
   'tenant.removal-requested',
   'tenant.removed',
+  'trigger.paused',
+  'trigger.put',
+  'trigger.refused',
+  'trigger.removed',
+  'trigger.resumed',
+  'trigger.secret-rotated',
 ] as const;
 export type AuditType = (typeof AUDIT_TYPES)[number];
 

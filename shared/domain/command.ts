@@ -235,6 +235,8 @@ export interface Command {
   readonly replayOf?: CommandId;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
+  /** Which trigger submitted it, and what its sender calls the delivery that made it do so. */
+  readonly triggeredBy?: { readonly trigger: string; readonly delivery?: string | undefined };
   /** What its tenant's policy let it in by. */
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */

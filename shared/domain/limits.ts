@@ -88,4 +88,18 @@ export const LIMITS = {
   scheduleOpen: 20,
   /** Firings of one schedule that are shown. */
   scheduleHistory: 20,
+  /** Of a tenant. */
+  triggers: 100,
+  /** What a trigger submits, as JSON, before its values. */
+  triggerTemplateBytes: 32 * KiB,
+  triggerFilters: 20,
+  /** Values or patterns of one condition. */
+  triggerFilterValues: 100,
+  /** Of a delivery. Senders that are known send less: GitHub cuts what is larger than 25 MB off, and most of its events have some 20 KiB. */
+  deliveryBytes: 1 * MiB,
+  triggerSecretCharacters: 255,
+  /** Until then a delivery that comes again is the same one. */
+  deliveryIdentityDays: 90,
+  /** So long a delivery is shown. */
+  deliveryHistoryDays: 30,
 } as const;

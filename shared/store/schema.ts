@@ -1,6 +1,7 @@
 import type { Instant } from '../domain/clock.ts';
 import { type CommandId, isCommandId, isTenantId, type TenantId } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
+import type { TriggerId } from '../domain/triggers.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -76,6 +77,14 @@ export const keys = {
     sk: `version/${sortable(version, 8)}`,
   }),
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
+  trigger: (tenant: TenantId, id: TriggerId): Key => ({ pk: `${tenant}/triggers`, sk: id }),
+  /** What became of a delivery, by when it came. */
+  delivery: (tenant: TenantId, at: Instant, id: TriggerId, unique: string): Key => ({
+    pk: `${tenant}/deliveries`,
+    sk: `${id}/${sortable(at, 15)}-${unique}`,
+  }),
+  /** Whose a trigger is: whoever sends it something names no tenant. Of the whole installation. */
+  hook: (id: TriggerId): Key => ({ pk: `/hooks/${id}`, sk: 'trigger' }),
   approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
   /** Where the tenant's audit log stands. */
   auditHead: (tenant: TenantId): Key => ({ pk: `${tenant}/audit`, sk: 'head' }),
@@ -133,6 +142,8 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.secret(tenant, ''),
     keys.policy(tenant),
     keys.approval(tenant, ''),
+    keys.trigger(tenant, '' as TriggerId),
+    keys.delivery(tenant, 0, '' as TriggerId, ''),
     keys.eventCursor(tenant, ''),
     keys.usage(tenant),
   ].map(({ pk }) => pk);

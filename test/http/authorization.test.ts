@@ -86,6 +86,16 @@ const approval = async (call: Call) => {
 const SCHEDULE = { cron: '0 3 * * 1-5', command: { argv: ['true'] } };
 const schedule = (call: Call) => idOf(call('POST', '/v1/schedules', SCHEDULE));
 
+const TRIGGER = { signature: { kind: 'github' }, command: { argv: ['true', '{{ body.x }}'] } };
+const triggers: (() => Promise<Response>)[] = [];
+/** Those of cells that are done make room for others: a tenant may have only so many. */
+const trigger = async (call: Call) => {
+  if (triggers.length >= 50) await triggers.shift()?.();
+  const id = await idOf(call('POST', '/v1/triggers', TRIGGER));
+  triggers.push(() => call('DELETE', `/v1/triggers/${id}`));
+  return id;
+};
+
 const samples = {
   submitCommand: { body: { argv: ['true'] }, status: 202 },
   listCommands: { status: 200 },
@@ -142,6 +152,18 @@ const samples = {
   triggerSchedule: { make: schedule, status: 202 },
   pauseSchedule: { make: schedule, status: 200 },
   resumeSchedule: { make: schedule, status: 200 },
+  createTrigger: { body: TRIGGER, status: 201 },
+  listTriggers: { status: 200 },
+  getTrigger: { make: trigger, status: 200 },
+  putTrigger: { make: trigger, body: TRIGGER, status: 200 },
+  removeTrigger: { make: trigger, status: 204 },
+  pauseTrigger: { make: trigger, status: 200 },
+  resumeTrigger: { make: trigger, status: 200 },
+  rotateTriggerSecret: { make: trigger, body: {}, status: 201 },
+  testTrigger: { make: trigger, body: { body: { x: 'y' } }, status: 200 },
+  listDeliveries: { make: trigger, status: 200 },
+  // Whoever cannot sign is told nothing, whatever else it may do.
+  receiveDelivery: { make: trigger, body: '{}', status: 404 },
   listSecrets: { status: 200 },
   putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
@@ -416,22 +438,26 @@ describe('another tenant’s admin', () => {
     listPolicies: policy,
     listApprovals: approval,
     listSchedules: schedule,
+    listTriggers: trigger,
     listSecrets: secret,
     readAudit: member,
   };
-  // Tenants are the owner's alone.
-  test.for(LISTS.filter((name) => name !== 'listTenants'))('%s takes no cursor of another’s', async (name) => {
-    const [admin, other] = [callers['admin'] as Call, callers['other'] as Call];
-    for (let made = 0; made < 2; made++) await makers[name]?.(admin);
-    const { path } = endpoints[name];
-    const { nextCursor } = await json<{ nextCursor: string }>(admin('GET', `${path}?limit=1`));
-    expect(nextCursor).toMatch(/^\w{8,}/);
-    const page = `${path}?limit=1&cursor=${nextCursor}`;
-    expect((await admin('GET', page)).status).toBe(200);
-    const refused = await other('GET', page);
-    expect(refused.status).toBe(400);
-    expect(await refused.json()).toMatchObject({ errors: [{ in: 'query', pointer: '/cursor' }] });
-  });
+  // Tenants are the owner's alone, and deliveries of a trigger of one's own (triggers.test.ts).
+  test.for(LISTS.filter((name) => name !== 'listTenants' && name !== 'listDeliveries'))(
+    '%s takes no cursor of another’s',
+    async (name) => {
+      const [admin, other] = [callers['admin'] as Call, callers['other'] as Call];
+      for (let made = 0; made < 2; made++) await makers[name]?.(admin);
+      const { path } = endpoints[name];
+      const { nextCursor } = await json<{ nextCursor: string }>(admin('GET', `${path}?limit=1`));
+      expect(nextCursor).toMatch(/^\w{8,}/);
+      const page = `${path}?limit=1&cursor=${nextCursor}`;
+      expect((await admin('GET', page)).status).toBe(200);
+      const refused = await other('GET', page);
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatchObject({ errors: [{ in: 'query', pointer: '/cursor' }] });
+    },
+  );
 
   test('sees none of its commands, members, keys or roles in a list', async () => {
     const [, , , name] = await Promise.all([command, key, member, role].map((make) => make(callers['admin'] as Call)));

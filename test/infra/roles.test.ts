@@ -108,9 +108,18 @@ const COMMANDS = lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, KEY, [
   's3:PutObject objects/*/stdin/*',
 ]);
 
+const STORE_SECRETS = ['CreateSecret', 'PutSecretValue', 'UpdateSecretVersionStage', 'DeleteSecret'].map(
+  (action) => `secretsmanager:${action} ${SECRETS}`,
+);
+
 const ROLES: Roles = {
   access: lines(LOG, READ, WRITE, KEY, SIGN),
   commands: COMMANDS,
+  // It reads what deliveries are signed with, and no secret of a tenant's own.
+  hooks: lines(LOG, WRITE, WAKE, [
+    'dynamodb:GetItem table',
+    `secretsmanager:GetSecretValue ${SECRETS.replace(/\*$/, '*/hooks/*')}`,
+  ]),
   // What its tools stand for, and no more: no secret, no signature.
   mcp: COMMANDS,
   output: lines(LOG, READ, NOTE, KEY, ['s3:GetObject objects/*/output/*', 'dynamodb:BatchGetItem table']),
@@ -121,15 +130,8 @@ const ROLES: Roles = {
     'dynamodb:Query table/index/list',
   ]),
   // Who stores secrets cannot read them.
-  secrets: lines(
-    LOG,
-    READ,
-    WRITE,
-    KEY,
-    ['CreateSecret', 'PutSecretValue', 'UpdateSecretVersionStage', 'DeleteSecret'].map(
-      (action) => `secretsmanager:${action} ${SECRETS}`,
-    ),
-  ),
+  secrets: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
+  triggers: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
   system: lines(LOG, ['dynamodb:GetItem table']),
   runner: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, [
     's3:GetObject objects/*/stdin/*',

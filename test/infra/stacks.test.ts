@@ -283,12 +283,20 @@ describe('a bundle', () => {
     Object.keys(bundleFunction(entry, join(folder, 'own')).metafile.inputs);
   const SDKS = /@google-cloud|google-gax|@azure|@aws-sdk\/client-(lambda|sts)|node_modules\/node\//;
 
-  test.for(['commands', 'mcp', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner'])(
-    'of the API function %s holds no SDK of a provider',
-    (entry) => {
-      expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
-    },
-  );
+  test.for([
+    'commands',
+    'hooks',
+    'mcp',
+    'output',
+    'providers',
+    'schedules',
+    'fire-schedules',
+    'system',
+    'runner',
+    'triggers',
+  ])('of the API function %s holds no SDK of a provider', (entry) => {
+    expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
+  });
 
   test('of prepare-target brings the runner of its release, loads, and answers', async () => {
     const { directory } = bundleFunction('prepare-target', join(folder, 'own'));
@@ -325,6 +333,7 @@ describe('a bundle', () => {
 
   test.for([
     ['commands', 920],
+    ['hooks', 950],
     ['mcp', 1_300],
     ['output', 900],
     ['providers', 900],
@@ -332,6 +341,7 @@ describe('a bundle', () => {
     ['fire-schedules', 900],
     ['system', 900],
     ['runner', 900],
+    ['triggers', 950],
     ['execute', 200],
     ['prepare-target', 4_000],
   ] as const)('of %s stays below %i KiB, what it loads lazily included', ([entry, kib]) => {

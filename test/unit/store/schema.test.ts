@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
 import type { ScheduleId } from '../../../shared/domain/schedules.ts';
+import type { TriggerId } from '../../../shared/domain/triggers.ts';
 import {
   dueBy,
   duePartitions,
@@ -18,6 +19,7 @@ const id = 'cmd_01jd8m0000000000000000000a' as CommandId;
 const acme = toTenantId('acme');
 const reference = referenceOf(acme, id);
 const schedule = 'sch_0123456789abcdef' as ScheduleId;
+const trigger = 'trg_0123456789abcdef' as TriggerId;
 const scheduled = scheduleReferenceOf(acme, schedule);
 const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
@@ -37,6 +39,14 @@ test.for<[string, Key, string, string]>([
     indexKeys.dueSchedule(scheduled, 1_900_000_000_000),
     'due/schedules/3',
     `001900000000000/acme/${schedule}`,
+  ],
+  ['a trigger', keys.trigger(acme, trigger), 'acme/triggers', trigger],
+  ['whose a trigger is', keys.hook(trigger), `/hooks/${trigger}`, 'trigger'],
+  [
+    'a delivery',
+    keys.delivery(acme, 1_900_000_000_000, trigger, 'f00d'),
+    'acme/deliveries',
+    `${trigger}/001900000000000-f00d`,
   ],
 ])('the key of %s', ([, key, pk, sk]) => {
   expect(key).toEqual({ pk, sk });
@@ -60,6 +70,8 @@ test('every kind of item is in a partition that the removal of its tenant finds,
   const erased = new Set(partitionsOf(acme));
   const left = pks.flatMap((key) => (typeof key === 'string' || erased.has(key.pk) ? [] : [key.pk]));
   expect([...new Set(left)].toSorted()).toEqual([
+    // Removed with the triggers that they name.
+    '/hooks/acme',
     '/removals',
     '/tenants',
     'acme/audit',
