@@ -132,8 +132,8 @@ export const maySign = ({ auditKey }: DataStack): Permission => ({
 });
 
 /** Secrets of tenants are named `errand/<installation>/<tenant>/<name>`, and AWS adds six characters. */
-const secrets = (stack: Stack, stage: string, actions: readonly string[]): Permission => {
-  const resourceName = `errand/${installationOf(stage)}/*`;
+const secrets = (stack: Stack, stage: string, actions: readonly string[], below = ''): Permission => {
+  const resourceName = `errand/${installationOf(stage)}/${below}*`;
   const resource = stack.formatArn({
     service: 'secretsmanager',
     resource: 'secret',
@@ -169,6 +169,28 @@ export const mayEraseSecrets = (stack: Stack, stage: string): readonly Permissio
     resources: ['*'],
     wildcards: [{ finding: 'Resource::*', reason: 'IAM knows no resource for listing the names of secrets.' }],
   },
+];
+
+/** Those of webhooks are named `webhooks/<id>` below their tenant; no other name has a slash. */
+const OF_WEBHOOKS = '*/webhooks/';
+
+export const mayReadWebhookSecrets = (stack: Stack, stage: string): Permission =>
+  secrets(stack, stage, ['secretsmanager:GetSecretValue'], OF_WEBHOOKS);
+
+/** Makes, replaces and removes them, and signs what is sent to try a webhook out. */
+export const mayKeepWebhookSecrets = (stack: Stack, stage: string): readonly Permission[] => [
+  secrets(
+    stack,
+    stage,
+    [
+      'secretsmanager:CreateSecret',
+      'secretsmanager:PutSecretValue',
+      'secretsmanager:UpdateSecretVersionStage',
+      'secretsmanager:DeleteSecret',
+      'secretsmanager:GetSecretValue',
+    ],
+    OF_WEBHOOKS,
+  ),
 ];
 
 /** What gives secrets to runners. */

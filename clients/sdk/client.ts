@@ -28,6 +28,7 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -95,6 +96,7 @@ export interface Client
     EventCalls,
     PolicyCalls,
     ScheduleCalls,
+    WebhookCalls,
     SecretCalls,
     SessionTokenCalls,
     TenancyCalls {
@@ -210,6 +212,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeEventCalls(json, streams, silenceMs),
     ...makePolicyCalls(json),
     ...makeScheduleCalls(json, send, makeKey),
+    ...makeWebhookCalls(json, send),
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),

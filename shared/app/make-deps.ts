@@ -1,5 +1,6 @@
 import { makeCommandIds } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { closedEgress } from '../egress/egress.ts';
 import { DEFAULT_RULES } from '../engine/rules.ts';
 import type { Subscription } from '../events/subscription.ts';
 import { makeMeter } from '../limits/meter.ts';
@@ -18,6 +19,8 @@ import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
+import { makeWebhooks } from '../store/webhooks.ts';
+import { makeSigningKeys } from '../webhooks/signing-keys.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
@@ -50,6 +53,8 @@ export interface Parts
   readonly subscriptions?: readonly Subscription[];
   /** @default none */
   readonly pools?: Deps['pools'];
+  /** @default it asks nobody */
+  readonly egress?: Deps['egress'];
 }
 
 export const makeDeps = (parts: Parts): Deps => {
@@ -58,6 +63,7 @@ export const makeDeps = (parts: Parts): Deps => {
   const isTimed = (name: string) => pools.some(({ by, targets: names }) => by === 'latency' && names.includes(name));
   const deps: Omit<Deps, 'eventFeed'> = {
     subscriptions: [],
+    egress: closedEgress,
     ...parts,
     pools,
     fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
@@ -81,6 +87,8 @@ export const makeDeps = (parts: Parts): Deps => {
     secrets: makeSecrets({ store, vault, clock, random }),
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
+    webhooks: makeWebhooks(store, clock),
+    signingKeys: makeSigningKeys({ vault, random, clock }),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
   };

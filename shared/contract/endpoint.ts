@@ -24,7 +24,8 @@ interface Row {
     | 'schedules'
     | 'secrets'
     | 'system'
-    | 'runner';
+    | 'runner'
+    | 'webhooks';
   readonly summary: string;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;

@@ -39,6 +39,13 @@ export const AUDIT_TYPES = [
   'tenant.changed',
   'tenant.removal-requested',
   'tenant.removed',
+  'webhook.changed',
+  'webhook.created',
+  'webhook.disabled',
+  'webhook.redelivered',
+  'webhook.removed',
+  'webhook.rotated',
+  'webhook.tested',
 ] as const;
 export type AuditType = (typeof AUDIT_TYPES)[number];
 

@@ -8,4 +8,6 @@ export type Credential =
   /** Another issuer's, by its `jti` where it has one. */
   | { readonly kind: 'access-token'; readonly id: string | undefined }
   /** None: a schedule of the member's fired. */
-  | { readonly kind: 'schedule'; readonly id: string };
+  | { readonly kind: 'schedule'; readonly id: string }
+  /** None: a webhook of the member's is told of events. */
+  | { readonly kind: 'webhook'; readonly id: string };

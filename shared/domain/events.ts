@@ -74,6 +74,13 @@ const EVENTS = {
   'tenant.changed': { type: 'tenant.changed', ...ofTenant },
   'tenant.removal-requested': { type: 'tenant.removal_requested', ...ofTenant },
   'tenant.removed': { type: 'tenant.removed', ...ofTenant },
+  'webhook.changed': { type: 'webhook.changed', ...ofTenant },
+  'webhook.created': { type: 'webhook.created', ...ofTenant },
+  'webhook.disabled': { type: 'webhook.disabled', ...ofTenant },
+  'webhook.redelivered': { type: 'webhook.redelivered', ...ofTenant },
+  'webhook.removed': { type: 'webhook.removed', ...ofTenant },
+  'webhook.rotated': { type: 'webhook.rotated', ...ofTenant },
+  'webhook.tested': { type: 'webhook.tested', ...ofTenant },
 } as const satisfies Record<AuditType, Row>;
 
 export type EventType = (typeof EVENTS)[AuditType]['type'];

@@ -1,6 +1,7 @@
 import type { Instant } from '../domain/clock.ts';
 import { type CommandId, isCommandId, isTenantId, type TenantId } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
+import type { WebhookId } from '../domain/webhooks.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -74,6 +75,12 @@ export const keys = {
     sk: `version/${sortable(version, 8)}`,
   }),
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
+  webhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: `${tenant}/webhooks`, sk: `webhook/${id}` }),
+  /** A delivery that came to its end, by the number of its event. */
+  delivery: (tenant: TenantId, id: WebhookId, outcome: 'delivered' | 'dead', sequence: number): Key => ({
+    pk: `${tenant}/webhooks`,
+    sk: `${outcome}/${id}/${sortable(sequence, 12)}`,
+  }),
   approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
   /** Where the tenant's audit log stands. */
   auditHead: (tenant: TenantId): Key => ({ pk: `${tenant}/audit`, sk: 'head' }),
@@ -130,6 +137,7 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.sessionToken(tenant, ''),
     keys.secret(tenant, ''),
     keys.policy(tenant),
+    keys.webhook(tenant, '' as WebhookId),
     keys.approval(tenant, ''),
     keys.eventCursor(tenant, ''),
     keys.usage(tenant),
@@ -147,6 +155,8 @@ export const indexKeys = {
     pk: dueSchedulePartition(shardOf(reference, DUE_SCHEDULE_SHARDS)),
     sk: dueSortKey(reference, dueAt),
   }),
+  /** Webhooks that are to be told of events, of all tenants. */
+  enabledWebhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: 'due/webhooks', sk: `${tenant}/${id}` }),
   /** A tenant's commands by id, which is by time of submission. */
   list: (tenant: TenantId, id: CommandId): Key => ({ pk: `${tenant}/commands`, sk: id }),
   listSchedule: (tenant: TenantId, id: ScheduleId): Key => ({ pk: `${tenant}/schedules`, sk: id }),
