@@ -2,7 +2,6 @@ import type * as z from 'zod';
 import type {
   ChangeWebhook,
   CreateWebhook,
-  DELIVERY_STATUSES,
   DeliveryView,
   NewWebhookView,
   Redeliver,
@@ -18,7 +17,7 @@ export type Webhook = z.output<typeof WebhookView>;
 export type NewWebhook = z.output<typeof NewWebhookView>;
 export type Delivery = z.output<typeof DeliveryView>;
 export type WebhookTest = z.output<typeof TestSchema>;
-export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
+export type DeliveryStatus = Delivery['status'];
 
 /** Events that are posted to somebody outside. */
 export interface WebhookCalls {

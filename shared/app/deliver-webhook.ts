@@ -12,7 +12,7 @@ import type { WebhookReference } from '../store/webhooks.ts';
 import type { Deps } from './deps.ts';
 import { readLogAfter } from './read-log.ts';
 import { readableEvents } from './readable-events.ts';
-import { sendWebhook } from './send-webhook.ts';
+import { hostOf, sendWebhook } from './send-webhook.ts';
 
 type Parts = Pick<
   Deps,
@@ -21,6 +21,8 @@ type Parts = Pick<
 
 /** So long one process alone delivers to a webhook, unless it is done before. Longer than any one of its requests takes. */
 const LEASE_SECONDS = 60;
+/** Then its member's rights are looked at anew: the next look goes on. */
+const PASS_SECONDS = 30;
 /** Requests to one webhook at once, each about another subject. */
 const AT_ONCE = 8;
 /** Events that are taken in before some of them were sent: they are written with each change. */
@@ -45,9 +47,10 @@ export interface DeliverOptions {
 export const deliverWebhook = async (
   deps: Parts,
   reference: WebhookReference,
-  { signal, until = Number.POSITIVE_INFINITY }: DeliverOptions,
+  { signal, until: end = Number.POSITIVE_INFINITY }: DeliverOptions,
 ): Promise<void> => {
   const { webhooks, clock } = deps;
+  const until = Math.min(end, clock.now() + PASS_SECONDS * 1_000);
   const first = await webhooks.find(reference);
   if (!first?.enabled || !isFree(first, clock.now()) || !(await hasWork(deps, first))) return;
   const reader = await readerOf(deps, first);
@@ -148,9 +151,6 @@ const disabledWrite = ({ auditLog, clock }: Pick<Parts, 'auditLog' | 'clock'>, w
     },
   });
 };
-
-/** All that is told of a URL: its path and query may be what lets one in there. */
-export const hostOf = ({ url }: Pick<Webhook, 'url'>): string => URL.parse(url)?.host ?? '';
 
 interface Found {
   readonly events: readonly StoredEvent[];

@@ -75,6 +75,9 @@ export const messageIdOf = ({ id }: Pick<Webhook, 'id'>, { type, subject, time, 
   return `msg_${digest.digest('hex').slice(0, 32)}`;
 };
 
+/** All that is told of a URL: its path and query may be what lets one in there. */
+export const hostOf = ({ url }: Pick<Webhook, 'url'>): string => URL.parse(url)?.host ?? '';
+
 /** Seconds, or a date (RFC 9110, section 10.2.3); anything else says nothing. */
 const parseRetryAfter = (text: string | undefined, now: Instant): number | undefined => {
   if (text === undefined) return undefined;

@@ -16,11 +16,10 @@ import type { KeptKey, Webhook, WebhookId } from '../domain/webhooks.ts';
 import { EgressError } from '../egress/egress.ts';
 import { matchesGlob } from '../policy/glob.ts';
 import { auditWrite, noteRefusal } from './audit-events.ts';
-import { hostOf } from './deliver-webhook.ts';
 import type { Deps } from './deps.ts';
 import { nextCursor, type PageQuery, toPage } from './paging.ts';
 import { mayReadEvent } from './readable-events.ts';
-import { goodKeys } from './send-webhook.ts';
+import { goodKeys, hostOf } from './send-webhook.ts';
 import { toWebhookView } from './webhook-view.ts';
 
 type Parts = Pick<Deps, 'webhooks' | 'signingKeys' | 'egress' | 'clock' | 'random' | 'auditLog'>;

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { EVENT_TYPES } from '../domain/events.ts';
 import { LIMITS } from '../domain/limits.ts';
-import { DISABLED_REASONS, WEBHOOK_ID, type WebhookId } from '../domain/webhooks.ts';
+import { DELIVERY_STATUSES, DISABLED_REASONS, WEBHOOK_ID, type WebhookId } from '../domain/webhooks.ts';
 import { Name } from './access-schemas.ts';
 import { counted, labelKey, labelValue, wholeNumber } from './schemas.ts';
 
@@ -110,8 +110,6 @@ export const NewWebhookView = WebhookView.extend({
 export const WebhookList = z
   .object({ items: z.array(WebhookView), nextCursor: z.string().optional() })
   .meta({ id: 'WebhookList' });
-
-export const DELIVERY_STATUSES = ['waiting', 'delivered', 'dead'] as const;
 
 export const DeliveryView = z
   .object({

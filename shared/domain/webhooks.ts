@@ -48,6 +48,9 @@ export interface EndedDelivery {
   readonly last: Attempt;
 }
 
+/** How a delivery stands: it has yet to be taken, was, or was given up. */
+export const DELIVERY_STATUSES = ['waiting', 'delivered', 'dead'] as const;
+
 /** Why a webhook is told nothing any more, though nobody asked for that. */
 export const DISABLED_REASONS = ['gone', 'failing', 'member'] as const;
 export type DisabledReason = (typeof DISABLED_REASONS)[number];

@@ -77,7 +77,7 @@ export const keys = {
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
   webhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: `${tenant}/webhooks`, sk: `webhook/${id}` }),
   /** A delivery that came to its end, by the number of its event. */
-  delivery: (tenant: TenantId, id: WebhookId, outcome: 'delivered' | 'dead', sequence: number): Key => ({
+  delivery: (tenant: TenantId, sequence: number, id: WebhookId, outcome: 'delivered' | 'dead'): Key => ({
     pk: `${tenant}/webhooks`,
     sk: `${outcome}/${id}/${sortable(sequence, 12)}`,
   }),

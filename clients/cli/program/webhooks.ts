@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { DELIVERY_STATUSES } from '../../../shared/contract/webhook-schemas.ts';
+import { DELIVERY_STATUSES } from '../../../shared/domain/webhooks.ts';
 import { collect, collectPair, parseDuration, parsePositive } from '../arguments.ts';
 import { type Cli, examples, withJson } from './cli.ts';
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
 import type { ScheduleId } from '../../../shared/domain/schedules.ts';
+import type { WebhookId } from '../../../shared/domain/webhooks.ts';
 import {
   dueBy,
   duePartitions,
@@ -18,6 +19,7 @@ const id = 'cmd_01jd8m0000000000000000000a' as CommandId;
 const acme = toTenantId('acme');
 const reference = referenceOf(acme, id);
 const schedule = 'sch_0123456789abcdef' as ScheduleId;
+const webhook = 'whk_0123456789abcdef' as WebhookId;
 const scheduled = scheduleReferenceOf(acme, schedule);
 const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
@@ -38,6 +40,14 @@ test.for<[string, Key, string, string]>([
     'due/schedules/3',
     `001900000000000/acme/${schedule}`,
   ],
+  ['a webhook', keys.webhook(acme, webhook), 'acme/webhooks', `webhook/${webhook}`],
+  [
+    'a delivery that was given up',
+    keys.delivery(acme, 198, webhook, 'dead'),
+    'acme/webhooks',
+    `dead/${webhook}/000000000198`,
+  ],
+  ['a place among webhooks', indexKeys.enabledWebhook(acme, webhook), 'due/webhooks', `acme/${webhook}`],
 ])('the key of %s', ([, key, pk, sk]) => {
   expect(key).toEqual({ pk, sk });
 });
