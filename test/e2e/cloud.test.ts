@@ -258,7 +258,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(await client.testWebhook(id)).toMatchObject({ delivered: false, try: { fault: 'address' } });
     expect((await client.rotateWebhook(id)).secrets).toHaveLength(2);
     await client.removeWebhook(id);
-    expect(await Array.fromAsync(client.listWebhooks())).toEqual([]);
+    for await (const left of client.listWebhooks()) expect(left).toBeUndefined();
   });
 
   test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {

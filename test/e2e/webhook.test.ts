@@ -36,7 +36,9 @@ test('a webhook made by the CLI is told of a command as it ends, and is looked a
   const delivered = async () => lines<Delivery>((await errand('deliveries', id, '--json')).stdout);
   await expect.poll(delivered, { timeout: 10_000 }).toMatchObject([{ status: 'delivered', tries: 1 }]);
   const [{ sequence } = { sequence: 0 }] = await delivered();
-  expect((await errand('deliveries', id)).stdout).toMatch(new RegExp(`${sequence} +command.completed +delivered +1 +204`));
+  expect((await errand('deliveries', id)).stdout).toMatch(
+    new RegExp(`${sequence} +command.completed +delivered +1 +204`),
+  );
 
   const pinged = await errand('test', id);
   expect(pinged).toMatchObject({ exit: 0, stdout: expect.stringMatching(/^taken: 204, after \d+ ms\n$/) });

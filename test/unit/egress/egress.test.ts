@@ -217,6 +217,7 @@ describe('where it is bent for this machine', () => {
     ['https://127.0.0.1:9000/', [], 'connected'],
     ['https://localhost:9000/', ['127.0.0.1', '::1'], 'connected'],
     ['https://[::1]:9000/', [], 'connected'],
+    ['https://[::ffff:127.0.0.1]:9000/', [], 'connected'],
     // All else is as it was.
     ['http://example.com/', ['8.8.8.8'], 'scheme'],
     ['https://example.com:9000/', ['8.8.8.8'], 'port'],
@@ -226,7 +227,6 @@ describe('where it is bent for this machine', () => {
     ['http://169.254.169.254/', [], 'scheme'],
     ['http://metadata.google.internal/', ['169.254.169.254'], 'scheme'],
     ['https://169.254.169.254/', [], 'address'],
-    ['https://[::ffff:127.0.0.1]/', [], 'address'],
     ['https://user@127.0.0.1/', [], 'credentials'],
     ['ftp://127.0.0.1/', [], 'scheme'],
   ])('%s with %j: %s', async ([url, addresses, fault]) => {
