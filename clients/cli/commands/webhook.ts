@@ -21,7 +21,8 @@ export interface CreateOptions extends ToldOptions {
 }
 
 export interface UpdateOptions extends ToldOptions {
-  readonly url?: string;
+  /** A URL. */
+  readonly to?: string;
   readonly enable?: boolean;
   readonly disable?: boolean;
   readonly sendMissed?: boolean;
@@ -68,12 +69,12 @@ export const showWebhook = (id: string, options: WebhookOptions, terminal: Termi
 
 /** What is not given stays as it is. */
 export const updateWebhook = (id: string, options: UpdateOptions, terminal: Terminal): Promise<number> => {
-  const { url, event, enable, disable, sendMissed, onVersion } = options;
+  const { to, event, enable, disable, sendMissed, onVersion } = options;
   if (enable && disable) throw new UsageError('Give --enable or --disable, not both.');
   if (sendMissed && !enable) throw new UsageError('--send-missed goes with --enable.');
   const changes = {
     ...termsOf(options),
-    ...(url === undefined ? {} : { url }),
+    ...(to === undefined ? {} : { url: to }),
     ...(event ? { events: event } : {}),
     ...(enable || disable ? { enabled: enable === true } : {}),
     ...(sendMissed ? { missed: 'send' as const } : {}),

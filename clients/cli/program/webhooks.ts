@@ -32,7 +32,7 @@ export const addWebhooks = ({ program, terminal, onExit, optionsOf }: Cli): void
     .action(async (id, _, command) => onExit(await (await webhooks()).showWebhook(id, optionsOf(command), terminal)));
   told(webhook.command('update').argument('<id>'))
     .description('Change a webhook: what is not given stays as it is.')
-    .option('--url <url>', 'where to')
+    .option('--to <url>', 'where to, from now on')
     .option('--enable', 'tell it of what happens from now on, and send what waited')
     .addOption(new Option('--send-missed', 'with --enable: of what happened meanwhile too'))
     .option('--disable', 'tell it of nothing until it is enabled')
