@@ -185,7 +185,7 @@ const show = async (webhook: Webhook, options: WebhookOptions, terminal: Termina
 
 const stateOf = ({ enabled, disabled, failingSince }: Webhook): string => {
   if (!enabled) return disabled ? `disabled: ${disabled.reason}` : 'disabled';
-  return failingSince === null ? 'good' : `failing ${ago(failingSince)}`;
+  return failingSince === null ? 'good' : `failing since ${ago(failingSince)}`;
 };
 
 const answerOf = ({ statusCode, fault }: NonNullable<Delivery['lastTry']>): string =>
