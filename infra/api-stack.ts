@@ -25,6 +25,7 @@ import type { Options } from './options.ts';
 import {
   mayGet,
   mayGetMany,
+  mayKeepWebhookSecrets,
   mayNote,
   mayRead,
   mayReadHookSecrets,
@@ -109,6 +110,11 @@ export class ApiStack extends Stack {
         short,
       ),
       secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
+      webhooks: make(
+        'webhooks',
+        [mayRead(data), mayWrite(data), mayGetMany(data), mayReadKey(data), ...mayKeepWebhookSecrets(this, stage)],
+        short,
+      ),
       system: make('system', [mayGet(data)], short),
       triggers: make(
         'triggers',

@@ -10,6 +10,7 @@ import { schedules } from '../functions/http/schedules.ts';
 import { secrets } from '../functions/http/secrets.ts';
 import { system } from '../functions/http/system.ts';
 import { triggers } from '../functions/http/triggers.ts';
+import { webhooks } from '../functions/http/webhooks.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import type { Endpoint } from '../shared/contract/endpoint.ts';
 import { endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
@@ -45,6 +46,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     secrets: secrets(deps),
     system: system(deps),
     triggers: triggers(deps),
+    webhooks: webhooks(deps),
   };
   const streaming = { mcp: mcp(deps), output: output(deps) };
 

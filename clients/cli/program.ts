@@ -10,6 +10,7 @@ import { addSecrets } from './program/secrets.ts';
 import { addServers } from './program/servers.ts';
 import { addTenancy } from './program/tenancy.ts';
 import { addTriggers } from './program/triggers.ts';
+import { addWebhooks } from './program/webhooks.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -20,6 +21,7 @@ const TOPICS = [
   addSecrets,
   addSchedules,
   addTriggers,
+  addWebhooks,
   addServers,
   addTenancy,
   addPolicy,

@@ -15,7 +15,8 @@ export const toCondition = (text: string): Condition => {
   if (text.startsWith('{')) return parseWhole(text);
   const [, not = '', path = '', operator, value = ''] = FORM.exec(text) ?? [];
   const on = path.trim();
-  if (on === '' || on.startsWith('!')) throw new UsageError(`Give --when as PATH=VALUE, PATH~GLOB or PATH, not ${JSON.stringify(text)}.`);
+  if (on === '' || on.startsWith('!'))
+    throw new UsageError(`Give --when as PATH=VALUE, PATH~GLOB or PATH, not ${JSON.stringify(text)}.`);
   const opposite = not === '' ? {} : { not: true as const };
   if (operator === '=') return { on, equals: toScalar(value), ...opposite };
   return operator === '~' ? { on, glob: [value], ...opposite } : { on, exists: true, ...opposite };

@@ -30,6 +30,7 @@ import {
   type Sleep,
 } from './transport.ts';
 import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
+import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -97,6 +98,7 @@ export interface Client
     EventCalls,
     PolicyCalls,
     ScheduleCalls,
+    WebhookCalls,
     SecretCalls,
     SessionTokenCalls,
     TenancyCalls,
@@ -234,6 +236,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeEventCalls(json, streams, silenceMs),
     ...makePolicyCalls(json),
     ...makeScheduleCalls(json, send, makeKey),
+    ...makeWebhookCalls(json, send),
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),

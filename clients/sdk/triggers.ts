@@ -36,7 +36,7 @@ export interface TriggerCalls {
   /** What it would make of a delivery. Nothing is submitted. */
   testTrigger(id: string, delivery: z.input<typeof TestTrigger>): Promise<TriggerTest>;
   /** What became of its deliveries in the last 30 days, the newest first, page after page. */
-  listDeliveries(id: string): AsyncGenerator<Delivery>;
+  listTriggerDeliveries(id: string): AsyncGenerator<Delivery>;
 }
 
 const pathOf = (id: string, more = ''): string => `/v1/triggers/${encodeURIComponent(id)}${more}`;
@@ -51,5 +51,5 @@ export const makeTriggerCalls = (json: Json, send: Send): TriggerCalls => ({
   resumeTrigger: (id) => json('POST', pathOf(id, '/resume')),
   rotateTriggerSecret: (id, options = {}) => json('POST', pathOf(id, '/rotate'), { json: options, tries: 1 }),
   testTrigger: (id, delivery) => json('POST', pathOf(id, '/test'), { json: delivery }),
-  listDeliveries: (id) => allItems(json, pathOf(id, '/deliveries')),
+  listTriggerDeliveries: (id) => allItems(json, pathOf(id, '/deliveries')),
 });

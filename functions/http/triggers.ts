@@ -3,7 +3,7 @@ import { testTrigger } from '../../shared/app/test-trigger.ts';
 import {
   createTrigger,
   getTrigger,
-  listDeliveries,
+  listTriggerDeliveries,
   listTriggers,
   pauseTrigger,
   putTrigger,
@@ -33,6 +33,6 @@ export const triggers = (deps: Deps) =>
     rotateTriggerSecret: async (_, { actor, params, body }) =>
       json(201, await rotateTriggerSecret(deps, actor, params.id, body)),
     testTrigger: async (_, { actor, params, body }) => json(200, await testTrigger(deps, actor, params.id, body)),
-    listDeliveries: async (_, { actor, params, query }) =>
-      json(200, await listDeliveries(deps, actor, params.id, query)),
+    listTriggerDeliveries: async (_, { actor, params, query }) =>
+      json(200, await listTriggerDeliveries(deps, actor, params.id, query)),
   });

@@ -3,6 +3,7 @@ import type { Signer } from '../audit/signing.ts';
 import type { SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
 import type { Pool } from '../domain/pools.ts';
+import type { Egress } from '../egress/egress.ts';
 import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
 import type { EventFeed } from '../events/event-feed.ts';
@@ -27,7 +28,9 @@ import type { Schedules } from '../store/schedules.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Triggers } from '../store/triggers.ts';
+import type { Webhooks } from '../store/webhooks.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { SigningKeys } from '../webhooks/signing-keys.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
 
@@ -78,6 +81,10 @@ export interface Deps {
   readonly erasure: Erasure;
   readonly schedules: Schedules;
   readonly triggers: Triggers;
+  readonly webhooks: Webhooks;
+  readonly signingKeys: SigningKeys;
+  /** The only door to addresses that callers name. */
+  readonly egress: Egress;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */

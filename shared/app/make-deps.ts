@@ -1,5 +1,6 @@
 import { makeCommandIds } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { closedEgress } from '../egress/egress.ts';
 import { DEFAULT_RULES } from '../engine/rules.ts';
 import type { Subscription } from '../events/subscription.ts';
 import { makeMeter } from '../limits/meter.ts';
@@ -19,6 +20,8 @@ import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import { makeTriggers } from '../store/triggers.ts';
+import { makeWebhooks } from '../store/webhooks.ts';
+import { makeSigningKeys } from '../webhooks/signing-keys.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
@@ -51,6 +54,8 @@ export interface Parts
   readonly subscriptions?: readonly Subscription[];
   /** @default none */
   readonly pools?: Deps['pools'];
+  /** @default it asks nobody */
+  readonly egress?: Deps['egress'];
 }
 
 export const makeDeps = (parts: Parts): Deps => {
@@ -59,6 +64,7 @@ export const makeDeps = (parts: Parts): Deps => {
   const isTimed = (name: string) => pools.some(({ by, targets: names }) => by === 'latency' && names.includes(name));
   const deps: Omit<Deps, 'eventFeed'> = {
     subscriptions: [],
+    egress: closedEgress,
     ...parts,
     pools,
     fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
@@ -83,6 +89,8 @@ export const makeDeps = (parts: Parts): Deps => {
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
     triggers: makeTriggers(store),
+    webhooks: makeWebhooks(store, clock),
+    signingKeys: makeSigningKeys({ vault, random, clock }),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
     answers: makeAnswers(store),

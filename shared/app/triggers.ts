@@ -173,7 +173,7 @@ export const rotateTriggerSecret = async (
 };
 
 /** What became of its deliveries, the newest first. @throws AppError 'not-found' */
-export const listDeliveries = async (
+export const listTriggerDeliveries = async (
   deps: Parts,
   actor: Actor,
   id: TriggerId,

@@ -26,6 +26,7 @@ interface Row {
     | 'secrets'
     | 'system'
     | 'triggers'
+    | 'webhooks'
     | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;

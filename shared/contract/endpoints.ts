@@ -12,6 +12,7 @@ import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { systemEndpoints } from './endpoints/system.ts';
 import { triggerEndpoints } from './endpoints/triggers.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
+import { webhookEndpoints } from './endpoints/webhooks.ts';
 
 /**
  * THE endpoint table. Routes, request validation, who may call, OpenAPI and the client are made from it: to add an endpoint,
@@ -26,6 +27,7 @@ export const endpoints = {
   ...eventEndpoints,
   ...scheduleEndpoints,
   ...triggerEndpoints,
+  ...webhookEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...mcpEndpoints,

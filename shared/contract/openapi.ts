@@ -18,6 +18,7 @@ const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = 
   secrets: 'Named values that commands are given by reference.',
   system: 'The server itself.',
   triggers: 'Webhooks in: addresses that submit a command for each delivery.',
+  webhooks: 'Events that are posted to a URL.',
 };
 
 const BEARER = {

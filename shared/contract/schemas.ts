@@ -45,7 +45,7 @@ export const labelValue = z
   .max(LIMITS.labelValueCharacters)
   .regex(/^\P{C}*$/u, 'must not contain control characters');
 
-const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: number) =>
+export const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: number) =>
   schema.refine((record) => Object.keys(record).length <= most, { error: `must have at most ${most} entries` });
 
 /** A number in a path or a query. */

@@ -188,11 +188,11 @@ export const DeliveryView = z
     reason: Reason,
     detail: z.string().nullable().describe('For a person.'),
   })
-  .meta({ id: 'Delivery' });
+  .meta({ id: 'TriggerDelivery' });
 
 export const DeliveryList = z
   .object({ items: z.array(DeliveryView), nextCursor: z.string().optional() })
-  .meta({ id: 'DeliveryList' });
+  .meta({ id: 'TriggerDeliveryList' });
 
 /** What its sender is told, who is no caller of the API: no detail. */
 export const DeliveryAnswer = z
@@ -201,7 +201,7 @@ export const DeliveryAnswer = z
     command: CommandIdText.optional(),
     reason: z.string().optional(),
   })
-  .meta({ id: 'DeliveryAnswer' });
+  .meta({ id: 'TriggerDeliveryAnswer' });
 
 export const TestTrigger = z
   .strictObject({

@@ -45,6 +45,13 @@ export const AUDIT_TYPES = [
   'trigger.removed',
   'trigger.resumed',
   'trigger.secret-rotated',
+  'webhook.changed',
+  'webhook.created',
+  'webhook.disabled',
+  'webhook.redelivered',
+  'webhook.removed',
+  'webhook.rotated',
+  'webhook.tested',
 ] as const;
 export type AuditType = (typeof AUDIT_TYPES)[number];
 

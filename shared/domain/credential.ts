@@ -10,4 +10,6 @@ export type Credential =
   /** None: a schedule of the member's fired. */
   | { readonly kind: 'schedule'; readonly id: string }
   /** None: a delivery came to a trigger of the member's. */
-  | { readonly kind: 'trigger'; readonly id: string };
+  | { readonly kind: 'trigger'; readonly id: string }
+  /** None: a webhook of the member's is told of events. */
+  | { readonly kind: 'webhook'; readonly id: string };

@@ -80,6 +80,13 @@ const EVENTS = {
   'trigger.removed': { type: 'trigger.removed', ...ofTenant },
   'trigger.resumed': { type: 'trigger.resumed', ...ofTenant },
   'trigger.secret-rotated': { type: 'trigger.secret_rotated', ...ofTenant },
+  'webhook.changed': { type: 'webhook.changed', ...ofTenant },
+  'webhook.created': { type: 'webhook.created', ...ofTenant },
+  'webhook.disabled': { type: 'webhook.disabled', ...ofTenant },
+  'webhook.redelivered': { type: 'webhook.redelivered', ...ofTenant },
+  'webhook.removed': { type: 'webhook.removed', ...ofTenant },
+  'webhook.rotated': { type: 'webhook.rotated', ...ofTenant },
+  'webhook.tested': { type: 'webhook.tested', ...ofTenant },
 } as const satisfies Record<AuditType, Row>;
 
 export type EventType = (typeof EVENTS)[AuditType]['type'];

@@ -102,4 +102,19 @@ export const LIMITS = {
   deliveryIdentityDays: 90,
   /** So long a delivery is shown. */
   deliveryHistoryDays: 30,
+  webhooks: 20,
+  /** Patterns of one webhook. */
+  webhookEvents: 50,
+  webhookUrlCharacters: 2_048,
+  /** Events of one webhook that are not delivered; beyond that the next ones wait in the log. */
+  webhookOpen: 100,
+  /** How long a delivery is kept after it came to its end: one that was delivered, and one that was given up. */
+  webhookDeliveredSeconds: 7 * 24 * 3_600,
+  webhookDeadSeconds: 30 * 24 * 3_600,
+  /** After so long without a success a webhook is disabled. */
+  webhookFailingSeconds: 5 * 24 * 3_600,
+  /** How long a webhook's old key may go on to sign beside the new one. */
+  webhookOverlapSeconds: 7 * 24 * 3_600,
+  /** Of one webhook that sign at a time. */
+  webhookKeys: 3,
 } as const;

@@ -21,6 +21,8 @@ export const PERMISSIONS = [
   'usage:read',
   'audit:read',
   'events:read',
+  'webhooks:read',
+  'webhooks:manage',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 

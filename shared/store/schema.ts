@@ -2,6 +2,7 @@ import type { Instant } from '../domain/clock.ts';
 import { type CommandId, isCommandId, isTenantId, type TenantId } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
 import type { TriggerId } from '../domain/triggers.ts';
+import type { WebhookId } from '../domain/webhooks.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -79,12 +80,18 @@ export const keys = {
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
   trigger: (tenant: TenantId, id: TriggerId): Key => ({ pk: `${tenant}/triggers`, sk: id }),
   /** What became of a delivery, by when it came. */
-  delivery: (tenant: TenantId, at: Instant, id: TriggerId, unique: string): Key => ({
+  triggerDelivery: (tenant: TenantId, at: Instant, id: TriggerId, unique: string): Key => ({
     pk: `${tenant}/deliveries`,
     sk: `${id}/${sortable(at, 15)}-${unique}`,
   }),
   /** Whose a trigger is: whoever sends it something names no tenant. Of the whole installation. */
   hook: (id: TriggerId): Key => ({ pk: `/hooks/${id}`, sk: 'trigger' }),
+  webhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: `${tenant}/webhooks`, sk: `webhook/${id}` }),
+  /** A delivery that came to its end, by the number of its event. */
+  webhookDelivery: (tenant: TenantId, sequence: number, id: WebhookId, outcome: 'delivered' | 'dead'): Key => ({
+    pk: `${tenant}/webhooks`,
+    sk: `${outcome}/${id}/${sortable(sequence, 12)}`,
+  }),
   approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
   /** Where the tenant's audit log stands. */
   auditHead: (tenant: TenantId): Key => ({ pk: `${tenant}/audit`, sk: 'head' }),
@@ -141,9 +148,10 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.sessionToken(tenant, ''),
     keys.secret(tenant, ''),
     keys.policy(tenant),
+    keys.webhook(tenant, '' as WebhookId),
     keys.approval(tenant, ''),
     keys.trigger(tenant, '' as TriggerId),
-    keys.delivery(tenant, 0, '' as TriggerId, ''),
+    keys.triggerDelivery(tenant, 0, '' as TriggerId, ''),
     keys.eventCursor(tenant, ''),
     keys.usage(tenant),
   ].map(({ pk }) => pk);
@@ -160,6 +168,8 @@ export const indexKeys = {
     pk: dueSchedulePartition(shardOf(reference, DUE_SCHEDULE_SHARDS)),
     sk: dueSortKey(reference, dueAt),
   }),
+  /** Webhooks that are to be told of events, of all tenants. */
+  enabledWebhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: 'due/webhooks', sk: `${tenant}/${id}` }),
   /** A tenant's commands by id, which is by time of submission. */
   list: (tenant: TenantId, id: CommandId): Key => ({ pk: `${tenant}/commands`, sk: id }),
   listSchedule: (tenant: TenantId, id: ScheduleId): Key => ({ pk: `${tenant}/schedules`, sk: id }),

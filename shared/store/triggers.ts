@@ -72,13 +72,13 @@ export const makeTriggers = (store: Store): Triggers => {
 
     async note(tenant, id, delivery, unique) {
       const { at } = delivery;
-      const key = keys.delivery(tenant, at, id, unique);
+      const key = keys.triggerDelivery(tenant, at, id, unique);
       // One that is there already is the same one.
       await store.write([{ put: { ...key, version: 1, data: delivery, expiresAt: at + HISTORY_MS }, ifVersion: 0 }]);
     },
 
     async deliveries(tenant, id, { limit, before }) {
-      const { pk } = keys.delivery(tenant, 0, id, '');
+      const { pk } = keys.triggerDelivery(tenant, 0, id, '');
       // Nothing sorts between a slash and a nought; what comes before a place is all that sorts before it.
       const items = await store.query(pk, {
         from: `${id}/`,

@@ -9,6 +9,7 @@ import { anItem, putNew, putNext, removal } from '../support/items.ts';
 import { schedulesContract } from './schedules-contract.ts';
 import { storeContract } from './store-contract.ts';
 import { triggersContract } from './triggers-contract.ts';
+import { webhooksContract } from './webhooks-contract.ts';
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
 
@@ -31,6 +32,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`DynamoDB${needs}`, () => {
   storeContract('DynamoDB', () => open());
   schedulesContract('DynamoDB', () => open());
   triggersContract('DynamoDB', () => open());
+  webhooksContract('DynamoDB', () => open());
 
   /** A store on a table of its own, behind a proxy that lets things go wrong. */
   const openBehindProxy = async ({ requestMs = 5_000 } = {}) => {

@@ -19,6 +19,7 @@ import { submitCommand } from '../../shared/app/submit-command.ts';
 import { sweep } from '../../shared/app/sweep.ts';
 import { addTenant, changeTenant, getTenant, listTenants, removeTenant } from '../../shared/app/tenants.ts';
 import { createTrigger } from '../../shared/app/triggers.ts';
+import { createWebhook } from '../../shared/app/webhooks.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import { parseRunnerToken, type RunnerRight } from '../../shared/domain/runner-token.ts';
@@ -93,6 +94,13 @@ const fill = async (installation: Installation, id: string) => {
     command: { argv: ['a triggered command', '{{ body.x }}'] },
   });
   await expect(receiveDelivery(deps, trigger.id, { headers: {}, body: Buffer.from('{}') })).rejects.toThrow();
+  const { id: webhookId } = await createWebhook(deps, admin, { url: 'https://hooks.example.com/', events: ['*'] });
+  const attempt = { at: 0, durationMs: 1, statusCode: 200 };
+  const delivered = { sequence: 1, subject: 's', tries: 1, outcome: 'delivered', last: attempt } as const;
+  await deps.webhooks.change({ tenant: admin.tenant, id: webhookId }, (webhook) => ({
+    webhook,
+    ended: [{ ...delivered, type: 'command.submitted' }],
+  }));
   const rules = [{ name: 'ask', effect: 'approval' as const, programs: ['ask'] }];
   await applyPolicy(deps, admin, { policy: { default: 'allow', rules } });
   await expect(submitCommand(deps, admin, { body: { argv: ['ask'] } })).rejects.toMatchObject({

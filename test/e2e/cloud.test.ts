@@ -273,6 +273,16 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(ran.stdout.split(/\s+/)).toEqual([after, String(body.length), '']);
   });
 
+  test('a webhook is made, signs what is sent to try it out, and is sent nothing within the network', async () => {
+    // It ends at once where there is none.
+    await cloud.deliverWebhooks();
+    const { id } = await client.createWebhook({ url: 'https://localhost/', events: ['*'], enabled: false });
+    expect(await client.testWebhook(id)).toMatchObject({ delivered: false, try: { fault: 'address' } });
+    expect((await client.rotateWebhook(id)).secrets).toHaveLength(2);
+    await client.removeWebhook(id);
+    for await (const left of client.listWebhooks()) expect(left).toBeUndefined();
+  });
+
   test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {
     const ours = await client.submit({ argv: ['true'], target: 'lambda' }, { waitSeconds: 20 });
     const { key, admin } = (await ask('POST', '/v1/tenants', KEY, { id: 'acme', name: 'Acme' })).body;

@@ -28,6 +28,7 @@ const IDS: Readonly<Record<string, string>> = {
   policies: '1',
   approvals: 'apr_0123456789abcdef',
   schedules: 'sch_0123456789abcdef',
+  webhooks: 'whk_0123456789abcdef',
   secrets: 'a-secret',
   triggers: 'trg_0123456789abcdef',
 };
@@ -55,6 +56,7 @@ const OWN: Partial<Record<EndpointName, readonly string[]>> = {
   putRole: ['permissions'],
   addTenant: ['id', 'limits'],
   changeTenant: ['suspended', 'limits'],
+  redeliver: ['status'],
 };
 
 describe.for(NAMES)('%s', (name) => {

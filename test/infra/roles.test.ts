@@ -90,6 +90,7 @@ const SIGN = ['secretsmanager:GetSecretValue audit key'];
 const NOTE = ['dynamodb:PutItem table if {"ForAllValues:StringLike":{"dynamodb:LeadingKeys":"*/audit"}}'];
 const KEY = ['secretsmanager:GetSecretValue key'];
 const SECRETS = 'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:errand/errand-development/*';
+const WEBHOOK_SECRETS = `${SECRETS}/webhooks/*`;
 const QUEUES = ['high', 'normal', 'low'];
 const WAKE = QUEUES.map((queue) => `sqs:SendMessage ${queue}`);
 const TAKE = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes', 'ChangeMessageVisibility'].flatMap((action) =>
@@ -132,6 +133,17 @@ const ROLES: Roles = {
   // Who stores secrets cannot read them.
   secrets: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
   triggers: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
+  // Of secrets it reaches those of webhooks alone.
+  webhooks: lines(
+    LOG,
+    READ,
+    WRITE,
+    KEY,
+    ['dynamodb:BatchGetItem table'],
+    ['CreateSecret', 'PutSecretValue', 'UpdateSecretVersionStage', 'DeleteSecret', 'GetSecretValue'].map(
+      (action) => `secretsmanager:${action} ${WEBHOOK_SECRETS}`,
+    ),
+  ),
   system: lines(LOG, ['dynamodb:GetItem table']),
   runner: lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, [
     's3:GetObject objects/*/stdin/*',
@@ -166,6 +178,12 @@ const ROLES: Roles = {
     'dynamodb:Query table/index/due',
     'dynamodb:Query table/index/list',
     'dynamodb:BatchGetItem table',
+  ]),
+  // It runs and submits nothing.
+  'deliver-webhooks': lines(LOG, READ, WRITE, [
+    'dynamodb:Query table/index/due',
+    'dynamodb:BatchGetItem table',
+    `secretsmanager:GetSecretValue ${WEBHOOK_SECRETS}`,
   ]),
   execute: ['deny * *'],
 };

@@ -236,14 +236,16 @@ describe('the stacks', () => {
     templates.workers.hasResourceProperties('AWS::CloudWatch::Alarm', { TreatMissingData: 'breaching' });
   });
 
-  test('one rule wakes both who sweeps and who fires schedules, and the silence of either is an alarm', () => {
+  test('one rule wakes who sweeps, who fires schedules and who delivers to webhooks, and the silence of any is an alarm', () => {
     const rules = Object.values(templates.workers.findResources('AWS::Events::Rule')) as Resource[];
     expect(rules).toHaveLength(1);
     const targets = rules.flatMap(({ Properties }) => (Properties as { Targets: { Arn: unknown }[] }).Targets);
-    const woken = targets.map(({ Arn }) => JSON.stringify(Arn).replace(/.*"(sweep|fireschedules)Function.*/, '$1'));
-    expect(woken.toSorted()).toEqual(['fireschedules', 'sweep']);
+    const woken = targets.map(({ Arn }) =>
+      JSON.stringify(Arn).replace(/.*"(sweep|fireschedules|deliverwebhooks)Function.*/, '$1'),
+    );
+    expect(woken.toSorted()).toEqual(['deliverwebhooks', 'fireschedules', 'sweep']);
     const silent = { MetricName: 'Invocations', TreatMissingData: 'breaching' };
-    templates.workers.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', silent, 2);
+    templates.workers.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', silent, 3);
     // It waits for a minute for what is due in it.
     templates.workers.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'errand-development-fire-schedules',
@@ -294,6 +296,8 @@ describe('a bundle', () => {
     'system',
     'runner',
     'triggers',
+    'webhooks',
+    'deliver-webhooks',
   ])('of the API function %s holds no SDK of a provider', (entry) => {
     expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
   });
@@ -339,6 +343,8 @@ describe('a bundle', () => {
     ['providers', 900],
     ['schedules', 950],
     ['fire-schedules', 900],
+    ['webhooks', 900],
+    ['deliver-webhooks', 800],
     ['system', 900],
     ['runner', 900],
     ['triggers', 950],

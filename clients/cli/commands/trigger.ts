@@ -111,7 +111,7 @@ export const showDeliveries = (given: string, options: DeliveriesOptions, termin
   withClient(options, terminal, async ({ client }) => {
     const { limit = 20 } = options;
     const found: Delivery[] = [];
-    for await (const delivery of client.listDeliveries(await resolve(client, given))) {
+    for await (const delivery of client.listTriggerDeliveries(await resolve(client, given))) {
       found.push(delivery);
       if (found.length >= limit) break;
     }

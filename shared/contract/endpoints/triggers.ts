@@ -112,7 +112,7 @@ export const triggerEndpoints = {
     body: TestTrigger,
     answers: { 200: { description: 'What would become of it.', schema: TriggerTest } },
   },
-  listDeliveries: {
+  listTriggerDeliveries: {
     method: 'GET',
     path: '/v1/triggers/{id}/deliveries',
     function: 'triggers',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
 import type { ScheduleId } from '../../../shared/domain/schedules.ts';
 import type { TriggerId } from '../../../shared/domain/triggers.ts';
+import type { WebhookId } from '../../../shared/domain/webhooks.ts';
 import {
   dueBy,
   duePartitions,
@@ -20,6 +21,7 @@ const acme = toTenantId('acme');
 const reference = referenceOf(acme, id);
 const schedule = 'sch_0123456789abcdef' as ScheduleId;
 const trigger = 'trg_0123456789abcdef' as TriggerId;
+const webhook = 'whk_0123456789abcdef' as WebhookId;
 const scheduled = scheduleReferenceOf(acme, schedule);
 const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
@@ -44,10 +46,18 @@ test.for<[string, Key, string, string]>([
   ['whose a trigger is', keys.hook(trigger), `/hooks/${trigger}`, 'trigger'],
   [
     'a delivery',
-    keys.delivery(acme, 1_900_000_000_000, trigger, 'f00d'),
+    keys.triggerDelivery(acme, 1_900_000_000_000, trigger, 'f00d'),
     'acme/deliveries',
     `${trigger}/001900000000000-f00d`,
   ],
+  ['a webhook', keys.webhook(acme, webhook), 'acme/webhooks', `webhook/${webhook}`],
+  [
+    'a delivery that was given up',
+    keys.webhookDelivery(acme, 198, webhook, 'dead'),
+    'acme/webhooks',
+    `dead/${webhook}/000000000198`,
+  ],
+  ['a place among webhooks', indexKeys.enabledWebhook(acme, webhook), 'due/webhooks', `acme/${webhook}`],
 ])('the key of %s', ([, key, pk, sk]) => {
   expect(key).toEqual({ pk, sk });
 });
