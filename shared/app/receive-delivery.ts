@@ -4,7 +4,7 @@ import type { DeliveryAnswer } from '../contract/trigger-schemas.ts';
 import type { Actor } from '../domain/actor.ts';
 import { AppError, NoSuchHook } from '../domain/errors.ts';
 import { LIMITS } from '../domain/limits.ts';
-import { type Delivery, isTriggerId, type Trigger } from '../domain/triggers.ts';
+import { DELIVERY_REASONS, type Delivery, isTriggerId, type Trigger } from '../domain/triggers.ts';
 import { SealBroken } from '../secrets/vault.ts';
 import type { Idempotency } from '../store/commands.ts';
 import { type Genuine, type Signed, verifySignature } from '../webhooks/signatures.ts';
@@ -29,13 +29,23 @@ export const receiveDelivery = async (deps: Deps, id: string, signed: Signed): P
   if (!trigger || !genuine) {
     // Nothing that anybody wrote who is not known.
     if (trigger && deps.rates.isForgeryNews(trigger.id)) {
-      await note(deps, trigger, signed, { outcome: 'refused', reason: 'signature' });
+      await note(deps, trigger, signed, {
+        outcome: 'refused',
+        reason: 'signature',
+        detail: DELIVERY_REASONS.signature,
+      });
     }
     throw new NoSuchHook();
   }
   deps.rates.admitDelivery(trigger.id);
   if (trigger.paused) {
-    await note(deps, trigger, signed, { outcome: 'refused', reason: 'paused' }, genuine);
+    await note(
+      deps,
+      trigger,
+      signed,
+      { outcome: 'refused', reason: 'paused', detail: DELIVERY_REASONS.paused },
+      genuine,
+    );
     throw new NoSuchHook();
   }
   const idempotency = genuine.identity === undefined ? undefined : idempotencyOf(deps, trigger, genuine.identity);
