@@ -105,6 +105,11 @@ export class ApiStack extends Stack {
         [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
         short,
       ),
+      workflows: make(
+        'workflows',
+        [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
+        short,
+      ),
       secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
       system: make('system', [mayGet(data)], short),
       // No key: whoever calls it shows the token of one attempt.

@@ -8,6 +8,7 @@ import { runner } from '../functions/http/runner.ts';
 import { schedules } from '../functions/http/schedules.ts';
 import { secrets } from '../functions/http/secrets.ts';
 import { system } from '../functions/http/system.ts';
+import { workflows } from '../functions/http/workflows.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import type { Endpoint } from '../shared/contract/endpoint.ts';
 import { endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
@@ -41,6 +42,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     schedules: schedules(deps),
     secrets: secrets(deps),
     system: system(deps),
+    workflows: workflows(deps),
   };
   const streaming = { mcp: mcp(deps), output: output(deps) };
 

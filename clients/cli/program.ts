@@ -9,6 +9,7 @@ import { addSchedules } from './program/schedules.ts';
 import { addSecrets } from './program/secrets.ts';
 import { addServers } from './program/servers.ts';
 import { addTenancy } from './program/tenancy.ts';
+import { addWorkflows } from './program/workflows.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -18,6 +19,7 @@ const TOPICS = [
   addKeys,
   addSecrets,
   addSchedules,
+  addWorkflows,
   addServers,
   addTenancy,
   addPolicy,

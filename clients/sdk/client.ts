@@ -18,6 +18,7 @@ import { makeScheduleCalls, type ScheduleCalls } from './schedules.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
 import { makeSessionTokenCalls, type SessionTokenCalls } from './session-tokens.ts';
 import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
+import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 import {
   type ApiKeySource,
   type Call,
@@ -97,7 +98,8 @@ export interface Client
     ScheduleCalls,
     SecretCalls,
     SessionTokenCalls,
-    TenancyCalls {
+    TenancyCalls,
+    WorkflowCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -213,6 +215,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
+    ...makeWorkflowCalls(json, streams, { silenceMs, makeKey }),
   };
 };
 

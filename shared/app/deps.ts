@@ -24,6 +24,7 @@ import type { Principals } from '../store/principals.ts';
 import type { Schedules } from '../store/schedules.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
+import type { Workflows } from '../store/workflows.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
@@ -72,6 +73,7 @@ export interface Deps {
   readonly secrets: Secrets;
   readonly erasure: Erasure;
   readonly schedules: Schedules;
+  readonly workflows: Workflows;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */

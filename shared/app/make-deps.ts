@@ -18,6 +18,7 @@ import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
+import { makeWorkflows } from '../store/workflows.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
@@ -81,6 +82,7 @@ export const makeDeps = (parts: Parts): Deps => {
     secrets: makeSecrets({ store, vault, clock, random }),
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
+    workflows: makeWorkflows(store, random, (reference) => changes.announce(reference, 'record')),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
   };

@@ -24,6 +24,8 @@ export interface Submission {
   readonly replayOf?: CommandId;
   /** The schedule that submits it, and for which instant. */
   readonly scheduledBy?: Command['scheduledBy'];
+  /** The node of a workflow that it is of. */
+  readonly workflow?: Command['workflow'];
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
@@ -56,7 +58,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, workflow, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -104,6 +106,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
+    ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
   };

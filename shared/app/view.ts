@@ -9,7 +9,7 @@ import { piecesOf } from './read-output.ts';
 
 /** The command as callers see it, without its output. */
 export const toSummary = (command: Command): CommandSummary => {
-  const { id, status, spec, result, replayOf, scheduledBy, policy } = command;
+  const { id, status, spec, result, replayOf, scheduledBy, workflow, policy } = command;
   const { argv, script, image, cwd } = spec;
   return {
     id,
@@ -36,6 +36,7 @@ export const toSummary = (command: Command): CommandSummary => {
     attempts: command.attempts.map(toAttemptView),
     replayOf: replayOf ?? null,
     ...(scheduledBy ? { scheduledBy: { schedule: scheduledBy.schedule, at: toTimestamp(scheduledBy.at) } } : {}),
+    ...(workflow ? { workflow: { ...workflow } } : {}),
     ...(policy ? { policy: { ...policy } } : {}),
   };
 };

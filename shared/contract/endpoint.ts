@@ -24,7 +24,8 @@ interface Row {
     | 'schedules'
     | 'secrets'
     | 'system'
-    | 'runner';
+    | 'runner'
+    | 'workflows';
   readonly summary: string;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;

@@ -11,6 +11,7 @@ import { secretEndpoints } from './endpoints/secrets.ts';
 import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { systemEndpoints } from './endpoints/system.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
+import { workflowEndpoints } from './endpoints/workflows.ts';
 
 /**
  * THE endpoint table. Routes, request validation, who may call, OpenAPI and the client are made from it: to add an endpoint,
@@ -24,6 +25,7 @@ export const endpoints = {
   ...auditEndpoints,
   ...eventEndpoints,
   ...scheduleEndpoints,
+  ...workflowEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...mcpEndpoints,

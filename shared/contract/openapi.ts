@@ -16,6 +16,7 @@ const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = 
   schedules: 'Commands on a clock.',
   secrets: 'Named values that commands are given by reference.',
   system: 'The server itself.',
+  workflows: 'Commands that need each other.',
 };
 
 /** The endpoint table as an OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1.html). */

@@ -39,6 +39,10 @@ export const AUDIT_TYPES = [
   'tenant.changed',
   'tenant.removal-requested',
   'tenant.removed',
+  'workflow.cancel-requested',
+  'workflow.ended',
+  'workflow.resumed',
+  'workflow.submitted',
 ] as const;
 export type AuditType = (typeof AUDIT_TYPES)[number];
 

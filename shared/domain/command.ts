@@ -2,6 +2,7 @@ import type { Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import type { CommandId, TenantId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
+import type { WorkflowId } from './workflows.ts';
 
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
@@ -233,6 +234,8 @@ export interface Command {
   readonly replayOf?: CommandId;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
+  /** Of which node of which workflow it is; of one of many, the place of its item. */
+  readonly workflow?: { readonly id: WorkflowId; readonly node: string; readonly item?: number };
   /** What its tenant's policy let it in by. */
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */

@@ -33,7 +33,7 @@ const pick = (details: Data, isWanted: (name: string) => boolean): Data =>
 const EVENTS = {
   'command.submitted': {
     type: 'command.submitted',
-    ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule'),
+    ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule', 'workflow', 'node'),
   },
   'command.started': { type: 'command.started', ...ofCommand('attempt', 'target') },
   'command.ended': {
@@ -74,6 +74,13 @@ const EVENTS = {
   'tenant.changed': { type: 'tenant.changed', ...ofTenant },
   'tenant.removal-requested': { type: 'tenant.removal_requested', ...ofTenant },
   'tenant.removed': { type: 'tenant.removed', ...ofTenant },
+  'workflow.cancel-requested': { type: 'workflow.cancel_requested', ...ofCommand() },
+  'workflow.ended': {
+    type: 'workflow.completed',
+    ...ofCommand('status', 'generation', 'succeeded', 'failed', 'skipped', 'canceled'),
+  },
+  'workflow.resumed': { type: 'workflow.resumed', ...ofCommand('generation') },
+  'workflow.submitted': { type: 'workflow.submitted', ...ofCommand('nodes') },
 } as const satisfies Record<AuditType, Row>;
 
 export type EventType = (typeof EVENTS)[AuditType]['type'];

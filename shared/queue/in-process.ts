@@ -1,7 +1,7 @@
 import type { Clock, Instant } from '../domain/clock.ts';
 import { PRIORITIES, type Priority } from '../domain/command.ts';
 import type { TenantId } from '../domain/ids.ts';
-import { splitReference } from '../store/schema.ts';
+import { tenantOf } from '../store/schema.ts';
 import { type KeyedHeap, keyedHeap } from './keyed-heap.ts';
 import type { ConsumedQueue, WakeUp } from './queue.ts';
 
@@ -65,7 +65,7 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
       handling.set(id, merge(handling.get(id), message));
       return;
     }
-    const before = byTenant.get(splitReference(id).tenant)?.ready.get(id) ?? delayed.get(id);
+    const before = byTenant.get(tenantOf(id))?.ready.get(id) ?? delayed.get(id);
     const next = merge(before, message);
     if (next === before) return;
     if (next.at > clock.now()) delayed.set(id, next);
@@ -90,7 +90,7 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
   const makeReady = (message: Message): void => {
     const { id } = message.wakeUp;
     delayed.delete(id);
-    const line = lineOf(splitReference(id).tenant);
+    const line = lineOf(tenantOf(id));
     line.ready.set(id, { ...message, at: 0, place: ++places });
     settle(line);
   };

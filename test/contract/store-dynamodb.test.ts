@@ -8,6 +8,7 @@ import { faultProxy } from '../support/fault-proxy.ts';
 import { anItem, putNew, putNext, removal } from '../support/items.ts';
 import { schedulesContract } from './schedules-contract.ts';
 import { storeContract } from './store-contract.ts';
+import { workflowsContract } from './workflows-contract.ts';
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
 
@@ -29,6 +30,7 @@ describe.skipIf(missingForDynamodb.length > 0)(`DynamoDB${needs}`, () => {
 
   storeContract('DynamoDB', () => open());
   schedulesContract('DynamoDB', () => open());
+  workflowsContract('DynamoDB', () => open());
 
   /** A store on a table of its own, behind a proxy that lets things go wrong. */
   const openBehindProxy = async ({ requestMs = 5_000 } = {}) => {

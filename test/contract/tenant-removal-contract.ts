@@ -17,6 +17,7 @@ import { createSessionToken } from '../../shared/app/session-tokens.ts';
 import { submitCommand } from '../../shared/app/submit-command.ts';
 import { sweep } from '../../shared/app/sweep.ts';
 import { addTenant, changeTenant, getTenant, listTenants, removeTenant } from '../../shared/app/tenants.ts';
+import { submitWorkflow } from '../../shared/app/workflows.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import { parseRunnerToken, type RunnerRight } from '../../shared/domain/runner-token.ts';
@@ -86,6 +87,8 @@ const fill = async (installation: Installation, id: string) => {
   const session = await createSessionToken(deps, admin, {});
   await putSecret(deps, admin, 'token', { value: 'a secret value' });
   await createSchedule(deps, admin, { everySeconds: 31_000_000, command: { argv: ['a scheduled command'] } });
+  const nodes = { only: { command: { argv: ['a command of a workflow'] } } };
+  await submitWorkflow(deps, admin, { body: { nodes }, idempotencyKey: 'the key of a workflow' });
   const rules = [{ name: 'ask', effect: 'approval' as const, programs: ['ask'] }];
   await applyPolicy(deps, admin, { policy: { default: 'allow', rules } });
   await expect(submitCommand(deps, admin, { body: { argv: ['ask'] } })).rejects.toMatchObject({

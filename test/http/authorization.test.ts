@@ -86,6 +86,9 @@ const approval = async (call: Call) => {
 const SCHEDULE = { cron: '0 3 * * 1-5', command: { argv: ['true'] } };
 const schedule = (call: Call) => idOf(call('POST', '/v1/schedules', SCHEDULE));
 
+const WORKFLOW = { nodes: { only: { command: { argv: ['true'] } } } };
+const workflow = (call: Call) => idOf(call('POST', '/v1/workflows', WORKFLOW));
+
 const samples = {
   submitCommand: { body: { argv: ['true'] }, status: 202 },
   listCommands: { status: 200 },
@@ -142,6 +145,13 @@ const samples = {
   triggerSchedule: { make: schedule, status: 202 },
   pauseSchedule: { make: schedule, status: 200 },
   resumeSchedule: { make: schedule, status: 200 },
+  submitWorkflow: { body: WORKFLOW, status: 202 },
+  listWorkflows: { status: 200 },
+  getWorkflow: { make: workflow, status: 200 },
+  cancelWorkflow: { make: workflow, status: 202 },
+  // It has not ended, as nothing works here.
+  resumeWorkflow: { make: workflow, body: {}, status: 409 },
+  followWorkflow: { make: workflow, headers: { prefer: 'wait=0' }, status: 200 },
   listSecrets: { status: 200 },
   putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
@@ -417,6 +427,7 @@ describe('another tenant’s admin', () => {
     listApprovals: approval,
     listSchedules: schedule,
     listSecrets: secret,
+    listWorkflows: workflow,
     readAudit: member,
   };
   // Tenants are the owner's alone.

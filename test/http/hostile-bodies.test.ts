@@ -29,6 +29,7 @@ const IDS: Readonly<Record<string, string>> = {
   approvals: 'apr_0123456789abcdef',
   schedules: 'sch_0123456789abcdef',
   secrets: 'a-secret',
+  workflows: 'wfl_0123456789abcdef',
 };
 
 const send = async (name: EndpointName, body: string): Promise<{ status: number; problem: ProblemView }> => {

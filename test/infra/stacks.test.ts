@@ -283,7 +283,7 @@ describe('a bundle', () => {
     Object.keys(bundleFunction(entry, join(folder, 'own')).metafile.inputs);
   const SDKS = /@google-cloud|google-gax|@azure|@aws-sdk\/client-(lambda|sts)|node_modules\/node\//;
 
-  test.for(['commands', 'mcp', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner'])(
+  test.for(['commands', 'mcp', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner', 'workflows'])(
     'of the API function %s holds no SDK of a provider',
     (entry) => {
       expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
@@ -332,6 +332,7 @@ describe('a bundle', () => {
     ['fire-schedules', 900],
     ['system', 900],
     ['runner', 900],
+    ['workflows', 950],
     ['execute', 200],
     ['prepare-target', 4_000],
   ] as const)('of %s stays below %i KiB, what it loads lazily included', ([entry, kib]) => {

@@ -65,6 +65,7 @@ const FUNCTIONS = [
   'secrets',
   'system',
   'runner',
+  'workflows',
   'run-commands',
   'sweep',
   'fire-schedules',
