@@ -18,7 +18,6 @@ import { makeScheduleCalls, type ScheduleCalls } from './schedules.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
 import { makeSessionTokenCalls, type SessionTokenCalls } from './session-tokens.ts';
 import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
-import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 import {
   type ApiKeySource,
   type Call,
@@ -29,6 +28,7 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */

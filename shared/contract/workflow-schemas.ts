@@ -40,7 +40,9 @@ const prefix = processText(LIMITS.pathBytes).describe('Stands before it, such as
 
 const FromOutput = z
   .strictObject({
-    fromOutput: NodeName.describe('One of the needs. Of one with forEach: a JSON list of texts, an item each.'),
+    fromOutput: NodeName.describe(
+      'A node that it needs, or that what it needs needs. Of one with forEach: a JSON list of texts, an item each.',
+    ),
     stream: z.enum(['stdout', 'stderr']).describe('Default stdout.').optional(),
     json: Pointer.describe('Reads it as JSON, and takes what this names.').optional(),
     trim: z.boolean().describe('Without the line breaks at its end. Default true, and for stdin false.').optional(),
@@ -101,7 +103,7 @@ const oneOrSome = <T extends z.ZodType>(one: T) => z.union([one, z.array(one).mi
 
 const Claim = z
   .strictObject({
-    node: NodeName.describe('One of the needs.'),
+    node: NodeName.describe('A node that it needs, or that what it needs needs.'),
     is: oneOrSome(z.enum(NODE_ENDS)).optional(),
     exitCode: oneOrSome(z.int().min(0).max(255)).optional(),
     json: Pointer.describe('Into its stdout, read as JSON.').optional(),
@@ -138,7 +140,7 @@ const ForEach = z
   .union([
     z.strictObject({ items: z.array(item).max(LIMITS.workflowItems) }),
     z.strictObject({
-      fromOutput: NodeName.describe('One of the needs.'),
+      fromOutput: NodeName.describe('A node that it needs, or that what it needs needs.'),
       as: z.enum(['json', 'lines']).describe('A JSON list, or a line an item without the empty ones.'),
       json: Pointer.describe('Where the list is in the JSON.').optional(),
     }),

@@ -23,8 +23,12 @@ const faultsOfNode = (nodes: Nodes, name: string, node: PlannedNode): GraphFault
     path: ['nodes', name, ...path],
     detail,
   });
-  const neededFault = (wanted: string): string | undefined =>
-    needs.includes(wanted) ? undefined : `names ${wanted}, which is not among its needs`;
+  let all: ReadonlySet<string> | undefined;
+  const neededFault = (wanted: string): string | undefined => {
+    if (needs.includes(wanted)) return undefined;
+    all ??= needsOf(nodes, name);
+    return all.has(wanted) ? undefined : `names ${wanted}, which it does not need, nor does what it needs`;
+  };
   const faults = needs.flatMap((needed, index) => {
     if (needed === name) return at(['needs', index], 'is the node itself');
     if (!Object.hasOwn(nodes, needed)) return at(['needs', index], `there is no node ${needed}`);
@@ -53,6 +57,21 @@ const faultsOfNode = (nodes: Nodes, name: string, node: PlannedNode): GraphFault
     );
   }
   return faults;
+};
+
+/** All that has ended when a node is looked at. */
+const needsOf = (nodes: Nodes, name: string): ReadonlySet<string> => {
+  const found = new Set<string>();
+  const queue = [name];
+  for (const one of queue) {
+    const { needs = [] } = (Object.hasOwn(nodes, one) ? nodes[one] : undefined) ?? {};
+    for (const needed of needs) {
+      if (found.has(needed)) continue;
+      found.add(needed);
+      queue.push(needed);
+    }
+  }
+  return found;
 };
 
 const SHELL = /(^|\/)(sh|bash|dash|ash|zsh|ksh|fish)$/;

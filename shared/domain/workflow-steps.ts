@@ -123,8 +123,13 @@ const makeWalk = (plan: Plan<unknown>, workflow: Workflow, seen: Seen, now: Inst
     changed = true;
     if (plan.failFast && isFailing(nodeOf(name), state)) failed = true;
   };
-  const end = (name: string, status: NodeState['status'], { reason, detail }: Partial<Refusal> = {}): void => {
+  const end = (
+    name: string,
+    status: NodeState['status'],
+    why: { readonly reason?: string | undefined; readonly detail?: string | undefined } = {},
+  ): void => {
     const { runs, startedAt, exitCode } = nodes[name] ?? {};
+    const { reason, detail } = why;
     put(name, { ...{ status, runs, exitCode, reason, detail, startedAt }, endedAt: now });
   };
 

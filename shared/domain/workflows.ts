@@ -12,7 +12,7 @@ export const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 
 /** A value that becomes known while a workflow runs. It is handed on as data: no shell and no template ever reads it. */
 export type Reference =
-  /** What a needed node wrote. Of one with `forEach`: a JSON list of texts, `null` where an item has none. */
+  /** What a node wrote that is needed, also by what is needed. Of one with `forEach`: a JSON list of texts, `null` where an item has none. */
   | {
       readonly fromOutput: string;
       /** @default stdout */
@@ -37,7 +37,7 @@ export interface Referring {
   readonly stdin?: Value | undefined;
 }
 
-/** What is said of one needed node. One of `is`, `exitCode` and `json` with `equals` is there. */
+/** What is said of one node that is needed, also by what is needed. One of `is`, `exitCode` and `json` with `equals` is there. */
 export interface Claim {
   readonly node: string;
   readonly is?: NodeEnd | readonly NodeEnd[] | undefined;

@@ -86,7 +86,13 @@ export const workflowsContract = (name: string, openStore: OpenStore): void => {
         Array.from({ length: LIMITS.workflowNodes }, (_, n) => [
           `${'n'.repeat(59)}-${n}`,
           {
-            ...{ status: 'failed', reason: 'invalid-request', detail: systemRandom.hex(100), startedAt: T0, endedAt: T0 },
+            ...{
+              status: 'failed',
+              reason: 'invalid-request',
+              detail: systemRandom.hex(100),
+              startedAt: T0,
+              endedAt: T0,
+            },
             runs: Array.from({ length: LIMITS.workflowRuns / LIMITS.workflowNodes }, () => ({
               ...{ status: 'failed', command: `cmd_${random()}` },
             })),

@@ -36,17 +36,26 @@ describe('errand workflow', () => {
     expect(good.stdout).toMatch(/✔ succeeded {2}build {2}2\/2\n/);
     expect(good.stdout).toMatch(/– skipped {4}tell {3}condition\n/);
     const bad = await cli(['workflow', 'run', file(build('exit 9'))], options);
-    expect(bad).toMatchObject({ exit: 1, stderr: expect.stringMatching(/wfl_\w+ failed \(test\).*errand workflow resume/) });
+    expect(bad).toMatchObject({
+      exit: 1,
+      stderr: expect.stringMatching(/wfl_\w+ failed \(test\).*errand workflow resume/),
+    });
     expect(bad.stdout).toMatch(/✘ failed {5}test {3}exit code 9 {2}cmd_/);
     const late = await cli(['workflow', 'run', file({ ...build('sleep 60'), timeoutSeconds: 1 })], options);
     expect(late).toMatchObject({ exit: 124, stderr: expect.stringContaining('time-out') });
     const json = await cli(['workflow', 'run', '--json', '-'], { ...options, input: JSON.stringify(build('true')) });
-    const lines = json.stdout.trim().split('\n').map((line) => JSON.parse(line) as { type: string });
+    const lines = json.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string });
     expect([json.exit, lines[0]?.type, lines.at(-1)?.type]).toEqual([0, 'workflow', 'end']);
   }, 60_000);
 
   test('run draws the nodes in place on a terminal', async () => {
-    const shown = await cli(['workflow', 'run', file(build('sleep 0.5'))], { dataDirectory: tempDirectory(), terminal: true });
+    const shown = await cli(['workflow', 'run', file(build('sleep 0.5'))], {
+      dataDirectory: tempDirectory(),
+      terminal: true,
+    });
     expect(shown.exit).toBe(0);
     expect(shown.stdout).toContain('\u001b[5A\u001b[J');
     expect(shown.stdout).toContain('▸ running');
@@ -75,7 +84,10 @@ describe('errand workflow', () => {
     expect(listed).toMatch(new RegExp(`${id} +succeeded +3 succeeded, 1 skipped .* build`));
     expect((await errand('list', '--status', 'canceled')).stdout).not.toContain(id);
     const odd = file({ nodes: { a: { command: { argv: ['true'] }, needs: ['a'] } } });
-    expect(await errand('submit', odd)).toMatchObject({ exit: 125, stderr: expect.stringContaining('/nodes/a/needs/0') });
+    expect(await errand('submit', odd)).toMatchObject({
+      exit: 2,
+      stderr: expect.stringContaining('/nodes/a/needs/0'),
+    });
     writeFileSync(odd, '{');
     expect(await errand('submit', odd)).toMatchObject({ exit: 2, stderr: expect.stringContaining('not JSON') });
   }, 60_000);
@@ -98,13 +110,20 @@ test('a workflow of 200 nodes, whose server is killed -9 three times in the midd
         {
           needs: rank === 0 ? [] : [nameOf(rank - 1, place), nameOf(rank - 1, place + 1)],
           // What runs when its server is killed is cut short: it is run again, and has not ended before.
-          command: { ...sh(script), argv: ['/bin/sh', '-c', script, 'sh', name, log], retry: { maxAttempts: 10, on: ['lost'] } },
+          command: {
+            ...sh(script),
+            argv: ['/bin/sh', '-c', script, 'sh', name, log],
+            retry: { maxAttempts: 10, on: ['lost'] },
+          },
         },
       ];
     }),
   );
   const linesOf = (kind: string): string[] =>
-    readFileSync(log, 'utf8').split('\n').filter((line) => line.startsWith(kind)).map((line) => line.slice(kind.length + 1));
+    readFileSync(log, 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith(kind))
+      .map((line) => line.slice(kind.length + 1));
   let server = await startServer(data);
   const { id } = await makeClient({ url: server.url }).submitWorkflow({ nodes: nodes as never });
   for (const done of [40, 90, 140]) {

@@ -53,7 +53,10 @@ export const listWorkflows = (options: WorkflowOptions, terminal: Terminal): Pro
       else rows.push([one.id, statusOf(one), countsText(one), ago(one.submittedAt), plain(one.name)]);
     }
     if (!options.json) {
-      await write(terminal.stdout, table(['ID', 'STATUS', 'NODES', 'SUBMITTED', 'NAME'], rows, terminal.stdout.columns));
+      await write(
+        terminal.stdout,
+        table(['ID', 'STATUS', 'NODES', 'SUBMITTED', 'NAME'], rows, terminal.stdout.columns),
+      );
     }
     return 0;
   });
@@ -66,7 +69,11 @@ export const showWorkflow = (id: string, options: WorkflowOptions, terminal: Ter
   });
 
 /** Cancels them, one after the other. */
-export const cancelWorkflows = (ids: readonly string[], options: WorkflowOptions, terminal: Terminal): Promise<number> =>
+export const cancelWorkflows = (
+  ids: readonly string[],
+  options: WorkflowOptions,
+  terminal: Terminal,
+): Promise<number> =>
   withConnection({ ...options, work: false }, terminal, async ({ client }) => {
     for (const id of ids) {
       const canceled = await client.cancelWorkflow(id);

@@ -121,12 +121,15 @@ describe('a node', () => {
     });
   });
 
-  test.for(['failed', 'timed_out', 'expired', 'lost', 'canceled'] as const)('of a command that %s has failed', (how) => {
-    const run = machine(aPlan({ a: aNode() }));
-    run.step();
-    run.end('a/0', how, null);
-    expect(run.workflow).toMatchObject({ status: 'failed', nodes: { a: { status: 'failed', reason: how } } });
-  });
+  test.for(['failed', 'timed_out', 'expired', 'lost', 'canceled'] as const)(
+    'of a command that %s has failed',
+    (how) => {
+      const run = machine(aPlan({ a: aNode() }));
+      run.step();
+      run.end('a/0', how, null);
+      expect(run.workflow).toMatchObject({ status: 'failed', nodes: { a: { status: 'failed', reason: how } } });
+    },
+  );
 
   test('that was refused has failed, and says by what', () => {
     const run = machine(aPlan({ a: aNode() }));
@@ -146,7 +149,9 @@ describe('a node', () => {
 
 describe('a condition on what was needed', () => {
   const claim = (over: object) => ({ node: 'a', ...over }) as Condition;
-  test.for<[what: Condition, ended: End['status'] | 'skipped', exitCode: number | null, answer: Json | undefined, boolean]>([
+  test.for<
+    [what: Condition, ended: End['status'] | 'skipped', exitCode: number | null, answer: Json | undefined, boolean]
+  >([
     ['always', 'failed', 1, undefined, true],
     ['succeeded', 'failed', 1, undefined, false],
     ['failed', 'failed', 1, undefined, true],
@@ -167,7 +172,13 @@ describe('a condition on what was needed', () => {
     [claim({ json: '', equals: null }), 'succeeded', 0, null, true],
     [claim({ json: '/a', equals: 1 }), 'succeeded', 0, undefined, false],
     [claim({ json: '/a', equals: 1, not: true }), 'skipped', null, undefined, true],
-    [{ all: [claim({ is: 'failed' }) as never, { any: [claim({ exitCode: 1 }) as never] }] }, 'failed', 1, undefined, true],
+    [
+      { all: [claim({ is: 'failed' }) as never, { any: [claim({ exitCode: 1 }) as never] }] },
+      'failed',
+      1,
+      undefined,
+      true,
+    ],
     [{ any: [claim({ is: 'skipped' }) as never, claim({ exitCode: 9 }) as never] }, 'failed', 1, undefined, false],
   ])('%j, when it %s with %s and said %j: %s', ([condition, ended, exitCode, answer, expected]) => {
     const skips = ended === 'skipped';
@@ -309,7 +320,10 @@ describe('a workflow that is stopped', () => {
     run.wait(3_600_000);
     run.step();
     run.settle();
-    expect(run.workflow).toMatchObject({ status: 'timed_out', nodes: { a: { status: 'canceled', reason: 'timed_out' } } });
+    expect(run.workflow).toMatchObject({
+      status: 'timed_out',
+      nodes: { a: { status: 'canceled', reason: 'timed_out' } },
+    });
   });
 
   test('when all had ended by itself shows no sign of it', () => {
