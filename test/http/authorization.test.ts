@@ -412,6 +412,8 @@ describe('another tenant’s admin', () => {
     for (const id of [...odd, ...names, ...near, theirs.replace(/^/, '%20')]) {
       // `constructor` is as good a name as any.
       if (BY_NAME.includes(name) && id === 'constructor') continue;
+      // A client makes /v1/events of it before it asks, and those are its own.
+      if (name === 'followWorkflow' && /^(\.|%2e){2}$/.test(id)) continue;
       const { status } = await answerFor(callers['other'] as Call, name, id);
       expect([id.slice(0, 40), status]).toEqual([id.slice(0, 40), expect.toBeOneOf([400, 404, 405])]);
     }

@@ -324,14 +324,14 @@ describe('a bundle', () => {
   });
 
   test.for([
-    ['commands', 920],
-    ['mcp', 1_300],
-    ['output', 900],
-    ['providers', 900],
+    ['commands', 940],
+    ['mcp', 1_320],
+    ['output', 910],
+    ['providers', 910],
     ['schedules', 950],
-    ['fire-schedules', 900],
-    ['system', 900],
-    ['runner', 900],
+    ['fire-schedules', 910],
+    ['system', 910],
+    ['runner', 920],
     ['workflows', 950],
     ['execute', 200],
     ['prepare-target', 4_000],

@@ -52,7 +52,7 @@ test.for<[string, Key, string, string]>([
   [
     'a place among workflows that are due',
     indexKeys.dueWorkflow(workflowReferenceOf(acme, workflow), 1_900_000_000_000),
-    'due/workflows/1',
+    'due/workflows/0',
     `001900000000000/acme/${workflow}`,
   ],
 ])('the key of %s', ([, key, pk, sk]) => {
