@@ -45,10 +45,10 @@ const lineBoard = (terminal: Terminal): Board => {
   let width = 0;
   const node = (one: WorkflowNode): void => {
     const text = nodeLine(terminal, one, width);
-    // The progress of items alone is no news for a log.
-    const news = `${one.status} ${one.command}`;
-    if (told.get(one.name) === news || one.status === 'waiting') return;
-    told.set(one.name, news);
+    // One line says that it runs, and as what. The progress of items alone is no news for a log.
+    const isToCome = one.status === 'waiting' || (one.status === 'running' && !one.items && one.command === null);
+    if (isToCome || told.get(one.name) === one.status) return;
+    told.set(one.name, one.status);
     terminal.stdout.write(`${text}\n`);
   };
   const all = (workflow: Workflow): void => {
