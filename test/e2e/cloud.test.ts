@@ -264,7 +264,10 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     } as never);
     expect(workflow).toMatchObject({ status: 'succeeded', counts: { succeeded: 3, skipped: 1 } });
     const all = workflow.nodes.find(({ name }) => name === 'all')?.command ?? '';
-    expect(await client.get(all)).toMatchObject({ stdout: '["one","two"]\n', workflow: { id: workflow.id, node: 'all' } });
+    expect(await client.get(all)).toMatchObject({
+      stdout: '["one","two"]\n',
+      workflow: { id: workflow.id, node: 'all' },
+    });
   });
 
   test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {
