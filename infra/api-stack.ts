@@ -109,6 +109,11 @@ export class ApiStack extends Stack {
         [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
         short,
       ),
+      workflows: make(
+        'workflows',
+        [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
+        short,
+      ),
       secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
       webhooks: make(
         'webhooks',

@@ -23,6 +23,7 @@ import {
   mayPublish,
   mayRead,
   mayReadWebhookSecrets,
+  mayReadOutput,
   mayRemoveInput,
   mayRunMicrovms,
   maySearch,
@@ -82,7 +83,15 @@ export class WorkersStack extends Stack {
       entry: 'run-commands',
       stage,
       environment,
-      permissions: [...running, ...mayRemoveInput(data), mayStoreOutput(data), mayTake(queue)],
+      permissions: [
+        ...running,
+        ...mayRemoveInput(data),
+        mayStoreOutput(data),
+        mayTake(queue),
+        // What nodes of workflows are given of others' output, and which of their commands have ended.
+        mayGetMany(data),
+        mayReadOutput(data),
+      ],
       timeout: Duration.minutes(WORKER_MINUTES),
       bundles,
       // It puts wake-ups into the queues that it is called from, many for a command that runs elsewhere. Lambda would take
@@ -108,6 +117,8 @@ export class WorkersStack extends Stack {
         mayPublish(queue),
         ...mayEraseObjects(data),
         ...mayEraseSecrets(this, stage),
+        // What nodes of workflows are given of others' output.
+        mayReadOutput(data),
       ],
       timeout: Duration.minutes(SWEEP_MINUTES),
       bundles,

@@ -11,6 +11,7 @@ import { secrets } from '../functions/http/secrets.ts';
 import { system } from '../functions/http/system.ts';
 import { triggers } from '../functions/http/triggers.ts';
 import { webhooks } from '../functions/http/webhooks.ts';
+import { workflows } from '../functions/http/workflows.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import type { Endpoint } from '../shared/contract/endpoint.ts';
 import { endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
@@ -47,6 +48,7 @@ export const makeGateway = (deps: Deps): Gateway => {
     system: system(deps),
     triggers: triggers(deps),
     webhooks: webhooks(deps),
+    workflows: workflows(deps),
   };
   const streaming = { mcp: mcp(deps), output: output(deps) };
 

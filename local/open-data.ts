@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { systemResolve } from '../machine/resolver.ts';
 import { makeAccess } from '../shared/access/access.ts';
-import { advanceCommand } from '../shared/app/advance-command.ts';
+import { advance } from '../shared/app/advance.ts';
 import type { Deps, Target } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import type { Clock, Random } from '../shared/domain/clock.ts';
@@ -16,8 +16,10 @@ import { PRICES_PER_HOUR } from '../shared/providers/prices.ts';
 import { loadProvider, providers } from '../shared/providers/registry.ts';
 import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
+import type { Queue, WakeUp } from '../shared/queue/queue.ts';
 import { sealedFiles } from '../shared/secrets/sealed-files.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
+import { isWorkflowReference } from '../shared/store/schema.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { signerOf } from './audit-key.ts';
 import { installationOf } from './installation.ts';
@@ -59,6 +61,9 @@ export interface OpenData {
   close(): Promise<void>;
 }
 
+/** Looks at them, which are short. */
+const WORKFLOWS_AT_ONCE = 4;
+
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
@@ -76,7 +81,12 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const vaultKey = vaultKeyOf(dataDirectory, { secrets, random });
   const signer = signerOf(dataDirectory, random);
   const principals = makePrincipals(store);
-  const queue = inProcessQueue({ clock });
+  const commands = inProcessQueue({ clock });
+  // Apart: a workflow must not wait for the end of the commands that it is to cancel.
+  const workflows = inProcessQueue({ clock });
+  const queue: Queue = {
+    send: (wakeUp, how) => (isWorkflowReference(wakeUp.id) ? workflows : commands).send(wakeUp, how),
+  };
   const provider = await providers.local({
     workDirectory: join(dataDirectory, 'work'),
     isOwnerAlive: async (name) => workers.isAlive(name),
@@ -143,14 +153,23 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     closing: closing.signal,
     log,
   });
-  if (work) queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
+  if (work) {
+    const take = async (wakeUp: WakeUp): Promise<void> => {
+      const againAt = await advance(deps, wakeUp);
+      if (againAt === undefined) return;
+      // Where no server runs, nobody sweeps.
+      await queue.send(wakeUp, { priority: 'high', delaySeconds: (againAt - clock.now()) / 1_000 });
+    };
+    commands.consume(take, { concurrency });
+    workflows.consume(take, { concurrency: WORKFLOWS_AT_ONCE });
+  }
   return {
     deps,
     ownerKey,
     expectsRunners: runnerUrl === undefined && elsewhere.some(({ features }) => features.runner === 'remote'),
     async close() {
       closing.abort();
-      const drained = queue.close();
+      const drained = Promise.all([commands.close(), workflows.close()]);
       await Promise.all([provider, ...elsewhere].map((one) => one.close()));
       await drained;
       // First, as a lock that is left says that the store was not closed.

@@ -11,6 +11,7 @@ import { addServers } from './program/servers.ts';
 import { addTenancy } from './program/tenancy.ts';
 import { addTriggers } from './program/triggers.ts';
 import { addWebhooks } from './program/webhooks.ts';
+import { addWorkflows } from './program/workflows.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -22,6 +23,7 @@ const TOPICS = [
   addSchedules,
   addTriggers,
   addWebhooks,
+  addWorkflows,
   addServers,
   addTenancy,
   addPolicy,

@@ -31,6 +31,7 @@ import {
 } from './transport.ts';
 import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
 import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
+import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -102,7 +103,8 @@ export interface Client
     SecretCalls,
     SessionTokenCalls,
     TenancyCalls,
-    TriggerCalls {
+    TriggerCalls,
+    WorkflowCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -241,6 +243,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
     ...makeTriggerCalls(json, send),
+    ...makeWorkflowCalls(json, streams, { silenceMs, makeKey }),
   };
 };
 

@@ -32,7 +32,8 @@ const eventOf = (
 
 /** What the record of a command says of its submission. */
 export const submissionOf = (command: Command): AuditEvent => {
-  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy, triggeredBy } = command;
+  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy, triggeredBy, workflow } =
+    command;
   return {
     type: 'command.submitted',
     at: toTimestamp(submittedAt),
@@ -52,6 +53,7 @@ export const submissionOf = (command: Command): AuditEvent => {
       ...(replayOf === undefined ? {} : { replayOf }),
       ...(scheduledBy ? { schedule: scheduledBy.schedule } : {}),
       ...(triggeredBy ? { trigger: triggeredBy.trigger } : {}),
+      ...(workflow ? { workflow: workflow.id, node: workflow.node } : {}),
     },
   };
 };

@@ -29,6 +29,7 @@ import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Triggers } from '../store/triggers.ts';
 import type { Webhooks } from '../store/webhooks.ts';
+import type { Workflows } from '../store/workflows.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { SigningKeys } from '../webhooks/signing-keys.ts';
 import type { Fleet } from './fleet.ts';
@@ -85,6 +86,7 @@ export interface Deps {
   readonly signingKeys: SigningKeys;
   /** The only door to addresses that callers name. */
   readonly egress: Egress;
+  readonly workflows: Workflows;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */

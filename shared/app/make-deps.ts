@@ -22,6 +22,7 @@ import { makeStdinLog } from '../store/stdin-log.ts';
 import { makeTriggers } from '../store/triggers.ts';
 import { makeWebhooks } from '../store/webhooks.ts';
 import { makeSigningKeys } from '../webhooks/signing-keys.ts';
+import { makeWorkflows } from '../store/workflows.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
@@ -91,6 +92,7 @@ export const makeDeps = (parts: Parts): Deps => {
     triggers: makeTriggers(store),
     webhooks: makeWebhooks(store, clock),
     signingKeys: makeSigningKeys({ vault, random, clock }),
+    workflows: makeWorkflows(store, random, (reference) => changes.announce(reference, 'record')),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
     answers: makeAnswers(store),

@@ -27,6 +27,8 @@ export interface Submission {
   readonly scheduledBy?: Command['scheduledBy'];
   /** The trigger that submits it, and for which delivery. */
   readonly triggeredBy?: Command['triggeredBy'];
+  /** The node of a workflow that it is of. */
+  readonly workflow?: Command['workflow'];
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
@@ -61,7 +63,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, workflow, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -117,6 +119,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
     ...(triggeredBy ? { triggeredBy } : {}),
+    ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
   };

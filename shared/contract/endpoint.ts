@@ -27,6 +27,7 @@ interface Row {
     | 'system'
     | 'triggers'
     | 'webhooks'
+    | 'workflows'
     | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;

@@ -13,6 +13,7 @@ import { systemEndpoints } from './endpoints/system.ts';
 import { triggerEndpoints } from './endpoints/triggers.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
 import { webhookEndpoints } from './endpoints/webhooks.ts';
+import { workflowEndpoints } from './endpoints/workflows.ts';
 
 /**
  * THE endpoint table. Routes, request validation, who may call, OpenAPI and the client are made from it: to add an endpoint,
@@ -28,6 +29,7 @@ export const endpoints = {
   ...scheduleEndpoints,
   ...triggerEndpoints,
   ...webhookEndpoints,
+  ...workflowEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...mcpEndpoints,

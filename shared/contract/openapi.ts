@@ -19,6 +19,7 @@ const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = 
   system: 'The server itself.',
   triggers: 'Webhooks in: addresses that submit a command for each delivery.',
   webhooks: 'Events that are posted to a URL.',
+  workflows: 'Commands that need each other.',
 };
 
 const BEARER = {

@@ -52,6 +52,10 @@ export const AUDIT_TYPES = [
   'webhook.removed',
   'webhook.rotated',
   'webhook.tested',
+  'workflow.cancel-requested',
+  'workflow.ended',
+  'workflow.resumed',
+  'workflow.submitted',
 ] as const;
 export type AuditType = (typeof AUDIT_TYPES)[number];
 

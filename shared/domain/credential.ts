@@ -12,4 +12,6 @@ export type Credential =
   /** None: a delivery came to a trigger of the member's. */
   | { readonly kind: 'trigger'; readonly id: string }
   /** None: a webhook of the member's is told of events. */
-  | { readonly kind: 'webhook'; readonly id: string };
+  | { readonly kind: 'webhook'; readonly id: string }
+  /** None: a workflow of the member's goes on. */
+  | { readonly kind: 'workflow'; readonly id: string };

@@ -33,7 +33,7 @@ const pick = (details: Data, isWanted: (name: string) => boolean): Data =>
 const EVENTS = {
   'command.submitted': {
     type: 'command.submitted',
-    ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule', 'trigger'),
+    ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule', 'trigger', 'workflow', 'node'),
   },
   'command.started': { type: 'command.started', ...ofCommand('attempt', 'target') },
   'command.ended': {
@@ -87,6 +87,13 @@ const EVENTS = {
   'webhook.removed': { type: 'webhook.removed', ...ofTenant },
   'webhook.rotated': { type: 'webhook.rotated', ...ofTenant },
   'webhook.tested': { type: 'webhook.tested', ...ofTenant },
+  'workflow.cancel-requested': { type: 'workflow.cancel_requested', ...ofCommand() },
+  'workflow.ended': {
+    type: 'workflow.completed',
+    ...ofCommand('status', 'generation', 'succeeded', 'failed', 'skipped', 'canceled'),
+  },
+  'workflow.resumed': { type: 'workflow.resumed', ...ofCommand('generation') },
+  'workflow.submitted': { type: 'workflow.submitted', ...ofCommand('nodes') },
 } as const satisfies Record<AuditType, Row>;
 
 export type EventType = (typeof EVENTS)[AuditType]['type'];

@@ -20,6 +20,7 @@ import { sweep } from '../../shared/app/sweep.ts';
 import { addTenant, changeTenant, getTenant, listTenants, removeTenant } from '../../shared/app/tenants.ts';
 import { createTrigger } from '../../shared/app/triggers.ts';
 import { createWebhook } from '../../shared/app/webhooks.ts';
+import { submitWorkflow } from '../../shared/app/workflows.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import { parseRunnerToken, type RunnerRight } from '../../shared/domain/runner-token.ts';
@@ -101,6 +102,8 @@ const fill = async (installation: Installation, id: string) => {
     webhook,
     ended: [{ ...delivered, type: 'command.submitted' }],
   }));
+  const nodes = { only: { command: { argv: ['a command of a workflow'] } } };
+  await submitWorkflow(deps, admin, { body: { nodes }, idempotencyKey: 'the key of a workflow' });
   const rules = [{ name: 'ask', effect: 'approval' as const, programs: ['ask'] }];
   await applyPolicy(deps, admin, { policy: { default: 'allow', rules } });
   await expect(submitCommand(deps, admin, { body: { argv: ['ask'] } })).rejects.toMatchObject({

@@ -283,6 +283,25 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     for await (const left of client.listWebhooks()) expect(left).toBeUndefined();
   });
 
+  test('a workflow goes on by wake-ups alone, hands outputs on, and is followed live', async () => {
+    const node = (argv: unknown[], more: object = {}) => ({ command: { argv, target: 'lambda' }, ...more });
+    const live = makeClient({ url: cloud.url, streamUrl: cloud.streamUrl, apiKey: KEY });
+    const workflow = await live.runWorkflow({
+      nodes: {
+        list: node(['printf', 'one\\ntwo\\n']),
+        each: node(['echo', { fromItem: '' }], { needs: ['list'], forEach: { fromOutput: 'list', as: 'lines' } }),
+        all: node(['echo', { fromOutput: 'each' }], { needs: ['each'] }),
+        never: node(['true'], { needs: ['all'], if: 'failed' }),
+      },
+    } as never);
+    expect(workflow).toMatchObject({ status: 'succeeded', counts: { succeeded: 3, skipped: 1 } });
+    const all = workflow.nodes.find(({ name }) => name === 'all')?.command ?? '';
+    expect(await client.get(all)).toMatchObject({
+      stdout: '["one","two"]\n',
+      workflow: { id: workflow.id, node: 'all' },
+    });
+  });
+
   test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {
     const ours = await client.submit({ argv: ['true'], target: 'lambda' }, { waitSeconds: 20 });
     const { key, admin } = (await ask('POST', '/v1/tenants', KEY, { id: 'acme', name: 'Acme' })).body;

@@ -130,6 +130,11 @@ const ROLES: Roles = {
     'dynamodb:BatchGetItem table',
     'dynamodb:Query table/index/list',
   ]),
+  workflows: lines(LOG, WRITE, WAKE, KEY, [
+    'dynamodb:GetItem table',
+    'dynamodb:BatchGetItem table',
+    'dynamodb:Query table/index/list',
+  ]),
   // Who stores secrets cannot read them.
   secrets: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
   triggers: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
@@ -150,8 +155,13 @@ const ROLES: Roles = {
     's3:PutObject objects/*/output/*',
     `secretsmanager:GetSecretValue ${SECRETS}`,
   ]),
-  'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, ['s3:PutObject objects/*/output/*']),
-  // It removes tenants: whatever objects and secrets they have, without reading one.
+  'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, [
+    's3:PutObject objects/*/output/*',
+    // For nodes of workflows.
+    's3:GetObject objects/*/output/*',
+    'dynamodb:BatchGetItem table',
+  ]),
+  // It removes tenants: whatever objects and secrets they have, without reading a secret.
   sweep: lines(
     LOG,
     READ,
@@ -169,6 +179,8 @@ const ROLES: Roles = {
       'dynamodb:Query table/index/list',
       'dynamodb:BatchGetItem table',
       's3:PutObject checkpoints/*',
+      // For nodes of workflows.
+      's3:GetObject objects/*/output/*',
       'events:PutEvents events',
     ],
     SIGN,

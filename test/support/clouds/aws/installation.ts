@@ -69,6 +69,7 @@ const FUNCTIONS = [
   'system',
   'triggers',
   'runner',
+  'workflows',
   'run-commands',
   'sweep',
   'fire-schedules',
