@@ -45,6 +45,7 @@ export interface WorkersStackProps extends StackProps {
   readonly bundles: string;
   readonly executor: Options['executor'];
   readonly reserved: Options['reserved'];
+  readonly telemetry: Options['telemetry'];
 }
 
 const BATCH = 10;

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { keepDelivering } from '../shared/app/keep-delivering.ts';
-import { jsonLog } from '../shared/telemetry/log.ts';
+import { jsonLog, parseLogLevel } from '../shared/telemetry/log.ts';
 import { type DoorOptions, isLoopbackHost, LOOPBACK, openDoor } from './door.ts';
 import { makeDataFolder } from './durable-folders.ts';
 import { keepFiring } from './firing.ts';
@@ -34,7 +34,8 @@ export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeO
   const directory = resolve(dataDirectory);
   makeDataFolder(directory);
   const lock = lockServer(directory);
-  const log = jsonLog(systemClock, (line) => process.stderr.write(line));
+  const level = parseLogLevel(process.env['ERRAND_LOG_LEVEL']);
+  const log = jsonLog(systemClock, (line) => process.stderr.write(line), { level });
   let url = '';
   try {
     const data = await openData({
@@ -43,6 +44,7 @@ export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeO
       clock: systemClock,
       random: systemRandom,
       log,
+      counts: true,
       runnerUrl: () => url,
     });
     try {

@@ -6,5 +6,8 @@ import { consumeSqsBatch } from '../../shared/queue/sqs-batch.ts';
 /** Takes wake-ups from SQS and does what is to be done about each command. */
 export const runCommands =
   (deps: Deps) =>
-  (event: SQSEvent): Promise<SQSBatchResponse> =>
-    consumeSqsBatch(event, ({ id }) => advanceCommand(deps, id), deps);
+  async (event: SQSEvent): Promise<SQSBatchResponse> => {
+    const response = await consumeSqsBatch(event, ({ id }) => advanceCommand(deps, id), deps);
+    await deps.tracing.flush();
+    return response;
+  };

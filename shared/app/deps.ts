@@ -25,6 +25,8 @@ import type { Schedules } from '../store/schedules.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
 
@@ -94,4 +96,6 @@ export interface Deps {
   /** Aborts when this process is about to end. */
   readonly closing: AbortSignal;
   readonly log: Log;
+  readonly tracing: Tracing;
+  readonly metrics: Metrics;
 }

@@ -154,6 +154,8 @@ const samples = {
   // No issuer's tokens are taken here.
   describeProtected: { status: 404 },
   describeProtectedMcp: { status: 404 },
+  // Nothing is counted within a process that serves nobody else.
+  readMetrics: { status: 404 },
   checkHealth: { status: 200 },
   checkReady: { status: 200 },
   describeApi: { status: 200 },

@@ -188,6 +188,25 @@ describe('the stacks', () => {
     Template.fromStack(restored.stacks.data).resourceCountIs('AWS::DynamoDB::GlobalTable', 1);
   });
 
+  test('all functions but the executor are told of a collector and of metrics, if these are asked for', () => {
+    const toldIn = (template: Template) =>
+      (Object.values(template.findResources('AWS::Lambda::Function')) as Resource[]).map(({ Properties }) => {
+        const { Environment } = Properties as { Environment?: { Variables: Record<string, unknown> } };
+        return [Environment?.Variables['OTEL_EXPORTER_OTLP_ENDPOINT'], Environment?.Variables['ERRAND_METRICS']];
+      });
+    const { stacks: asked } = make({ otlpEndpoint: 'https://collector.example.com:4318', metrics: 'emf' });
+    const told = ['https://collector.example.com:4318/', 'emf'];
+    const [api, workers] = [toldIn(Template.fromStack(asked.api)), toldIn(Template.fromStack(asked.workers))];
+    expect(api).toEqual(api.map(() => told));
+    expect(workers).toContainEqual([undefined, undefined]);
+    expect(workers.filter(([endpoint]) => endpoint !== undefined)).toEqual([told, told, told]);
+    expect(toldIn(templates.api).flat().filter(Boolean)).toEqual([]);
+    for (const bad of ['collector:4318', 'https://user:word@collector.example.com']) {
+      expect(() => make({ otlpEndpoint: bad })).toThrow('otlpEndpoint must be a URL');
+    }
+    expect(() => make({ metrics: 'all' })).toThrow('metrics must be emf');
+  });
+
   test('functions that callers reach know the issuers that were named, and no other function does', () => {
     const file = join(folder, 'access.json');
     const issuers = [{ issuer: 'https://login.example.com/', audience: 'errand', tenant: 'acme' }];
