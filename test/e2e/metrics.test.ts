@@ -74,7 +74,7 @@ describe('the figures of a server', () => {
     expect(leaksInWords([{ where: 'the figures', bytes: Buffer.from(text) }])).toEqual([]);
   });
 
-  test('show what waits, and for how long, also of what was there before the start', async () => {
+  test('show what waits, and for how long', async () => {
     const dataDirectory = tempDirectory();
     const first = await startServer(dataDirectory, ['--concurrency', '1']);
     const client = makeClient({ url: first.url });
@@ -98,7 +98,10 @@ describe('the figures of a server', () => {
 
   test('stay bounded whatever callers send', async () => {
     const server = await startServer();
-    const count = async () => readText(await (await scrape(server.url)).text()).size;
+    const count = async () => {
+      const series = [...readText(await (await scrape(server.url)).text()).keys()];
+      return series.filter((name) => name.startsWith('errand_http_')).length;
+    };
     await fetch(`${server.url}/nothing/0`, { method: 'PROPFIND' });
     await fetch(`${server.url}/nothing/0`);
     await scrape(server.url);
@@ -194,10 +197,8 @@ describe.skipIf(!hasPrometheus)(`with Prometheus${hasPrometheus ? '' : ' (needs 
     const latest = async (expression: string) => (await prometheus.query(expression))[0]?.value;
     await expect.poll(() => latest('up{job="errand"}'), { timeout: 20_000 }).toBe(1);
     await exercise(client, server.url);
-    await expect
-      .poll(() => latest('sum(errand_commands_ended_total{status="succeeded"})'), { timeout: 20_000 })
-      .toBe(2);
-    expect(await latest('sum(errand_commands_submitted_total)')).toBe(5);
+    await expect.poll(() => latest('sum(errand_commands_ended_total)'), { timeout: 20_000 }).toBe(5);
+    expect(await latest('sum(errand_commands_ended_total{status="succeeded"})')).toBe(2);
     // A rate needs two samples with the end of something between them.
     await client.run(sh('true'));
     await new Promise((resolve) => setTimeout(resolve, 2_500));

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
@@ -74,6 +74,8 @@ export const startPrometheus = async (folder: string, target: string, key: strin
   );
   onTestFinished(async () => {
     child.kill('SIGKILL');
+    // It is where it belongs; elsewhere in the folder none may be.
+    rmSync(keyFile);
     if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
   });
   const url = `http://127.0.0.1:${port}`;
