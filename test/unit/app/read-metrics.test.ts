@@ -27,7 +27,7 @@ const body = { argv: ['true'] as [string, ...string[]] };
 test('what was stored before a start is counted as waiting from its submission on', async () => {
   const { clock, server, other, read } = await open();
   await submitCommand(other, owner, { body });
-  clock.advance(5_000);
+  await clock.advance(5_000);
   await submitCommand(other, owner, { body });
   expect([await read(QUEUED), await read(OLDEST)]).toEqual([0, 0]);
   await recover(server);
