@@ -9,7 +9,7 @@ import { lazyTracing, noTracing, type Tracing } from './tracing.ts';
 export const openTracing = (environment: Environment, options: Omit<OtlpOptions, 'settings'>): Tracing => {
   const settings = readOtel(environment);
   if (!settings) return noTracing;
-  return lazyTracing(async () => {
+  const open = async (): Promise<Tracing> => {
     try {
       const { otlpTracing } = await import('./otlp.ts');
       return otlpTracing({ ...options, settings });
@@ -17,5 +17,8 @@ export const openTracing = (environment: Environment, options: Omit<OtlpOptions,
       options.log.error('Spans cannot be told of', { error });
       return noTracing;
     }
-  });
+  };
+  // A server has time before its first request; a function starts with it, and may answer one that is not told of.
+  const opening = options.mayFreeze ? undefined : open();
+  return lazyTracing(() => opening ?? open());
 };
