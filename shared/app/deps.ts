@@ -12,6 +12,7 @@ import type { Rates } from '../limits/rates.ts';
 import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secrets } from '../secrets/secrets.ts';
+import type { Answers } from '../store/answers.ts';
 import type { Approvals } from '../store/approvals.ts';
 import type { AuditLog } from '../store/audit-log.ts';
 import type { CommandOrder } from '../store/command-order.ts';
@@ -81,6 +82,7 @@ export interface Deps {
   /** Who is told of all tenants' events, each at least once. */
   readonly subscriptions: readonly Subscription[];
   readonly eventCursors: EventCursors;
+  readonly answers: Answers;
   /** The first is the default. */
   readonly targets: readonly [Target, ...Target[]];
   /** Targets under one name. */

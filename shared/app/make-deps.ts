@@ -7,6 +7,7 @@ import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
 import type { Vault } from '../secrets/vault.ts';
+import { makeAnswers } from '../store/answers.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
 import { makeCommandOrder } from '../store/command-order.ts';
@@ -92,6 +93,7 @@ export const makeDeps = (parts: Parts): Deps => {
     schedules: makeSchedules(store, changes.announceSchedule),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
+    answers: makeAnswers(store),
   };
   return { ...deps, eventFeed: makeEventFeed(deps) };
 };

@@ -14,6 +14,7 @@ import { allOf, type Idempotency } from '../store/commands.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
 import { spanIdOf } from '../telemetry/command-spans.ts';
 import { currentTrace } from '../telemetry/trace-scope.ts';
+import { askBefore, noteAsked } from './answers.ts';
 import { noteRefusal } from './audit-events.ts';
 import { type Admitted, decideSubmission } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
@@ -34,10 +35,12 @@ export interface Submission {
   readonly watched?: boolean;
 }
 
-/** What the caller is told: the command, and whether this request was a repeated one. */
+/** What the caller is told: the command, whether this request was a repeated one, and whether it asked for an earlier result and got it. */
 export interface Submitted {
   readonly command: Command;
   readonly repeated: boolean;
+  /** Only where the submission had `cacheSeconds`. */
+  readonly cache?: 'hit' | 'miss';
   /** Of its record, begun before anything could happen to it; the caller disposes of it. Only with `watched`. */
   readonly watch?: Watch | undefined;
 }
@@ -88,6 +91,12 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     }
     return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
   }
+  const asked = replayOf === undefined && !scheduledBy ? await askBefore(deps, actor, spec, now) : undefined;
+  if (asked?.answer) {
+    const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));
+    if (earlier) return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
+    return { command: asked.answer, repeated: false, cache: 'hit' };
+  }
   const trace = await traceOf(deps, { tenant: actor.tenant, id });
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
   const quota = hasQuotas(actor.limits) ? deps.meter.submission(actor.tenant, actor.limits) : undefined;
@@ -126,7 +135,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   deps.changes.announce(reference, 'record');
   noteChange(deps, undefined, stored.command);
   await wake(deps, stored.command);
-  return { command: stored.command, repeated: false, watch };
+  if (asked) await noteAsked(deps, asked, stored.command);
+  return { command: stored.command, repeated: false, watch, ...(asked ? { cache: 'miss' } : {}) };
 };
 
 const repeatedCommand = async (

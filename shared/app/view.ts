@@ -26,6 +26,7 @@ export const toSummary = (command: Command): CommandSummary => {
     stdin: spec.stdin.kind,
     timeoutSeconds: spec.timeoutSeconds,
     queueTtlSeconds: spec.queueTtlSeconds,
+    ...(spec.cacheSeconds === undefined ? {} : { cacheSeconds: spec.cacheSeconds }),
     priority: spec.priority,
     isolation: spec.isolation,
     labels: { ...spec.labels },

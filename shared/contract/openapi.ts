@@ -18,6 +18,13 @@ const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = 
   system: 'The server itself.',
 };
 
+const BEARER = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'An API key, an access token of a trusted issuer, or a session token. The embedded server on loopback needs none.',
+};
+
 /** The endpoint table as an OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1.html). */
 export const openapi = (): Json => {
   const paths: Record<string, Json> = {};
@@ -37,10 +44,10 @@ export const openapi = (): Json => {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: 'http://127.0.0.1:7070', description: 'The embedded server' }],
-    security: [],
+    security: [{ bearer: [] }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
-    components: { schemas: components() },
+    components: { schemas: components(), securitySchemes: { bearer: BEARER } },
   };
 };
 
@@ -59,6 +66,7 @@ const operation = (operationId: string, endpoint: Endpoint): Json => {
     operationId,
     summary: endpoint.summary,
     tags: [endpoint.function],
+    ...(endpoint.access === 'anyone' ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...requestBody(endpoint),
     responses: responses(endpoint),

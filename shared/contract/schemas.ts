@@ -135,6 +135,14 @@ const submitFields = z.strictObject({
     .max(LIMITS.queueTtlSeconds)
     .describe('A command that has not started by then expires. Default 3600.')
     .optional(),
+  cacheSeconds: z
+    .int()
+    .min(0)
+    .max(LIMITS.cacheSeconds)
+    .describe(
+      'Answers with the same command of before, if it succeeded within this time. Not with secrets or open stdin. Default 0: never.',
+    )
+    .optional(),
   cpu: z.number().min(0.05).max(256).optional(),
   memoryMiB: z.int().min(16).max(4_194_304).optional(),
   priority: z.enum(PRIORITIES).describe('Default normal.').optional(),
@@ -149,15 +157,22 @@ const submitFields = z.strictObject({
 const exactlyOne = { error: 'exactly one of argv and script must be given', path: ['argv'] };
 const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
 
+/** The value of a secret may change, and what is typed is not known beforehand. */
+const isCacheable = ({ cacheSeconds = 0, secrets, stdin }: z.infer<typeof submitFields>): boolean =>
+  cacheSeconds === 0 || (Object.keys(secrets ?? {}).length === 0 && stdin !== 'open');
+const uncacheable = { error: 'is not for commands with secrets or open stdin', path: ['cacheSeconds'] };
+
 export const SubmitCommand = submitFields
   .refine((body) => (body.argv === undefined) !== (body.script === undefined), exactlyOne)
   .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
+  .refine(isCacheable, uncacheable)
   .meta({ id: 'SubmitCommand' });
 export type SubmitCommand = z.infer<typeof SubmitCommand>;
 
 export const ReplayCommand = submitFields
   .refine((body) => body.argv === undefined || body.script === undefined, exactlyOne)
   .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
+  .refine(isCacheable, uncacheable)
   .meta({ id: 'ReplayCommand', description: 'Fields to change; the others are as they were submitted.' });
 export type ReplayCommand = z.infer<typeof ReplayCommand>;
 
@@ -230,6 +245,7 @@ const summaryFields = {
   stdin: z.enum(['none', 'fixed', 'open']),
   timeoutSeconds: z.int(),
   queueTtlSeconds: z.int(),
+  cacheSeconds: z.int().optional(),
   priority: z.enum(PRIORITIES),
   isolation: z.enum(ISOLATION_LEVELS),
   labels: z.record(z.string(), z.string()),

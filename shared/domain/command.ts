@@ -109,6 +109,8 @@ export interface CommandSpec {
   readonly timeoutSeconds: number;
   /** From submission until a command that has not started expires. */
   readonly queueTtlSeconds: number;
+  /** A success that is no older is answered in its place. Absent: always executed. */
+  readonly cacheSeconds?: number;
   readonly cpu?: number;
   readonly memoryMiB?: number;
   readonly priority: Priority;

@@ -31,6 +31,8 @@ export const LIMITS = {
   listItems: 100,
   idempotencyKeyCharacters: 255,
   idempotencySeconds: 24 * 3_600,
+  /** How old a result may be that is given again. */
+  cacheSeconds: 30 * 24 * 3_600,
   /** `stdout` and `stderr` as text in a command that is read back, each. */
   recordTextBytes: 64 * KiB,
   /** Output kept of one attempt; more is counted in `droppedBytes` and not kept. */

@@ -56,6 +56,8 @@ export const keys = {
   /** How much open stdin there is, and whether it has ended. */
   stdinState: (reference: Reference): Key => ({ pk: reference, sk: 'stdin' }),
   idempotency: (tenant: TenantId, keyHash: string): Key => ({ pk: `${tenant}/idempotency/${keyHash}`, sk: 'record' }),
+  /** Which command was asked this question last. */
+  answer: (tenant: TenantId, question: string): Key => ({ pk: `${tenant}/answers/${question}`, sk: 'command' }),
   /** How a target is; of the whole installation. */
   targetHealth: (target: string): Key => ({ pk: `targets/${target}`, sk: 'health' }),
   member: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/members`, sk: id }),
@@ -118,8 +120,8 @@ export const keys = {
 };
 
 /**
- * The partitions that a tenant has, beside one for each command, its audit log, and one for each idempotency record, which is known
- * by its hash alone and expires.
+ * The partitions that a tenant has, beside one for each command, its audit log, and one for each idempotency record and each cached answer, which
+ * are known by their hashes alone and expire.
  */
 export const partitionsOf = (tenant: TenantId): readonly string[] =>
   [
