@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { systemResolve } from '../machine/resolver.ts';
 import { makeAccess } from '../shared/access/access.ts';
 import { advance } from '../shared/app/advance.ts';
 import type { Deps, Target } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import type { Clock, Random } from '../shared/domain/clock.ts';
+import { isLoopbackAddress } from '../shared/egress/addresses.ts';
+import { makeEgress } from '../shared/egress/egress.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
 import { filesObjects } from '../shared/objects/files.ts';
 import { PRICES_PER_HOUR } from '../shared/providers/prices.ts';
@@ -27,6 +30,9 @@ import { readTargets } from './targets.ts';
 import { vaultKeyOf } from './vault-key.ts';
 import { openWorkerLocks } from './worker-locks.ts';
 
+/** What Standard Webhooks gives a receiver, at the least. */
+const WEBHOOK_SECONDS = 15;
+
 export interface OpenDataOptions {
   /** Made if it is not there, readable by its owner only. */
   readonly dataDirectory: string;
@@ -36,6 +42,8 @@ export interface OpenDataOptions {
   readonly concurrency?: number;
   /** Whether to find out if isolation `sandbox` can be given here: about 10 ms. @default true */
   readonly trySandbox?: boolean;
+  /** Whether webhooks may point to this machine itself, also without TLS. @default false */
+  readonly loopbackWebhooks?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -125,6 +133,12 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     vault: sealedFiles({ directory: secrets, key: vaultKey, random, writer }),
     queue,
     changes: inProcessChanges(clock),
+    egress: makeEgress({
+      clock,
+      resolve: systemResolve,
+      timeoutSeconds: WEBHOOK_SECONDS,
+      ...(options.loopbackWebhooks ? { bent: { isAllowed: isLoopbackAddress, http: true } } : {}),
+    }),
     targets: [local, ...elsewhere],
     pools,
     worker,

@@ -29,6 +29,8 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
+import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
 import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 
 export interface ClientOptions {
@@ -97,9 +99,11 @@ export interface Client
     EventCalls,
     PolicyCalls,
     ScheduleCalls,
+    WebhookCalls,
     SecretCalls,
     SessionTokenCalls,
     TenancyCalls,
+    TriggerCalls,
     WorkflowCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
@@ -234,9 +238,11 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeEventCalls(json, streams, silenceMs),
     ...makePolicyCalls(json),
     ...makeScheduleCalls(json, send, makeKey),
+    ...makeWebhookCalls(json, send),
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
+    ...makeTriggerCalls(json, send),
     ...makeWorkflowCalls(json, streams, { silenceMs, makeKey }),
   };
 };

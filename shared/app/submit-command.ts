@@ -25,6 +25,8 @@ export interface Submission {
   readonly replayOf?: CommandId;
   /** The schedule that submits it, and for which instant. */
   readonly scheduledBy?: Command['scheduledBy'];
+  /** The trigger that submits it, and for which delivery. */
+  readonly triggeredBy?: Command['triggeredBy'];
   /** The node of a workflow that it is of. */
   readonly workflow?: Command['workflow'];
   /** In place of a key: what else makes a repetition the same submission. */
@@ -61,7 +63,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, workflow, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, workflow, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -89,7 +91,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     }
     return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
   }
-  const asked = replayOf === undefined && !scheduledBy ? await askBefore(deps, actor, spec, now) : undefined;
+  const asked =
+    replayOf === undefined && !scheduledBy && !triggeredBy ? await askBefore(deps, actor, spec, now) : undefined;
   if (asked?.answer) {
     const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));
     if (earlier) return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
@@ -115,6 +118,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
+    ...(triggeredBy ? { triggeredBy } : {}),
     ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),

@@ -10,7 +10,9 @@ import { scheduleEndpoints } from './endpoints/schedules.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
 import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { systemEndpoints } from './endpoints/system.ts';
+import { triggerEndpoints } from './endpoints/triggers.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
+import { webhookEndpoints } from './endpoints/webhooks.ts';
 import { workflowEndpoints } from './endpoints/workflows.ts';
 
 /**
@@ -25,6 +27,8 @@ export const endpoints = {
   ...auditEndpoints,
   ...eventEndpoints,
   ...scheduleEndpoints,
+  ...triggerEndpoints,
+  ...webhookEndpoints,
   ...workflowEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,

@@ -260,6 +260,10 @@ const summaryFields = {
     .object({ schedule: z.string(), at: Timestamp.describe('The instant that it fired for.') })
     .optional()
     .describe('Absent unless a schedule submitted it.'),
+  triggeredBy: z
+    .object({ trigger: z.string(), delivery: z.string().nullable().describe('What its sender calls the delivery.') })
+    .optional()
+    .describe('Absent unless a trigger submitted it.'),
   workflow: z
     .object({ id: z.string(), node: z.string(), item: z.int().min(0).optional() })
     .optional()

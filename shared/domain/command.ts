@@ -235,6 +235,8 @@ export interface Command {
   readonly replayOf?: CommandId;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
+  /** Which trigger submitted it, and what its sender calls the delivery that made it do so. */
+  readonly triggeredBy?: { readonly trigger: string; readonly delivery?: string | undefined };
   /** Of which node of which workflow it is; of one of many, the place of its item. */
   readonly workflow?: { readonly id: WorkflowId; readonly node: string; readonly item?: number };
   /** What its tenant's policy let it in by. */

@@ -1,5 +1,6 @@
 import type { TenantId, WorkflowId } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
+import type { TriggerId } from '../domain/triggers.ts';
 import type { Objects } from '../objects/objects.ts';
 import { indexKeys, keys, partitionsOf, type Reference, type WorkflowReference } from './schema.ts';
 import type { Key, Range, Store } from './store.ts';
@@ -41,6 +42,17 @@ export const makeErasure = (store: Store, objects: Objects): Erasure => {
     }
   };
 
+  /** What says whose a trigger is; the triggers themselves go with their partition. */
+  const removeHooks = async (tenant: TenantId): Promise<void> => {
+    const { pk } = keys.trigger(tenant, '' as TriggerId);
+    for (let from = ''; ; ) {
+      const found = await store.query(pk, { ...(from === '' ? {} : { from }), limit: PAGE });
+      await remove(found.map(({ sk }) => keys.hook(sk as TriggerId)));
+      if (found.length < PAGE) return;
+      from = `${found.at(-1)?.sk}\0`;
+    }
+  };
+
   /** The record last: until then it is found again. */
   const removeWorkflows = async (tenant: TenantId): Promise<void> => {
     const { pk } = indexKeys.listWorkflow(tenant, '' as WorkflowId, 0);
@@ -66,6 +78,7 @@ export const makeErasure = (store: Store, objects: Objects): Erasure => {
     async rest(tenant) {
       await objects.removeAll(keys.objectsOf(tenant));
       await removeSchedules(tenant);
+      await removeHooks(tenant);
       await removeWorkflows(tenant);
       for (const pk of partitionsOf(tenant)) await removeRange(pk);
       const { pk } = keys.auditHead(tenant);

@@ -8,6 +8,8 @@ import {
   type WorkflowId,
 } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
+import type { TriggerId } from '../domain/triggers.ts';
+import type { WebhookId } from '../domain/webhooks.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -97,6 +99,20 @@ export const keys = {
     sk: `version/${sortable(version, 8)}`,
   }),
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
+  trigger: (tenant: TenantId, id: TriggerId): Key => ({ pk: `${tenant}/triggers`, sk: id }),
+  /** What became of a delivery, by when it came. */
+  triggerDelivery: (tenant: TenantId, at: Instant, id: TriggerId, unique: string): Key => ({
+    pk: `${tenant}/deliveries`,
+    sk: `${id}/${sortable(at, 15)}-${unique}`,
+  }),
+  /** Whose a trigger is: whoever sends it something names no tenant. Of the whole installation. */
+  hook: (id: TriggerId): Key => ({ pk: `/hooks/${id}`, sk: 'trigger' }),
+  webhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: `${tenant}/webhooks`, sk: `webhook/${id}` }),
+  /** A delivery that came to its end, by the number of its event. */
+  webhookDelivery: (tenant: TenantId, sequence: number, id: WebhookId, outcome: 'delivered' | 'dead'): Key => ({
+    pk: `${tenant}/webhooks`,
+    sk: `${outcome}/${id}/${sortable(sequence, 12)}`,
+  }),
   /** Where a workflow stands. */
   workflow: (reference: WorkflowReference): Key => ({ pk: reference, sk: 'workflow' }),
   /** What was submitted, which never changes. */
@@ -157,7 +173,10 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.sessionToken(tenant, ''),
     keys.secret(tenant, ''),
     keys.policy(tenant),
+    keys.webhook(tenant, '' as WebhookId),
     keys.approval(tenant, ''),
+    keys.trigger(tenant, '' as TriggerId),
+    keys.triggerDelivery(tenant, 0, '' as TriggerId, ''),
     keys.eventCursor(tenant, ''),
     keys.usage(tenant),
   ].map(({ pk }) => pk);
@@ -174,6 +193,8 @@ export const indexKeys = {
     pk: dueSchedulePartition(shardOf(reference, DUE_SCHEDULE_SHARDS)),
     sk: dueSortKey(reference, dueAt),
   }),
+  /** Webhooks that are to be told of events, of all tenants. */
+  enabledWebhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: 'due/webhooks', sk: `${tenant}/${id}` }),
   /** Workflows that must be looked at, of their own partitions too. */
   dueWorkflow: (reference: WorkflowReference, dueAt: Instant): Key => ({
     pk: dueWorkflowPartition(shardOf(reference, DUE_WORKFLOW_SHARDS)),

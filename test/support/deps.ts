@@ -7,6 +7,7 @@ import type { Deps, Target } from '../../shared/app/deps.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
+import { type Egress, makeEgress } from '../../shared/egress/egress.ts';
 import { inProcessChanges } from '../../shared/events/changes.ts';
 import { filesObjects } from '../../shared/objects/files.ts';
 import type { Provider } from '../../shared/providers/provider.ts';
@@ -56,6 +57,8 @@ interface WorkerOptions {
   /** More targets, by name. */
   readonly others?: Readonly<Record<string, Provider>>;
   readonly pools?: Deps['pools'];
+  /** @default one that finds no host */
+  readonly egress?: Egress;
 }
 
 /** A worker on the real adapters and a clock that stands still. */
@@ -103,6 +106,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
     worker: name,
     lookEverySeconds: 1,
     closing: closing.signal,
+    egress: options.egress ?? makeEgress({ clock, resolve: async () => [] }),
     log: options.log ?? silentLog,
   });
   if (options.work ?? true) inProcess.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });

@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CommandId, toTenantId, type WorkflowId } from '../../../shared/domain/ids.ts';
 import type { ScheduleId } from '../../../shared/domain/schedules.ts';
+import type { TriggerId } from '../../../shared/domain/triggers.ts';
+import type { WebhookId } from '../../../shared/domain/webhooks.ts';
 import {
   dueBy,
   duePartitions,
@@ -19,6 +21,8 @@ const id = 'cmd_01jd8m0000000000000000000a' as CommandId;
 const acme = toTenantId('acme');
 const reference = referenceOf(acme, id);
 const schedule = 'sch_0123456789abcdef' as ScheduleId;
+const trigger = 'trg_0123456789abcdef' as TriggerId;
+const webhook = 'whk_0123456789abcdef' as WebhookId;
 const scheduled = scheduleReferenceOf(acme, schedule);
 const workflow = 'wfl_0123456789abcdef' as WorkflowId;
 const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -40,6 +44,22 @@ test.for<[string, Key, string, string]>([
     'due/schedules/3',
     `001900000000000/acme/${schedule}`,
   ],
+  ['a trigger', keys.trigger(acme, trigger), 'acme/triggers', trigger],
+  ['whose a trigger is', keys.hook(trigger), `/hooks/${trigger}`, 'trigger'],
+  [
+    'a delivery',
+    keys.triggerDelivery(acme, 1_900_000_000_000, trigger, 'f00d'),
+    'acme/deliveries',
+    `${trigger}/001900000000000-f00d`,
+  ],
+  ['a webhook', keys.webhook(acme, webhook), 'acme/webhooks', `webhook/${webhook}`],
+  [
+    'a delivery that was given up',
+    keys.webhookDelivery(acme, 198, webhook, 'dead'),
+    'acme/webhooks',
+    `dead/${webhook}/000000000198`,
+  ],
+  ['a place among webhooks', indexKeys.enabledWebhook(acme, webhook), 'due/webhooks', `acme/${webhook}`],
   ['a workflow', keys.workflow(workflowReferenceOf(acme, workflow)), `acme/${workflow}`, 'workflow'],
   ['what a workflow is', keys.workflowPlan(workflowReferenceOf(acme, workflow)), `acme/${workflow}`, 'plan'],
   [
@@ -76,6 +96,8 @@ test('every kind of item is in a partition that the removal of its tenant finds,
   const erased = new Set(partitionsOf(acme));
   const left = pks.flatMap((key) => (typeof key === 'string' || erased.has(key.pk) ? [] : [key.pk]));
   expect([...new Set(left)].toSorted()).toEqual([
+    // Removed with the triggers that they name.
+    '/hooks/acme',
     '/removals',
     '/tenants',
     'acme/audit',
