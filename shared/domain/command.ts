@@ -2,14 +2,8 @@ import type { Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import type { CommandId, TenantId, WorkflowId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
-
-<<<<<<< HEAD
-
 import type { TraceContext } from './trace-context.ts';
-import type { WorkflowId } from './workflows.ts';
 
-=======
->>>>>>> workflows
 
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
