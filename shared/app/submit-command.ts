@@ -29,6 +29,10 @@ export interface Submission {
   readonly replayOf?: CommandId;
   /** The schedule that submits it, and for which instant. */
   readonly scheduledBy?: Command['scheduledBy'];
+  /** The trigger that submits it, and for which delivery. */
+  readonly triggeredBy?: Command['triggeredBy'];
+  /** The node of a workflow that it is of. */
+  readonly workflow?: Command['workflow'];
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
@@ -63,7 +67,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, workflow, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -91,7 +95,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     }
     return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
   }
-  const asked = replayOf === undefined && !scheduledBy ? await askBefore(deps, actor, spec, now) : undefined;
+  const asked =
+    replayOf === undefined && !scheduledBy && !triggeredBy ? await askBefore(deps, actor, spec, now) : undefined;
   if (asked?.answer) {
     const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));
     if (earlier) return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
@@ -118,6 +123,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
+    ...(triggeredBy ? { triggeredBy } : {}),
+    ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
     ...(trace ? { trace } : {}),

@@ -10,7 +10,7 @@ import { piecesOf } from './read-output.ts';
 
 /** The command as callers see it, without its output. */
 export const toSummary = (command: Command): CommandSummary => {
-  const { id, status, spec, result, replayOf, scheduledBy, policy, trace } = command;
+  const { id, status, spec, result, replayOf, scheduledBy, triggeredBy, workflow, policy, trace } = command;
   const { argv, script, image, cwd } = spec;
   return {
     id,
@@ -38,6 +38,8 @@ export const toSummary = (command: Command): CommandSummary => {
     attempts: command.attempts.map(toAttemptView),
     replayOf: replayOf ?? null,
     ...(scheduledBy ? { scheduledBy: { schedule: scheduledBy.schedule, at: toTimestamp(scheduledBy.at) } } : {}),
+    ...(triggeredBy ? { triggeredBy: { trigger: triggeredBy.trigger, delivery: triggeredBy.delivery ?? null } } : {}),
+    ...(workflow ? { workflow: { ...workflow } } : {}),
     ...(policy ? { policy: { ...policy } } : {}),
     ...(trace ? { traceId: parentOf(trace).traceId } : {}),
   };

@@ -3,6 +3,7 @@ import type { Credential } from './credential.ts';
 import type { CommandId, TenantId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
 import type { TraceContext } from './trace-context.ts';
+import type { WorkflowId } from './workflows.ts';
 
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
@@ -236,6 +237,10 @@ export interface Command {
   readonly replayOf?: CommandId;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
+  /** Which trigger submitted it, and what its sender calls the delivery that made it do so. */
+  readonly triggeredBy?: { readonly trigger: string; readonly delivery?: string | undefined };
+  /** Of which node of which workflow it is; of one of many, the place of its item. */
+  readonly workflow?: { readonly id: WorkflowId; readonly node: string; readonly item?: number };
   /** What its tenant's policy let it in by. */
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */

@@ -18,10 +18,10 @@ import { targetsFile } from './targets-file.ts';
 const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const make = (context: Record<string, unknown> = {}) => {
+const make = (context: Record<string, unknown> = {}, bundles = 'bundles') => {
   const app = new App({ context: { ...cdkJson.context, ...context } });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  const stacks = makeStacks(app, { bundles: join(folder, 'bundles') });
+  const stacks = makeStacks(app, { bundles: join(folder, bundles) });
   return { app, stacks };
 };
 
@@ -255,14 +255,16 @@ describe('the stacks', () => {
     templates.workers.hasResourceProperties('AWS::CloudWatch::Alarm', { TreatMissingData: 'breaching' });
   });
 
-  test('one rule wakes both who sweeps and who fires schedules, and the silence of either is an alarm', () => {
+  test('one rule wakes who sweeps, who fires schedules and who delivers to webhooks, and the silence of any is an alarm', () => {
     const rules = Object.values(templates.workers.findResources('AWS::Events::Rule')) as Resource[];
     expect(rules).toHaveLength(1);
     const targets = rules.flatMap(({ Properties }) => (Properties as { Targets: { Arn: unknown }[] }).Targets);
-    const woken = targets.map(({ Arn }) => JSON.stringify(Arn).replace(/.*"(sweep|fireschedules)Function.*/, '$1'));
-    expect(woken.toSorted()).toEqual(['fireschedules', 'sweep']);
+    const woken = targets.map(({ Arn }) =>
+      JSON.stringify(Arn).replace(/.*"(sweep|fireschedules|deliverwebhooks)Function.*/, '$1'),
+    );
+    expect(woken.toSorted()).toEqual(['deliverwebhooks', 'fireschedules', 'sweep']);
     const silent = { MetricName: 'Invocations', TreatMissingData: 'breaching' };
-    templates.workers.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', silent, 2);
+    templates.workers.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', silent, 3);
     // It waits for a minute for what is due in it.
     templates.workers.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'errand-development-fire-schedules',
@@ -290,7 +292,7 @@ describe('the stacks', () => {
   });
 
   test('the same sources give the same template', () => {
-    const again = make().stacks;
+    const again = make({}, 'bundled-again').stacks;
     for (const one of ['data', 'queue', 'api', 'workers'] as const) {
       expect(Template.fromStack(again[one]).toJSON()).toEqual(templates[one].toJSON());
     }
@@ -302,13 +304,23 @@ describe('a bundle', () => {
     Object.keys(bundleFunction(entry, join(folder, 'own')).metafile.inputs);
   const SDKS = /@google-cloud|google-gax|@azure|@aws-sdk\/client-(lambda|sts)|node_modules\/node\//;
 
-  test.for(['commands', 'mcp', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner'])(
-    'of the API function %s holds no SDK of a provider',
-    (entry) => {
-      expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
-    },
-  );
-
+  test.for([
+    'commands',
+    'hooks',
+    'mcp',
+    'output',
+    'providers',
+    'schedules',
+    'fire-schedules',
+    'system',
+    'runner',
+    'triggers',
+    'webhooks',
+    'deliver-webhooks',
+    'workflows',
+  ])('of the API function %s holds no SDK of a provider', (entry) => {
+    expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
+  });
   test('of prepare-target brings the runner of its release, loads, and answers', async () => {
     const { directory } = bundleFunction('prepare-target', join(folder, 'own'));
     expect(readdirSync(join(directory, 'runner'))).toEqual(expect.arrayContaining(['runner.mjs', 'helper.mjs']));
@@ -361,14 +373,19 @@ describe('a bundle', () => {
   });
 
   test.for([
-    ['commands', 1_000],
-    ['mcp', 1_400],
-    ['output', 980],
-    ['providers', 980],
-    ['schedules', 1_030],
-    ['fire-schedules', 980],
-    ['system', 980],
-    ['runner', 980],
+    ['commands', 1_070],
+    ['hooks', 1_080],
+    ['mcp', 1_460],
+    ['output', 1_040],
+    ['providers', 1_040],
+    ['schedules', 1_080],
+    ['fire-schedules', 1_040],
+    ['webhooks', 1_040],
+    ['deliver-webhooks', 940],
+    ['system', 1_040],
+    ['runner', 1_050],
+    ['triggers', 1_080],
+    ['workflows', 1_080],
     ['execute', 200],
     ['prepare-target', 4_000],
   ] as const)('of %s stays below %i KiB, what it loads lazily included', ([entry, kib]) => {
