@@ -198,8 +198,8 @@ describe('the stacks', () => {
     const told = ['https://collector.example.com:4318/', 'emf'];
     const [api, workers] = [toldIn(Template.fromStack(asked.api)), toldIn(Template.fromStack(asked.workers))];
     expect(api).toEqual(api.map(() => told));
-    expect(workers).toContainEqual([undefined, undefined]);
-    expect(workers.filter(([endpoint]) => endpoint !== undefined)).toEqual([told, told, told]);
+    expect(workers.filter(([endpoint]) => endpoint === undefined)).toEqual([[undefined, undefined]]);
+    expect(workers.filter(([, metrics]) => metrics === 'emf')).toEqual(workers.slice(1).map(() => told));
     expect(toldIn(templates.api).flat().filter(Boolean)).toEqual([]);
     for (const bad of ['collector:4318', 'https://user:word@collector.example.com']) {
       expect(() => make({ otlpEndpoint: bad })).toThrow('otlpEndpoint must be a URL');
