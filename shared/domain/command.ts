@@ -4,7 +4,6 @@ import type { CommandId, TenantId, WorkflowId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
 import type { TraceContext } from './trace-context.ts';
 
-
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
   // Straight to `lost` in a store that was restored from a backup: it may have run since that was made.

@@ -241,7 +241,7 @@ describe('whatever is sent to', () => {
 
   test('any of them, each was taken once, so that it is not only the validation that answers', () => {
     expect(operations.filter(({ name }) => !taken.has(name)).map(({ name }) => name)).toEqual([
-      // Nothing runs here, no session was begun, and no issuer is trusted.
+      // Nothing runs here, no session was begun, no issuer is trusted, and nothing is counted.
       'POST /v1/commands/{id}/signal',
       'POST /v1/session-tokens/refresh',
       'DELETE /v1/session-tokens/{id}',
@@ -249,6 +249,7 @@ describe('whatever is sent to', () => {
       'POST /v1/workflows/{id}/resume',
       'GET /.well-known/oauth-protected-resource/mcp',
       'GET /.well-known/oauth-protected-resource',
+      'GET /metrics',
     ]);
   });
 });

@@ -373,7 +373,7 @@ describe('a bundle', () => {
   });
 
   test.for([
-    ['commands', 1_060],
+    ['commands', 1_070],
     ['hooks', 1_080],
     ['mcp', 1_460],
     ['output', 1_040],
@@ -383,7 +383,7 @@ describe('a bundle', () => {
     ['webhooks', 1_040],
     ['deliver-webhooks', 940],
     ['system', 1_040],
-    ['runner', 1_040],
+    ['runner', 1_050],
     ['triggers', 1_080],
     ['workflows', 1_080],
     ['execute', 200],

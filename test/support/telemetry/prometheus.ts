@@ -10,7 +10,7 @@ import { freePort } from '../free-port.ts';
 /** Where it was brought without being installed. */
 const FOLDER = process.env['ERRAND_PROMETHEUS'];
 const programOf = (name: string): string => (FOLDER === undefined ? name : join(FOLDER, name));
-export const PROMETHEUS = programOf('prometheus');
+const PROMETHEUS = programOf('prometheus');
 export const PROMTOOL = programOf('promtool');
 export const RULES_FOLDER = fileURLToPath(new URL('../../../observability', import.meta.url));
 
