@@ -100,6 +100,8 @@ test('every kind of item is in a partition that the removal of its tenant finds,
     '/hooks/acme',
     '/removals',
     '/tenants',
+    // Expires by itself.
+    'acme/answers/1',
     'acme/audit',
     // Expires by itself.
     'acme/idempotency/1',
