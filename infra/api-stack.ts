@@ -28,6 +28,7 @@ import {
   mayKeepWebhookSecrets,
   mayNote,
   mayRead,
+  mayReadHookSecrets,
   mayReadInput,
   mayReadKey,
   mayReadOutput,
@@ -53,6 +54,7 @@ export interface ApiStackProps extends StackProps {
   readonly bundles: string;
   /** JSON as in access.json. */
   readonly issuers: string | undefined;
+  readonly telemetry: Options['telemetry'];
   readonly apiRequestsPerSecond: number;
   readonly reserved: Options['reserved'];
 }
@@ -80,8 +82,8 @@ export class ApiStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
-    const { stage, data, queue, targets, pools, bundles, issuers, reserved, apiRequestsPerSecond } = props;
-    const environment = environmentOf(this, { stage, data, queue, targets, pools, issuers });
+    const { stage, data, queue, targets, pools, bundles, issuers, reserved, apiRequestsPerSecond, telemetry } = props;
+    const environment = environmentOf(this, { stage, data, queue, targets, pools, issuers, telemetry });
     const make = (entry: Endpoint['function'], permissions: readonly Permission[], timeout: Duration) =>
       new ErrandFunction(this, entry, {
         ...{ entry, stage, environment, permissions, timeout, bundles },
@@ -94,6 +96,8 @@ export class ApiStack extends Stack {
     this.functions = {
       access: make('access', [mayRead(data), mayWrite(data), mayReadKey(data), maySign(data)], short),
       commands: make('commands', [...calling, mayReadKey(data)], short),
+      // No key: whoever calls it signs what it sends. Of secrets it reads those that are for that.
+      hooks: make('hooks', [mayGet(data), mayWrite(data), mayWake(queue), mayReadHookSecrets(this, stage)], short),
       mcp: make('mcp', [...calling, mayReadKey(data)], Duration.minutes(15)),
       output: make(
         'output',
@@ -106,6 +110,11 @@ export class ApiStack extends Stack {
         [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
         short,
       ),
+      workflows: make(
+        'workflows',
+        [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
+        short,
+      ),
       secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
       webhooks: make(
         'webhooks',
@@ -113,6 +122,11 @@ export class ApiStack extends Stack {
         short,
       ),
       system: make('system', [mayGet(data)], short),
+      triggers: make(
+        'triggers',
+        [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)],
+        short,
+      ),
       // No key: whoever calls it shows the token of one attempt.
       runner: make(
         'runner',
@@ -193,7 +207,7 @@ export class ApiStack extends Stack {
       Validations.of(route).acknowledge({
         id: 'AwsSolutions-APIG4',
         reason:
-          'The handler itself authenticates, before it looks at anything else of the request; health and the API’s description are for anyone.',
+          'The handler itself authenticates, before it looks at anything else of the request, or asks for a signature of it; health and the API’s description are for anyone.',
       });
     };
     for (const [name, endpoint] of Object.entries<Endpoint>(endpoints)) {

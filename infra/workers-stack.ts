@@ -23,6 +23,7 @@ import {
   mayPublish,
   mayRead,
   mayReadWebhookSecrets,
+  mayReadOutput,
   mayRemoveInput,
   mayRunMicrovms,
   maySearch,
@@ -47,6 +48,7 @@ export interface WorkersStackProps extends StackProps {
   readonly bundles: string;
   readonly executor: Options['executor'];
   readonly reserved: Options['reserved'];
+  readonly telemetry: Options['telemetry'];
 }
 
 const BATCH = 10;
@@ -82,7 +84,15 @@ export class WorkersStack extends Stack {
       entry: 'run-commands',
       stage,
       environment,
-      permissions: [...running, ...mayRemoveInput(data), mayStoreOutput(data), mayTake(queue)],
+      permissions: [
+        ...running,
+        ...mayRemoveInput(data),
+        mayStoreOutput(data),
+        mayTake(queue),
+        // What nodes of workflows are given of others' output, and which of their commands have ended.
+        mayGetMany(data),
+        mayReadOutput(data),
+      ],
       timeout: Duration.minutes(WORKER_MINUTES),
       bundles,
       // It puts wake-ups into the queues that it is called from, many for a command that runs elsewhere. Lambda would take
@@ -108,6 +118,8 @@ export class WorkersStack extends Stack {
         mayPublish(queue),
         ...mayEraseObjects(data),
         ...mayEraseSecrets(this, stage),
+        // What nodes of workflows are given of others' output.
+        mayReadOutput(data),
       ],
       timeout: Duration.minutes(SWEEP_MINUTES),
       bundles,

@@ -29,7 +29,9 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
 import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
+import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -100,7 +102,9 @@ export interface Client
     WebhookCalls,
     SecretCalls,
     SessionTokenCalls,
-    TenancyCalls {
+    TenancyCalls,
+    TriggerCalls,
+    WorkflowCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -238,6 +242,8 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
+    ...makeTriggerCalls(json, send),
+    ...makeWorkflowCalls(json, streams, { silenceMs, makeKey }),
   };
 };
 

@@ -32,7 +32,10 @@ export interface WebhookCalls {
   /** A new secret; the old one signs too for the overlap. Not retried, since its answer is the only one with the secret. */
   rotateWebhook(id: string, terms?: z.input<typeof RotateWebhook>): Promise<NewWebhook>;
   /** What was sent and is yet to be sent, the last event first, page after page. */
-  listDeliveries(id: string, filter?: { readonly status?: DeliveryStatus | undefined }): AsyncGenerator<Delivery>;
+  listWebhookDeliveries(
+    id: string,
+    filter?: { readonly status?: DeliveryStatus | undefined },
+  ): AsyncGenerator<Delivery>;
   /** One delivery by the number of its event, or all that were given up, as many as fit. */
   redeliver(id: string, which: z.input<typeof Redeliver>): Promise<z.output<typeof Redelivering>>;
   /** Sends a ping now, once, and says what came of it. */
@@ -48,7 +51,7 @@ export const makeWebhookCalls = (json: Json, send: Send): WebhookCalls => ({
   changeWebhook: (id, changes) => json('PATCH', pathOf(id), { json: changes, tries: 1 }),
   removeWebhook: (id) => send('DELETE', pathOf(id)),
   rotateWebhook: (id, terms = {}) => json('POST', pathOf(id, '/rotate'), { json: terms, tries: 1 }),
-  listDeliveries: (id, { status } = {}) => allItems(json, pathOf(id, '/deliveries'), { status }),
+  listWebhookDeliveries: (id, { status } = {}) => allItems(json, pathOf(id, '/deliveries'), { status }),
   redeliver: (id, which) => json('POST', pathOf(id, '/redeliver'), { json: which }),
   testWebhook: (id) => json('POST', pathOf(id, '/test'), { tries: 1 }),
 });

@@ -1,6 +1,6 @@
 import type { Deps } from '../../shared/app/deps.ts';
 import { testWebhook } from '../../shared/app/test-webhook.ts';
-import { listDeliveries, redeliver } from '../../shared/app/webhook-deliveries.ts';
+import { listWebhookDeliveries, redeliver } from '../../shared/app/webhook-deliveries.ts';
 import {
   changeWebhook,
   createWebhook,
@@ -27,8 +27,8 @@ export const webhooks = (deps: Deps) =>
       return noContent();
     },
     rotateWebhook: async (_, { actor, params, body }) => json(201, await rotateWebhook(deps, actor, params.id, body)),
-    listDeliveries: async (_, { actor, params, query }) =>
-      json(200, await listDeliveries(deps, actor, params.id, query)),
+    listWebhookDeliveries: async (_, { actor, params, query }) =>
+      json(200, await listWebhookDeliveries(deps, actor, params.id, query)),
     redeliver: async (_, { actor, params, body }) => json(202, await redeliver(deps, actor, params.id, body)),
     testWebhook: async (_, { actor, params }) => json(200, await testWebhook(deps, actor, params.id)),
   });

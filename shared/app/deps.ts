@@ -13,6 +13,7 @@ import type { Rates } from '../limits/rates.ts';
 import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secrets } from '../secrets/secrets.ts';
+import type { Vault } from '../secrets/vault.ts';
 import type { Answers } from '../store/answers.ts';
 import type { Approvals } from '../store/approvals.ts';
 import type { AuditLog } from '../store/audit-log.ts';
@@ -26,8 +27,12 @@ import type { Principals } from '../store/principals.ts';
 import type { Schedules } from '../store/schedules.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
+import type { Triggers } from '../store/triggers.ts';
 import type { Webhooks } from '../store/webhooks.ts';
+import type { Workflows } from '../store/workflows.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import type { SigningKeys } from '../webhooks/signing-keys.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
@@ -74,12 +79,16 @@ export interface Deps {
   readonly output: OutputLog;
   readonly stdin: StdinLog;
   readonly secrets: Secrets;
+  /** Where values are that are no tenant's named secrets. */
+  readonly vault: Vault;
   readonly erasure: Erasure;
   readonly schedules: Schedules;
+  readonly triggers: Triggers;
   readonly webhooks: Webhooks;
   readonly signingKeys: SigningKeys;
   /** The only door to addresses that callers name. */
   readonly egress: Egress;
+  readonly workflows: Workflows;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */
@@ -103,4 +112,6 @@ export interface Deps {
   /** Aborts when this process is about to end. */
   readonly closing: AbortSignal;
   readonly log: Log;
+  readonly tracing: Tracing;
+  readonly metrics: Metrics;
 }

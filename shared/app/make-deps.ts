@@ -7,7 +7,6 @@ import { makeMeter } from '../limits/meter.ts';
 import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
-import type { Vault } from '../secrets/vault.ts';
 import { makeAnswers } from '../store/answers.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
@@ -20,12 +19,17 @@ import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
+import { makeTriggers } from '../store/triggers.ts';
 import { makeWebhooks } from '../store/webhooks.ts';
+import { makeWorkflows } from '../store/workflows.ts';
+import { noMetrics } from '../telemetry/metrics.ts';
+import { noTracing } from '../telemetry/tracing.ts';
 import { makeSigningKeys } from '../webhooks/signing-keys.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
 import { makeHeldRuns } from './held-runs.ts';
+import { meteredTarget } from './metered-target.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
 export interface Parts
@@ -47,26 +51,32 @@ export interface Parts
     | 'auditSettleSeconds'
     | 'sealsOnRead'
     | 'removalSettleSeconds'
+    | 'vault'
   > {
   readonly objects: Objects;
-  readonly vault: Vault;
   /** @default none */
   readonly subscriptions?: readonly Subscription[];
   /** @default none */
   readonly pools?: Deps['pools'];
   /** @default it asks nobody */
   readonly egress?: Deps['egress'];
+  /** @default nothing is told of */
+  readonly tracing?: Deps['tracing'];
+  /** @default nothing is counted */
+  readonly metrics?: Deps['metrics'];
 }
 
 export const makeDeps = (parts: Parts): Deps => {
-  const { clock, random, store, objects, vault, changes, closing, lookEverySeconds, targets, pools = [], log } = parts;
+  const { clock, random, store, objects, vault, changes, closing, lookEverySeconds, pools = [], log } = parts;
+  const { metrics = noMetrics, tracing = noTracing } = parts;
+  const targets = metrics === noMetrics ? parts.targets : metered(parts.targets, metrics, clock);
   const auditLog = makeAuditLog(store, clock, random, changes);
   const isTimed = (name: string) => pools.some(({ by, targets: names }) => by === 'latency' && names.includes(name));
   const deps: Omit<Deps, 'eventFeed'> = {
     subscriptions: [],
     egress: closedEgress,
     ...parts,
-    pools,
+    ...{ pools, targets, metrics, tracing },
     fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
     order: makeCommandOrder(store, makeCommandIds(clock, random)),
     rates: makeRates(clock),
@@ -88,11 +98,22 @@ export const makeDeps = (parts: Parts): Deps => {
     secrets: makeSecrets({ store, vault, clock, random }),
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
+    triggers: makeTriggers(store),
     webhooks: makeWebhooks(store, clock),
     signingKeys: makeSigningKeys({ vault, random, clock }),
+    workflows: makeWorkflows(store, random, (reference) => changes.announce(reference, 'record')),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
     answers: makeAnswers(store),
   };
   return { ...deps, eventFeed: makeEventFeed(deps) };
 };
+
+const metered = (
+  [first, ...others]: Deps['targets'],
+  metrics: Deps['metrics'],
+  clock: Deps['clock'],
+): Deps['targets'] => [
+  meteredTarget(first, metrics, clock),
+  ...others.map((one) => meteredTarget(one, metrics, clock)),
+];

@@ -19,7 +19,7 @@ const MOST_REOPENED = 50;
 const MOST_COUNTED = 100;
 
 /** What a webhook was sent and is yet to be sent, the last event first. @throws AppError 'not-found'; 'invalid-request' for a cursor */
-export const listDeliveries = async (
+export const listWebhookDeliveries = async (
   deps: Parts,
   actor: Actor,
   id: WebhookId,

@@ -18,14 +18,17 @@ interface Row {
   readonly function:
     | 'access'
     | 'commands'
+    | 'hooks'
     | 'mcp'
     | 'output'
     | 'providers'
     | 'schedules'
     | 'secrets'
     | 'system'
-    | 'runner'
-    | 'webhooks';
+    | 'triggers'
+    | 'webhooks'
+    | 'workflows'
+    | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;

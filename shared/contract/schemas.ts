@@ -18,9 +18,9 @@ const utf8 = new TextEncoder();
 const byteLength = (text: string): number => utf8.encode(text).length;
 
 /** Text that a process can be given: no NUL (it would end the string, execve(2)), no lone surrogate, bounded in bytes. */
-const processText = (maxBytes: number) =>
+export const processText = (maxBytes: number, error?: string) =>
   z
-    .string()
+    .string(error)
     .refine((text) => !text.includes('\0'), { error: 'must not contain a NUL character', abort: true })
     .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode', abort: true })
     .refine((text) => byteLength(text) <= maxBytes, { error: `must be at most ${maxBytes} bytes of UTF-8` });
@@ -29,7 +29,7 @@ const absolutePath = processText(LIMITS.pathBytes).refine((path) => path.startsW
   error: 'must be an absolute path',
 });
 
-const envName = z
+export const envName = z
   .string()
   .max(LIMITS.envNameBytes)
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a variable name: letters, digits and _, not first a digit')
@@ -82,7 +82,7 @@ const Retry = z
 
 const targetName = z.string().min(1).max(63);
 
-const submitFields = z.strictObject({
+export const submitFields = z.strictObject({
   argv: z
     .array(processText(LIMITS.argumentBytes))
     .min(1, 'must name a program')
@@ -154,8 +154,8 @@ const submitFields = z.strictObject({
   retry: Retry.optional(),
 });
 
-const exactlyOne = { error: 'exactly one of argv and script must be given', path: ['argv'] };
-const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
+export const exactlyOne = { error: 'exactly one of argv and script must be given', path: ['argv'] };
+export const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
 
 /** The value of a secret may change, and what is typed is not known beforehand. */
 const isCacheable = ({ cacheSeconds = 0, secrets, stdin }: z.infer<typeof submitFields>): boolean =>
@@ -260,12 +260,21 @@ const summaryFields = {
     .object({ schedule: z.string(), at: Timestamp.describe('The instant that it fired for.') })
     .optional()
     .describe('Absent unless a schedule submitted it.'),
+  triggeredBy: z
+    .object({ trigger: z.string(), delivery: z.string().nullable().describe('What its sender calls the delivery.') })
+    .optional()
+    .describe('Absent unless a trigger submitted it.'),
+  workflow: z
+    .object({ id: z.string(), node: z.string(), item: z.int().min(0).optional() })
+    .optional()
+    .describe('Absent unless it is of a workflow: its node, and of a node with forEach the place of its item.'),
   policy: z
     .object({ version: z.int(), rule: z.string().optional(), approval: z.string().optional() })
     .optional()
     .describe(
       'What of the tenant’s policy let it in: a version, its rule or its default, an approval. Absent without one.',
     ),
+  traceId: z.string().optional().describe('The trace that it belongs to (W3C Trace Context). Absent without one.'),
 };
 
 /** A command as it is listed: everything but its output. */

@@ -122,11 +122,11 @@ export const DeliveryView = z
     lastTry: AttemptView.nullable(),
     nextTryAt: Time.nullable().describe('Not before then, and not before earlier events of the same subject.'),
   })
-  .meta({ id: 'Delivery' });
+  .meta({ id: 'WebhookDelivery' });
 
 export const DeliveryList = z
   .object({ items: z.array(DeliveryView), nextCursor: z.string().optional() })
-  .meta({ id: 'DeliveryList' });
+  .meta({ id: 'WebhookDeliveryList' });
 
 export const Redeliver = z
   .strictObject({

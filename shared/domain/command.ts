@@ -1,7 +1,9 @@
 import type { Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
-import type { CommandId, TenantId } from './ids.ts';
+import type { CommandId, TenantId, WorkflowId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
+import type { TraceContext } from './trace-context.ts';
+
 
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
@@ -235,10 +237,16 @@ export interface Command {
   readonly replayOf?: CommandId;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
+  /** Which trigger submitted it, and what its sender calls the delivery that made it do so. */
+  readonly triggeredBy?: { readonly trigger: string; readonly delivery?: string | undefined };
+  /** Of which node of which workflow it is; of one of many, the place of its item. */
+  readonly workflow?: { readonly id: WorkflowId; readonly node: string; readonly item?: number };
   /** What its tenant's policy let it in by. */
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */
   readonly metered?: true;
+  /** What it was submitted within. */
+  readonly trace?: TraceContext;
 }
 
 /** Where a command may run. */

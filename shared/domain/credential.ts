@@ -9,5 +9,9 @@ export type Credential =
   | { readonly kind: 'access-token'; readonly id: string | undefined }
   /** None: a schedule of the member's fired. */
   | { readonly kind: 'schedule'; readonly id: string }
+  /** None: a delivery came to a trigger of the member's. */
+  | { readonly kind: 'trigger'; readonly id: string }
   /** None: a webhook of the member's is told of events. */
-  | { readonly kind: 'webhook'; readonly id: string };
+  | { readonly kind: 'webhook'; readonly id: string }
+  /** None: a workflow of the member's goes on. */
+  | { readonly kind: 'workflow'; readonly id: string };

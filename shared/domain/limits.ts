@@ -89,6 +89,19 @@ export const LIMITS = {
   /** Firings of one schedule that are shown. */
   scheduleHistory: 20,
   /** Of a tenant. */
+  triggers: 100,
+  /** What a trigger submits, as JSON, before its values. */
+  triggerTemplateBytes: 32 * KiB,
+  triggerFilters: 20,
+  /** Values or patterns of one condition. */
+  triggerFilterValues: 100,
+  /** Of a delivery. Senders that are known send less: GitHub cuts what is larger than 25 MB off, and most of its events have some 20 KiB. */
+  deliveryBytes: 1 * MiB,
+  triggerSecretCharacters: 255,
+  /** Until then a delivery that comes again is the same one. */
+  deliveryIdentityDays: 90,
+  /** So long a delivery is shown. */
+  deliveryHistoryDays: 30,
   webhooks: 20,
   /** Patterns of one webhook. */
   webhookEvents: 50,
@@ -104,4 +117,20 @@ export const LIMITS = {
   webhookOverlapSeconds: 7 * 24 * 3_600,
   /** Of one webhook that sign at a time. */
   webhookKeys: 3,
+  workflowNodes: 500,
+  /** Of one node's `forEach`. */
+  workflowItems: 1_000,
+  /** Commands of one workflow in all. */
+  workflowRuns: 2_000,
+  /** Commands of one workflow at once. */
+  workflowConcurrency: 500,
+  workflowTimeoutSeconds: 30 * 24 * 3_600,
+  /** One value that a node is given of another's output, unless it says less. A process takes no larger argument. */
+  workflowValueBytes: 64 * KiB,
+  /** All that one command is given so: it is stored with it, which has to fit into 400 KB. */
+  workflowInputBytes: 192 * KiB,
+  /** Of an output that is read as JSON or as a list. */
+  workflowJsonBytes: 1 * MiB,
+  /** Values that one condition compares with. */
+  workflowAlternatives: 100,
 } as const;

@@ -14,6 +14,8 @@ export const PERMISSIONS = [
   'approvals:answer',
   'schedules:read',
   'schedules:manage',
+  'triggers:read',
+  'triggers:manage',
   'secrets:read',
   'secrets:manage',
   'usage:read',
@@ -21,6 +23,7 @@ export const PERMISSIONS = [
   'events:read',
   'webhooks:read',
   'webhooks:manage',
+  'metrics:read',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
@@ -35,19 +38,31 @@ const READING = [
 ] as const satisfies readonly Permission[];
 const RUNNING = [...READING, 'commands:submit', 'commands:control'] as const satisfies readonly Permission[];
 
+/** About the whole installation, not about a tenant. */
+const INSTALLATION: readonly Permission[] = ['tenants:manage', 'metrics:read'];
+
 /** The built-in roles. A tenant may define more, out of the same permissions. */
 export const ROLES = {
   /** Sees what was run, and what it said. */
   viewer: [...READING, 'keys:own'],
   /** Runs commands. */
-  operator: [...RUNNING, 'keys:own', 'policies:read', 'secrets:read', 'schedules:read', 'schedules:manage'],
+  operator: [
+    ...RUNNING,
+    'keys:own',
+    'policies:read',
+    'secrets:read',
+    'schedules:read',
+    'schedules:manage',
+    'triggers:read',
+    'triggers:manage',
+  ],
   /** All within the tenant. */
-  admin: PERMISSIONS.filter((permission) => permission !== 'tenants:manage'),
+  admin: PERMISSIONS.filter((permission) => !INSTALLATION.includes(permission)),
   /** Sees what was done and why, and changes nothing. */
   auditor: [...READING, 'keys:own', 'members:read', 'policies:read', 'audit:read'],
   /** A program that was let loose: runs commands, and can neither widen what it may do nor approve it. */
   agent: RUNNING,
-  /** The installation's: also makes tenants. */
+  /** The installation's: also makes tenants, and sees how it does. */
   owner: PERMISSIONS,
 } as const satisfies Record<string, readonly Permission[]>;
 export type RoleName = keyof typeof ROLES;

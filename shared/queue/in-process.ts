@@ -1,7 +1,7 @@
 import type { Clock, Instant } from '../domain/clock.ts';
 import { PRIORITIES, type Priority } from '../domain/command.ts';
 import type { TenantId } from '../domain/ids.ts';
-import { type Reference, splitReference } from '../store/schema.ts';
+import { tenantOf } from '../store/schema.ts';
 import { type KeyedHeap, keyedHeap } from './keyed-heap.ts';
 import type { ConsumedQueue, WakeUp } from './queue.ts';
 
@@ -24,7 +24,7 @@ interface Ready extends Message {
 }
 
 interface Ageing {
-  readonly id: Reference;
+  readonly id: WakeUp['id'];
   readonly at: Instant;
 }
 
@@ -76,7 +76,7 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
       handling.set(id, merge(handling.get(id), message));
       return;
     }
-    const before = byTenant.get(splitReference(id).tenant)?.ready.get(id) ?? delayed.get(id);
+    const before = byTenant.get(tenantOf(id))?.ready.get(id) ?? delayed.get(id);
     const next = merge(before, message);
     if (next === before) return;
     if (next.at > clock.now()) delayed.set(id, next);
@@ -101,13 +101,13 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
   const makeReady = (message: Message): void => {
     const { id } = message.wakeUp;
     delayed.delete(id);
-    const line = lineOf(splitReference(id).tenant);
+    const line = lineOf(tenantOf(id));
     line.ready.set(id, { ...message, at: 0, place: ++places });
     age(id, message.priority);
     settle(line);
   };
 
-  const age = (id: Reference, priority: Priority): void => {
+  const age = (id: WakeUp['id'], priority: Priority): void => {
     if (priority === HIGHEST) ageing.delete(id);
     else ageing.set(id, { id, at: clock.now() + AGEING_SECONDS * 1_000 });
   };
@@ -116,7 +116,7 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
   const raiseAged = (): void => {
     const now = clock.now();
     for (let next = ageing.peek(); next && next.at <= now; next = ageing.peek()) {
-      const line = lineOf(splitReference(next.id).tenant);
+      const line = lineOf(tenantOf(next.id));
       const waiting = line.ready.get(next.id);
       if (!waiting) throw new Error(`${next.id} ages, and does not wait`);
       const priority = PRIORITIES[PRIORITIES.indexOf(waiting.priority) - 1] ?? HIGHEST;

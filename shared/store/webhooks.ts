@@ -67,7 +67,7 @@ export const makeWebhooks = (store: Store, clock: Pick<Clock, 'now'>): Webhooks 
   );
   const keyOf = ({ tenant, id }: WebhookReference) => keys.webhook(tenant, id);
   const deliveryKey = ({ tenant, id }: WebhookReference, { outcome, sequence }: EndedDelivery) =>
-    keys.delivery(tenant, sequence, id, outcome);
+    keys.webhookDelivery(tenant, sequence, id, outcome);
 
   return {
     find: async (reference) => (await records.get(keyOf(reference)))?.value,
@@ -122,15 +122,15 @@ export const makeWebhooks = (store: Store, clock: Pick<Clock, 'now'>): Webhooks 
     },
 
     async ended({ tenant, id }, outcome, { limit, before }) {
-      const { pk, sk: from } = keys.delivery(tenant, 0, id, outcome);
-      const to = keys.delivery(tenant, before === undefined ? 999_999_999_999 : before - 1, id, outcome).sk;
+      const { pk, sk: from } = keys.webhookDelivery(tenant, 0, id, outcome);
+      const to = keys.webhookDelivery(tenant, before === undefined ? 999_999_999_999 : before - 1, id, outcome).sk;
       return (await store.query(pk, { from, to, limit, reverse: true })).map(toEnded);
     },
 
     async findEnded({ tenant, id }, sequence) {
       const [delivered, dead] = await store.getAll([
-        keys.delivery(tenant, sequence, id, 'delivered'),
-        keys.delivery(tenant, sequence, id, 'dead'),
+        keys.webhookDelivery(tenant, sequence, id, 'delivered'),
+        keys.webhookDelivery(tenant, sequence, id, 'dead'),
       ]);
       const found = delivered ?? dead;
       return found && toEnded(found);

@@ -7,7 +7,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
  */
 
 /** How far a sender's clock, and a message on its way, may be off. */
-export const TOLERANCE_SECONDS = 5 * 60;
+const TOLERANCE_SECONDS = 5 * 60;
 
 const PREFIX = 'whsec_';
 /** Of a key, as the specification asks. */

@@ -5,7 +5,7 @@ import { makeWebhooks } from '../../shared/store/webhooks.ts';
 import { T0 } from '../support/commands.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import type { OpenStore } from '../support/items.ts';
-import { aWebhook, webhookId } from '../support/webhooks.ts';
+import { aWebhook, webhookId } from '../support/webhook-receivers.ts';
 
 const tenant = toTenantId('default');
 const other = toTenantId('other');

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Delivery, Webhook } from '../../clients/sdk/webhooks.ts';
 import { type CliOptions, cli, startServer } from '../support/cli.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
-import { openReceiver, status } from '../support/webhooks.ts';
+import { openReceiver, status } from '../support/webhook-receivers.ts';
 
 const lines = <T>(stdout: string): T[] =>
   stdout

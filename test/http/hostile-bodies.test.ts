@@ -30,6 +30,8 @@ const IDS: Readonly<Record<string, string>> = {
   schedules: 'sch_0123456789abcdef',
   webhooks: 'whk_0123456789abcdef',
   secrets: 'a-secret',
+  triggers: 'trg_0123456789abcdef',
+  workflows: 'wfl_0123456789abcdef',
 };
 
 const send = async (name: EndpointName, body: string): Promise<{ status: number; problem: ProblemView }> => {

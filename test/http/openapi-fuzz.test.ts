@@ -59,6 +59,7 @@ const GOOD: Readonly<Record<string, object>> = {
   'POST /v1/policies:explain': { command: { argv: ['true'] } },
   'POST /v1/schedules': { everySeconds: 3_600, command: { argv: ['true'] } },
   'PUT /v1/schedules/{id}': { everySeconds: 3_600, command: { argv: ['true'] } },
+  'POST /v1/workflows': { nodes: { only: { command: { argv: ['true'] } } } },
   'PUT /v1/secrets/{name}': { value: 'hidden' },
   // A name of this machine: nothing is asked of it.
   'POST /v1/webhooks': { url: 'https://localhost/', events: ['command.*'] },
@@ -200,6 +201,7 @@ const openFilled = async () => {
   const known = new Map([
     ['commands', await post('/v1/commands', { argv: ['true'], stdin: 'open' })],
     ['schedules', await post('/v1/schedules', { name: 'hourly', everySeconds: 3_600, command: { argv: ['true'] } })],
+    ['workflows', await post('/v1/workflows', { nodes: { only: { command: { argv: ['true'] } } } })],
     ['webhooks', await post('/v1/webhooks', { url: 'https://localhost/', events: ['command.*'] })],
     ['tenants', await post('/v1/tenants', { id: 'acme', name: 'Acme' })],
     ['members', ada],
@@ -244,6 +246,7 @@ describe('whatever is sent to', () => {
       'POST /v1/session-tokens/refresh',
       'DELETE /v1/session-tokens/{id}',
       'GET /v1/commands/{id}/receipt',
+      'POST /v1/workflows/{id}/resume',
       'GET /.well-known/oauth-protected-resource/mcp',
       'GET /.well-known/oauth-protected-resource',
     ]);

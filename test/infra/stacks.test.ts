@@ -18,10 +18,10 @@ import { targetsFile } from './targets-file.ts';
 const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const make = (context: Record<string, unknown> = {}) => {
+const make = (context: Record<string, unknown> = {}, bundles = 'bundles') => {
   const app = new App({ context: { ...cdkJson.context, ...context } });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  const stacks = makeStacks(app, { bundles: join(folder, 'bundles') });
+  const stacks = makeStacks(app, { bundles: join(folder, bundles) });
   return { app, stacks };
 };
 
@@ -188,6 +188,25 @@ describe('the stacks', () => {
     Template.fromStack(restored.stacks.data).resourceCountIs('AWS::DynamoDB::GlobalTable', 1);
   });
 
+  test('all functions but the executor are told of a collector and of metrics, if these are asked for', () => {
+    const toldIn = (template: Template) =>
+      (Object.values(template.findResources('AWS::Lambda::Function')) as Resource[]).map(({ Properties }) => {
+        const { Environment } = Properties as { Environment?: { Variables: Record<string, unknown> } };
+        return [Environment?.Variables['OTEL_EXPORTER_OTLP_ENDPOINT'], Environment?.Variables['ERRAND_METRICS']];
+      });
+    const { stacks: asked } = make({ otlpEndpoint: 'https://collector.example.com:4318', metrics: 'emf' });
+    const told = ['https://collector.example.com:4318/', 'emf'];
+    const [api, workers] = [toldIn(Template.fromStack(asked.api)), toldIn(Template.fromStack(asked.workers))];
+    expect(api).toEqual(api.map(() => told));
+    expect(workers).toContainEqual([undefined, undefined]);
+    expect(workers.filter(([endpoint]) => endpoint !== undefined)).toEqual([told, told, told]);
+    expect(toldIn(templates.api).flat().filter(Boolean)).toEqual([]);
+    for (const bad of ['collector:4318', 'https://user:word@collector.example.com']) {
+      expect(() => make({ otlpEndpoint: bad })).toThrow('otlpEndpoint must be a URL');
+    }
+    expect(() => make({ metrics: 'all' })).toThrow('metrics must be emf');
+  });
+
   test('functions that callers reach know the issuers that were named, and no other function does', () => {
     const file = join(folder, 'access.json');
     const issuers = [{ issuer: 'https://login.example.com/', audience: 'errand', tenant: 'acme' }];
@@ -273,7 +292,7 @@ describe('the stacks', () => {
   });
 
   test('the same sources give the same template', () => {
-    const again = make().stacks;
+    const again = make({}, 'bundled-again').stacks;
     for (const one of ['data', 'queue', 'api', 'workers'] as const) {
       expect(Template.fromStack(again[one]).toJSON()).toEqual(templates[one].toJSON());
     }
@@ -286,12 +305,22 @@ describe('a bundle', () => {
   const SDKS = /@google-cloud|google-gax|@azure|@aws-sdk\/client-(lambda|sts)|node_modules\/node\//;
 
   test.for([
-    ...['commands', 'mcp', 'output', 'providers', 'schedules', 'fire-schedules', 'webhooks', 'deliver-webhooks'],
-    ...['system', 'runner'],
+    'commands',
+    'hooks',
+    'mcp',
+    'output',
+    'providers',
+    'schedules',
+    'fire-schedules',
+    'system',
+    'runner',
+    'triggers',
+    'webhooks',
+    'deliver-webhooks',
+    'workflows',
   ])('of the API function %s holds no SDK of a provider', (entry) => {
     expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
   });
-
   test('of prepare-target brings the runner of its release, loads, and answers', async () => {
     const { directory } = bundleFunction('prepare-target', join(folder, 'own'));
     expect(readdirSync(join(directory, 'runner'))).toEqual(expect.arrayContaining(['runner.mjs', 'helper.mjs']));
@@ -325,17 +354,38 @@ describe('a bundle', () => {
     expect(readdirSync(join(folder, 'own', 'execute'))).toContain('exec-wrapper.sh');
   });
 
+  test('of none loads anything of OpenTelemetry before a span is told of, and none holds what keeps figures', () => {
+    for (const entry of ['commands', 'run-commands'] as const) {
+      const { outputs } = bundleFunction(entry, join(folder, 'own')).metafile;
+      const [index = ''] = Object.keys(outputs).filter((file) => file.endsWith('index.mjs'));
+      const eager = new Set<string>();
+      const load = (file: string): void => {
+        if (eager.has(file)) return;
+        eager.add(file);
+        for (const { path, kind } of outputs[file]?.imports ?? []) if (kind === 'import-statement') load(path);
+      };
+      load(index);
+      const inputs = [...eager].flatMap((file) => Object.keys(outputs[file]?.inputs ?? {}));
+      expect(inputs.some((input) => input.includes('open-tracing'))).toBe(true);
+      expect(inputs.filter((input) => /@opentelemetry/.test(input))).toEqual([]);
+      expect(inputsOf(entry).filter((input) => /prom-client/.test(input))).toEqual([]);
+    }
+  });
+
   test.for([
-    ['commands', 920],
-    ['mcp', 1_300],
-    ['output', 900],
-    ['providers', 900],
-    ['schedules', 950],
-    ['fire-schedules', 900],
-    ['webhooks', 950],
-    ['deliver-webhooks', 900],
-    ['system', 900],
-    ['runner', 900],
+    ['commands', 1_060],
+    ['hooks', 1_080],
+    ['mcp', 1_460],
+    ['output', 1_040],
+    ['providers', 1_040],
+    ['schedules', 1_090],
+    ['fire-schedules', 1_040],
+    ['webhooks', 1_040],
+    ['deliver-webhooks', 940],
+    ['system', 1_040],
+    ['runner', 1_040],
+    ['triggers', 1_080],
+    ['workflows', 1_080],
     ['execute', 200],
     ['prepare-target', 4_000],
   ] as const)('of %s stays below %i KiB, what it loads lazily included', ([entry, kib]) => {

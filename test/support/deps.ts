@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { systemRandom } from '../../machine/system-clock.ts';
 import type { Access } from '../../shared/access/access.ts';
-import { advanceCommand } from '../../shared/app/advance-command.ts';
+import { advance } from '../../shared/app/advance.ts';
 import type { Deps, Target } from '../../shared/app/deps.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
@@ -109,7 +109,7 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
     egress: options.egress ?? makeEgress({ clock, resolve: async () => [] }),
     log: options.log ?? silentLog,
   });
-  if (options.work ?? true) inProcess.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
+  if (options.work ?? true) inProcess.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
   onTestFinished(async () => {
     closing.abort();
     const drained = inProcess.close();

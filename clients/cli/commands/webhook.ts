@@ -103,11 +103,11 @@ export const rotateWebhook = (
     return tell(await client.rotateWebhook(id, terms), options, terminal);
   });
 
-export const listDeliveries = (id: string, options: DeliveriesOptions, terminal: Terminal): Promise<number> =>
+export const listWebhookDeliveries = (id: string, options: DeliveriesOptions, terminal: Terminal): Promise<number> =>
   withClient(options, terminal, async (client) => {
     const { status, limit = DEFAULT_LIMIT } = options;
     const found: Delivery[] = [];
-    for await (const delivery of client.listDeliveries(id, { status })) {
+    for await (const delivery of client.listWebhookDeliveries(id, { status })) {
       if (found.push(delivery) === limit) break;
     }
     if (options.json) return writeAll(found, terminal);

@@ -54,7 +54,7 @@ export const addWebhooks = ({ program, terminal, onExit, optionsOf }: Cli): void
     .addOption(new Option('--status <status>', 'only these').choices(DELIVERY_STATUSES))
     .option('--limit <count>', 'at most so many (default 20)', parsePositive)
     .action(async (id, _, command) =>
-      onExit(await (await webhooks()).listDeliveries(id, optionsOf(command), terminal)),
+      onExit(await (await webhooks()).listWebhookDeliveries(id, optionsOf(command), terminal)),
     );
   examples(
     withJson(webhook.command('redeliver').argument('<id>').argument('[event]', 'its number', parsePositive))

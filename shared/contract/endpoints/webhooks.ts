@@ -83,7 +83,7 @@ export const webhookEndpoints = {
     bodyOptional: true,
     answers: { 201: { description: 'The webhook, and its new secret, this once.', schema: NewWebhookView } },
   },
-  listDeliveries: {
+  listWebhookDeliveries: {
     method: 'GET',
     path: '/v1/webhooks/{id}/deliveries',
     function: 'webhooks',

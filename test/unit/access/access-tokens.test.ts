@@ -84,7 +84,7 @@ beforeEach(() => {
   tokens = makeAccessTokens({
     issuers: [issuer(ISSUER, 'acme'), issuer(OTHER, 'other')],
     ...{ egress, clock },
-    log: { info: note, warn: note, error: note },
+    log: { debug: note, info: note, warn: note, error: note },
   });
 });
 

@@ -6,7 +6,7 @@ import { readEvents } from '../../../shared/app/read-events.ts';
 import { sealTenant } from '../../../shared/app/seal-audit.ts';
 import { addTenant, changeTenant } from '../../../shared/app/tenants.ts';
 import { testWebhook } from '../../../shared/app/test-webhook.ts';
-import { listDeliveries, redeliver } from '../../../shared/app/webhook-deliveries.ts';
+import { listWebhookDeliveries, redeliver } from '../../../shared/app/webhook-deliveries.ts';
 import { changeWebhook, getWebhook, rotateWebhook } from '../../../shared/app/webhooks.ts';
 import type { Actor } from '../../../shared/domain/actor.ts';
 import { toTenantId } from '../../../shared/domain/ids.ts';
@@ -27,13 +27,13 @@ import {
   until,
   webhook,
   webhookWorker,
-} from '../../support/webhooks.ts';
+} from '../../support/webhook-receivers.ts';
 
 const DAY = 86_400_000;
 const typesAt = ({ messages }: Receiver, subject: string) =>
   messages.filter(({ event }) => event.subject === subject).map(({ event }) => event.type);
 const deliveriesOf = async (deps: TestWorker, id: never, query = {}) =>
-  (await listDeliveries(deps, owner, id, query)).items;
+  (await listWebhookDeliveries(deps, owner, id, query)).items;
 const eventsOf = async (deps: TestWorker, type: 'webhook.disabled') => {
   await sealTenant(deps, owner.tenant);
   return (await readEvents(deps, owner, { type: [type] })).items;

@@ -12,7 +12,7 @@ import {
 } from '../../../shared/domain/webhook-steps.ts';
 import type { EndedDelivery, Webhook } from '../../../shared/domain/webhooks.ts';
 import { T0 } from '../../support/commands.ts';
-import { aWebhook } from '../../support/webhooks.ts';
+import { aWebhook } from '../../support/webhook-receivers.ts';
 
 const event = (sequence: number, subject = `subject-${sequence}`) => ({
   sequence,

@@ -5,7 +5,7 @@ import { submitCommand } from '../../../shared/app/submit-command.ts';
 import { removeWebhook } from '../../../shared/app/webhooks.ts';
 import { owner } from '../../support/deps.ts';
 import { settle } from '../../support/fake-clock.ts';
-import { happen, openReceiver, status, until, webhook, webhookWorker } from '../../support/webhooks.ts';
+import { happen, openReceiver, status, until, webhook, webhookWorker } from '../../support/webhook-receivers.ts';
 
 test('a server tells of what happens within two looks, also to a webhook that was made a moment before', async () => {
   const deps = await webhookWorker();
