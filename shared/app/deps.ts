@@ -26,6 +26,7 @@ import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Fleet } from './fleet.ts';
+import type { GoneRuns } from './gone-runs.ts';
 import type { HeldRuns } from './held-runs.ts';
 
 /** A configured place of a provider. */
@@ -87,6 +88,7 @@ export interface Deps {
   readonly fleet: Fleet;
   /** The runs that this process carries. */
   readonly runs: HeldRuns;
+  readonly goneRuns: GoneRuns;
   /** Who this process is, in attempts that it holds. */
   readonly worker: string;
   /** How often those who wait look at the store, in case a change was not announced here. */

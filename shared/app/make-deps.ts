@@ -21,6 +21,7 @@ import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
+import { makeGoneRuns } from './gone-runs.ts';
 import { makeHeldRuns } from './held-runs.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
@@ -82,6 +83,7 @@ export const makeDeps = (parts: Parts): Deps => {
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
     runs: makeHeldRuns(),
+    goneRuns: makeGoneRuns({ clock, closing }),
     eventCursors: makeEventCursors(store),
   };
   return { ...deps, eventFeed: makeEventFeed(deps) };
