@@ -53,6 +53,7 @@ const scenarioOf = ({ program, body, cancelAfterMs }: Story): Scenario => {
     startAt: Date.parse('2030-06-01T12:00:00Z'),
     nodes: 1,
     jobs: [plan],
+    schedules: [],
     faultsForMs: 10_000,
     limits: { unfinishedCommands: 10 },
     seals: true,

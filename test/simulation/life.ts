@@ -26,6 +26,7 @@ export interface Life {
   freeze(milliseconds: number): void;
   /** Sets how far its clock is ahead of the truth. */
   setClock(aheadMs: number): void;
+  /** At once, if it is dead already. */
   onDeath(act: () => void): void;
 }
 
@@ -124,7 +125,7 @@ export const makeLife = (world: World, name: string, rng: Rng, { crashAt }: Life
       aheadMs = milliseconds;
       world.note(name, `has a clock that is ${milliseconds} ms ahead`);
     },
-    onDeath: (act) => void mourners.push(act),
+    onDeath: (act) => void (isAlive ? mourners.push(act) : act()),
   };
   return life;
 };

@@ -147,8 +147,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/engine/step.ts',
-        from: '      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);\n      if (isTooEarly',
-        to: '      if (!seen.exit) return giveUpStart(command, attempt, seen, context);\n      if (isTooEarly',
+        from: '      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);\n      if (isUnsure',
+        to: '      if (!seen.exit) return giveUpStart(command, attempt, seen, context);\n      if (isUnsure',
       },
     ],
   },
@@ -495,6 +495,76 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'shared/app/end-orphans.ts',
         from: '  if (run.createdAt === undefined || deps.clock.now() - run.createdAt < GRACE_MS) return false;',
         to: '  if (run.createdAt !== -1) return false;',
+      },
+    ],
+  },
+  {
+    name: 'run-left-though-it-had-begun',
+    profile: 'failover',
+    seed: 1158,
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (mayHaveRun(attempt, context) || state !== 'down' ||",
+        to: "if (state !== 'down' ||",
+      },
+    ],
+  },
+  {
+    name: 'ticket-good-on-the-target-before',
+    profile: 'failover',
+    seed: 1687,
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: 'if (!attempt || attempt.number !== seen.attempt || ',
+        to: 'if (!attempt || ',
+      },
+      {
+        file: 'shared/engine/step.ts',
+        from: "if ('ticket' in seen && seen.ticket !== attempt.ticket)",
+        to: 'if (seen === undefined)',
+      },
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (command.status !== 'starting' || attempt.ticket !== ticket ||",
+        to: "if (command.status !== 'starting' || ticket === '' ||",
+      },
+    ],
+  },
+  {
+    name: 'firing-has-no-key',
+    profile: 'schedules-far',
+    seed: 2,
+    edits: [
+      {
+        file: 'shared/app/fire-schedule.ts',
+        from: 'submitter, { body, idempotency, scheduledBy }',
+        to: 'submitter, { body, ...(at < 0 ? { idempotency } : {}), scheduledBy }',
+      },
+    ],
+  },
+  {
+    name: 'instant-passed-before-it-is-submitted',
+    profile: 'schedules',
+    seed: 5,
+    edits: [
+      {
+        file: 'shared/app/fire-schedule.ts',
+        from: '  try {\n    const firing = await submit(deps, schedule, actor, { idempotency, at });',
+        to: "  try {\n    await store({ outcome: 'submitted' });\n    const firing = await submit(deps, schedule, actor, { idempotency, at });",
+      },
+    ],
+  },
+  {
+    name: 'missed-instants-forgotten',
+    profile: 'schedules',
+    seed: 3,
+    edits: [
+      {
+        file: 'shared/domain/schedule-steps.ts',
+        from: '  return noteFiring({ ...schedule, next: resumeAt }, missed);',
+        to: '  return missed.at < 0 ? undefined as never : { ...schedule, next: resumeAt };',
       },
     ],
   },
