@@ -178,7 +178,8 @@ const placeOf = (partition: Partition<unknown>, sk: string, own = ''): number =>
 /** In the order of UTF-8, which is not that of UTF-16: there, surrogates come before U+E000 to U+FFFF. */
 const isBefore = (a: string, b: string): boolean => {
   for (let i = 0; i < a.length && i < b.length; i++) {
-    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
     if (x !== y) return rankOf(x) < rankOf(y);
   }
   return a.length < b.length;

@@ -53,3 +53,7 @@ export const PROFILES = {
 
 export type ProfileName = keyof typeof PROFILES;
 export const PROFILE_NAMES = Object.keys(PROFILES) as readonly ProfileName[];
+/** Those of one provider, without schedules. */
+export const PROVIDER_NAMES = PROFILE_NAMES.filter(
+  (name) => !('second' in PROFILES[name] || 'schedules' in PROFILES[name]),
+);
