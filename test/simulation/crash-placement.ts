@@ -22,7 +22,7 @@ interface Story {
   readonly body?: Partial<SubmitCommand>;
   readonly cancelAfterMs?: number;
   /** Submitted by a schedule at each of three instants, not by a caller. */
-  readonly isScheduled?: true;
+  readonly isScheduled?: boolean;
 }
 
 /** What one command goes through while everything is done to it. */
