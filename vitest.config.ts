@@ -34,7 +34,7 @@ export default defineConfig({
       project('contract', 30_000),
       project('http', 30_000),
       project('e2e', 120_000),
-      project('infra', 60_000),
+      project('infra', 120_000),
       project('simulation', 120_000),
       project('reliability', 240_000),
     ],

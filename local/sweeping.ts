@@ -4,6 +4,7 @@ import { endOrphans } from '../shared/app/end-orphans.ts';
 import { removeTenants } from '../shared/app/remove-tenants.ts';
 import { sealAudit } from '../shared/app/seal-audit.ts';
 import { recover, sweep } from '../shared/app/sweep.ts';
+import { sweepWorkflows } from '../shared/app/sweep-workflows.ts';
 
 const SWEEP_SECONDS = 5;
 /** In one turn: the next sweep should not wait for long. */
@@ -24,12 +25,14 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
   // What a killed server left on this machine does not go on for ten minutes more.
   const targets = deps.targets.filter(({ features }) => features.mode === 'inline' && features.leavesBehind);
   await attempt(() => recover(deps));
+  await attempt(() => sweepWorkflows(deps, { all: true }));
   await attempt(() => endOrphans({ ...deps, targets }));
   let orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
   let checkAt = clock.now() + CHECK_EVERY_SECONDS * 1_000;
   while (!closing.aborted) {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);
     if (!closing.aborted) await attempt(() => sweep(deps));
+    if (!closing.aborted) await attempt(() => sweepWorkflows(deps));
     if (!closing.aborted) await attempt(() => sealAudit(deps));
     if (!closing.aborted) await attempt(() => removeTenants(deps, { seconds: REMOVAL_SECONDS }));
     const isTimeToCheck = clock.now() >= checkAt;

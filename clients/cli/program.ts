@@ -9,6 +9,9 @@ import { addSchedules } from './program/schedules.ts';
 import { addSecrets } from './program/secrets.ts';
 import { addServers } from './program/servers.ts';
 import { addTenancy } from './program/tenancy.ts';
+import { addTriggers } from './program/triggers.ts';
+import { addWebhooks } from './program/webhooks.ts';
+import { addWorkflows } from './program/workflows.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -18,6 +21,9 @@ const TOPICS = [
   addKeys,
   addSecrets,
   addSchedules,
+  addTriggers,
+  addWebhooks,
+  addWorkflows,
   addServers,
   addTenancy,
   addPolicy,

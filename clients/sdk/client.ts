@@ -11,6 +11,7 @@ import type {
 } from '../../shared/contract/schemas.ts';
 import { type AccessCalls, makeAccessCalls } from './access.ts';
 import { type AuditCalls, makeAuditCalls } from './audit.ts';
+import { ApiError } from './errors.ts';
 import { type EventCalls, makeEventCalls } from './event-log.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
@@ -28,6 +29,9 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
+import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
+import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -95,13 +99,19 @@ export interface Client
     EventCalls,
     PolicyCalls,
     ScheduleCalls,
+    WebhookCalls,
     SecretCalls,
     SessionTokenCalls,
-    TenancyCalls {
+    TenancyCalls,
+    TriggerCalls,
+    WorkflowCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
-  /** Submits, and waits for the end however long it takes. A command that fails is a result, not an error. */
+  /**
+   * Submits, and waits for the end however long it takes. A command that fails is a result, not an error. An abort of
+   * `signal` cancels the command, also one whose submission was not answered yet, and then rejects with the signal's reason.
+   */
   run(submission: Submission, options?: Omit<SubmitOptions, 'waitSeconds'>): Promise<CommandView>;
   /** Submits the same again as a new command, with changes. */
   replay(id: string, changes?: Replay, options?: SubmitOptions): Promise<CommandView>;
@@ -156,14 +166,32 @@ export const makeClient = (options: ClientOptions): Client => {
   const get = (id: string, wait: WaitOptions = {}) =>
     json<CommandView>('GET', toCommand(id), { headers: toPrefer(wait), signal: wait.signal });
 
+  const cancel = (id: string): Promise<CommandView> => json('POST', toCommand(id, '/cancel'));
+  const cancelUnlessOver = async (id: string): Promise<void> => {
+    await cancel(id).catch((error: unknown) => {
+      if (!(error instanceof ApiError && error.code === 'already-final')) throw error;
+    });
+  };
+
   return {
     url,
     submit: (submission, submitOptions = {}) => submit('/v1/commands', submission, submitOptions),
-    async run(submission, runOptions = {}) {
-      const waitSeconds = LONGEST_WAIT_SECONDS;
-      let command = await submit('/v1/commands', submission, { ...runOptions, waitSeconds });
-      while (command.endedAt === null) command = await get(command.id, { waitSeconds, signal: runOptions.signal });
-      return command;
+    async run(submission, { signal, idempotencyKey = makeKey() } = {}) {
+      const wait = { waitSeconds: LONGEST_WAIT_SECONDS, signal };
+      signal?.throwIfAborted();
+      let command: CommandView | undefined;
+      try {
+        command = await submit('/v1/commands', submission, { ...wait, idempotencyKey });
+        while (command.endedAt === null) command = await get(command.id, wait);
+        return command;
+      } catch (error) {
+        if (signal?.aborted) {
+          // Asked again with its key, an unanswered submission tells which command it made.
+          const { id } = command ?? (await submit('/v1/commands', submission, { idempotencyKey }));
+          await cancelUnlessOver(id);
+        }
+        throw error;
+      }
     },
     replay: (id, changes = {}, submitOptions = {}) => submit(toCommand(id, '/replay'), changes, submitOptions),
     get,
@@ -196,7 +224,7 @@ export const makeClient = (options: ClientOptions): Client => {
         }),
       ),
 
-    cancel: (id) => json('POST', toCommand(id, '/cancel')),
+    cancel,
     move: (id, target) => json('POST', toCommand(id, '/move'), { json: { target } }),
     // The one call that must not be repeated: a signal that came may be counted.
     signal: (id, signal) => json('POST', toCommand(id, '/signal'), { json: { signal }, tries: 1 }),
@@ -210,9 +238,12 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeEventCalls(json, streams, silenceMs),
     ...makePolicyCalls(json),
     ...makeScheduleCalls(json, send, makeKey),
+    ...makeWebhookCalls(json, send),
     ...makeSecretCalls(json, send),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
+    ...makeTriggerCalls(json, send),
+    ...makeWorkflowCalls(json, streams, { silenceMs, makeKey }),
   };
 };
 

@@ -1,4 +1,8 @@
 import type { ProblemView } from '../../shared/contract/schemas.ts';
+import type { ProblemCode } from '../../shared/domain/errors.ts';
+
+/** Those of docs/errors.md, and `unexpected-answer` for what no Errand would say. A newer server may know more. */
+export type ErrorCode = ProblemCode | 'unexpected-answer' | (string & {});
 
 /** The root of all that this client throws. */
 export class ErrandError extends Error {
@@ -19,7 +23,7 @@ export class ApiError extends ErrandError {
   }
 
   /** Stable: what to branch on. */
-  get code(): string {
+  get code(): ErrorCode {
     return this.problem.code;
   }
 

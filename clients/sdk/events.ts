@@ -109,8 +109,8 @@ export const toEvent = ({ event, data }: EventSourceMessage): CommandEvent | und
   }
 };
 
-/** Node's Buffer is many times faster than what browsers have. */
+/** Node's is several times faster than what browsers have. */
+const { Buffer: NodeBuffer } = globalThis as { Buffer?: { from(text: string, encoding: 'base64'): Uint8Array } };
+
 const fromBase64 = (text: string): Uint8Array =>
-  typeof Buffer === 'undefined'
-    ? Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-    : Buffer.from(text, 'base64');
+  NodeBuffer?.from(text, 'base64') ?? Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

@@ -38,10 +38,10 @@ export type Send = (method: string, path: string) => Promise<void>;
 const MOST_ITEMS = 100;
 
 /** All items of a list, page after page. */
-export async function* allItems<T>(json: Json, path: string): AsyncGenerator<T> {
+export async function* allItems<T>(json: Json, path: string, filter: Call['query'] = {}): AsyncGenerator<T> {
   let cursor: string | undefined;
   do {
-    const query = { cursor, limit: MOST_ITEMS };
+    const query = { ...filter, cursor, limit: MOST_ITEMS };
     const page = await json<{ readonly items: readonly T[]; readonly nextCursor?: string }>('GET', path, { query });
     yield* page.items;
     cursor = page.nextCursor;
@@ -75,6 +75,10 @@ const LONGEST_RETRY_AFTER_SECONDS = 30;
 /** 408: the request came too slowly and was not read. 502 and 504 are what proxies say of a server that restarts. */
 const RETRIED = new Set([408, 429, 502, 503, 504]);
 
+/** A 500 in other words than ours is a gateway's, which fails for a moment; one in ours is a fault that would come again. */
+const isWorthAnotherTry = ({ status, code }: ApiError): boolean =>
+  RETRIED.has(status) || (status === 500 && code === 'unexpected-answer');
+
 export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOptions): Transport => {
   const once: Transport['once'] = async (method, path, call) => {
     const key = apiKey === undefined ? undefined : await keyOf(apiKey);
@@ -102,7 +106,7 @@ export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOp
         if (error instanceof CredentialError) throw error;
         const ours = error instanceof ApiError;
         const asked = ours ? (error.retryAfterSeconds ?? 0) : 0;
-        if (ours && (!RETRIED.has(error.status) || asked > LONGEST_RETRY_AFTER_SECONDS)) throw error;
+        if (ours && (!isWorthAnotherTry(error) || asked > LONGEST_RETRY_AFTER_SECONDS)) throw error;
         if (++failures >= tries) throw ours ? error : new ConnectionError(url, commandId, { cause: error });
         const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1)) * (0.5 + random() / 2);
         await sleep(Math.max(waitMs, asked * 1_000), signal);
@@ -166,7 +170,8 @@ const toApiError = async (response: Response): Promise<ApiError> => {
   const text = await response.text();
   const retryAfterSeconds = parseRetryAfter(response.headers);
   try {
-    if (response.headers.get('content-type')?.includes('json'))
+    // Gateways answer JSON too.
+    if (response.headers.get('content-type')?.startsWith('application/problem+json'))
       return new ApiError(JSON.parse(text) as ProblemView, { retryAfterSeconds });
   } catch {
     // As below.

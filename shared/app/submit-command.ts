@@ -12,6 +12,7 @@ import type { Watch } from '../events/changes.ts';
 import { Overtaken } from '../store/command-order.ts';
 import { allOf, type Idempotency } from '../store/commands.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
+import { askBefore, noteAsked } from './answers.ts';
 import { noteRefusal } from './audit-events.ts';
 import { type Admitted, decideSubmission } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
@@ -25,16 +26,22 @@ export interface Submission {
   readonly replayOf?: CommandId;
   /** The schedule that submits it, and for which instant. */
   readonly scheduledBy?: Command['scheduledBy'];
+  /** The trigger that submits it, and for which delivery. */
+  readonly triggeredBy?: Command['triggeredBy'];
+  /** The node of a workflow that it is of. */
+  readonly workflow?: Command['workflow'];
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
   readonly watched?: boolean;
 }
 
-/** What the caller is told: the command, and whether this request was a repeated one. */
+/** What the caller is told: the command, whether this request was a repeated one, and whether it asked for an earlier result and got it. */
 export interface Submitted {
   readonly command: Command;
   readonly repeated: boolean;
+  /** Only where the submission had `cacheSeconds`. */
+  readonly cache?: 'hit' | 'miss';
   /** Of its record, begun before anything could happen to it; the caller disposes of it. Only with `watched`. */
   readonly watch?: Watch | undefined;
 }
@@ -57,7 +64,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, workflow, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -85,6 +92,13 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     }
     return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
   }
+  const asked =
+    replayOf === undefined && !scheduledBy && !triggeredBy ? await askBefore(deps, actor, spec, now) : undefined;
+  if (asked?.answer) {
+    const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));
+    if (earlier) return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
+    return { command: asked.answer, repeated: false, cache: 'hit' };
+  }
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
   const quota = hasQuotas(actor.limits) ? deps.meter.submission(actor.tenant, actor.limits) : undefined;
   const command: Command = {
@@ -105,6 +119,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
+    ...(triggeredBy ? { triggeredBy } : {}),
+    ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
   };
@@ -120,7 +136,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   const watch = watched ? deps.changes.watch(reference, ['record']) : undefined;
   deps.changes.announce(reference, 'record');
   await wake(deps, stored.command);
-  return { command: stored.command, repeated: false, watch };
+  if (asked) await noteAsked(deps, asked, stored.command);
+  return { command: stored.command, repeated: false, watch, ...(asked ? { cache: 'miss' } : {}) };
 };
 
 /** What a key was used for. One that is taken by a request whose command is stored in a moment was used for nothing yet. */

@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import type { Permission } from '../domain/permissions.ts';
 
-/** What a 2xx answer carries. */
+/** What an answer carries. Problems need no row. */
 interface Answer {
   readonly description: string;
   /** JSON of this shape. */
@@ -18,12 +18,16 @@ interface Row {
   readonly function:
     | 'access'
     | 'commands'
+    | 'hooks'
     | 'mcp'
     | 'output'
     | 'providers'
     | 'schedules'
     | 'secrets'
     | 'system'
+    | 'triggers'
+    | 'webhooks'
+    | 'workflows'
     | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;

@@ -10,7 +10,10 @@ import { scheduleEndpoints } from './endpoints/schedules.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
 import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { systemEndpoints } from './endpoints/system.ts';
+import { triggerEndpoints } from './endpoints/triggers.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
+import { webhookEndpoints } from './endpoints/webhooks.ts';
+import { workflowEndpoints } from './endpoints/workflows.ts';
 
 /**
  * THE endpoint table. Routes, request validation, who may call, OpenAPI and the client are made from it: to add an endpoint,
@@ -24,6 +27,9 @@ export const endpoints = {
   ...auditEndpoints,
   ...eventEndpoints,
   ...scheduleEndpoints,
+  ...triggerEndpoints,
+  ...webhookEndpoints,
+  ...workflowEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...mcpEndpoints,

@@ -10,12 +10,23 @@ type Json = Record<string, unknown>;
 const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = {
   access: 'Who may do what: keys, session tokens, members, roles, tenants.',
   commands: 'Submit, read and end commands.',
+  hooks: 'Webhooks in: what senders call.',
   mcp: 'For AI agents: the Model Context Protocol.',
   output: 'What comes live: what a command wrote, and events.',
   providers: 'Where commands can run.',
   schedules: 'Commands on a clock.',
   secrets: 'Named values that commands are given by reference.',
   system: 'The server itself.',
+  triggers: 'Webhooks in: addresses that submit a command for each delivery.',
+  webhooks: 'Events that are posted to a URL.',
+  workflows: 'Commands that need each other.',
+};
+
+const BEARER = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'An API key, an access token of a trusted issuer, or a session token. The embedded server on loopback needs none.',
 };
 
 /** The endpoint table as an OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1.html). */
@@ -37,10 +48,10 @@ export const openapi = (): Json => {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: 'http://127.0.0.1:7070', description: 'The embedded server' }],
-    security: [],
+    security: [{ bearer: [] }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
-    components: { schemas: components() },
+    components: { schemas: components(), securitySchemes: { bearer: BEARER } },
   };
 };
 
@@ -59,6 +70,7 @@ const operation = (operationId: string, endpoint: Endpoint): Json => {
     operationId,
     summary: endpoint.summary,
     tags: [endpoint.function],
+    ...(endpoint.access === 'anyone' ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...requestBody(endpoint),
     responses: responses(endpoint),

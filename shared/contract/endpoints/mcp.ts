@@ -51,6 +51,11 @@ export const mcpEndpoints = {
         mediaTypes: ['application/json', 'text/event-stream'],
       },
       202: { description: 'A notification was taken.' },
+      400: {
+        description: 'No message of this protocol.',
+        mediaTypes: ['application/json', 'application/problem+json'],
+      },
+      406: { description: 'Accept has not both media types.', mediaTypes: ['application/json'] },
     },
   },
   describeProtectedMcp: {

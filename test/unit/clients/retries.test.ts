@@ -30,8 +30,11 @@ const answered = (answer: (sent: Sent, count: number) => Response | Promise<Resp
 };
 
 const ok = (body: unknown = { items: [] }) => Response.json(body);
-const busy = (headers: Record<string, string>, status = 503) =>
-  Response.json({ type: 'about:blank', title: 'busy', status, code: 'unavailable' }, { status, headers });
+const problem = (status: number, code: string, headers: Record<string, string> = {}) => {
+  const body = { type: 'about:blank', title: code, status, code };
+  return Response.json(body, { status, headers: { 'content-type': 'application/problem+json', ...headers } });
+};
+const busy = (headers: Record<string, string>, status = 503) => problem(status, 'unavailable', headers);
 const events = (...texts: string[]) =>
   new Response(texts.join(''), { headers: { 'content-type': 'text/event-stream' } });
 const STATUS = 'event: status\nid: 1:0\ndata: {"status":"running","attempt":1}\n\n';
@@ -73,6 +76,15 @@ describe('a call', () => {
     const { client, sent } = answered((_, count) => (count < 3 ? new Response('oops', { status }) : ok()));
     await client.targets();
     expect(sent).toHaveLength(3);
+  });
+
+  test('that a gateway answers with 500 is tried again, and one that we do not', async () => {
+    const gateway = answered((_, count) => (count < 3 ? Response.json({ message: 'oops' }, { status: 500 }) : ok()));
+    await gateway.client.targets();
+    expect(gateway.sent).toHaveLength(3);
+    const ours = answered(() => problem(500, 'internal'));
+    await expect(ours.client.targets()).rejects.toMatchObject({ code: 'internal', status: 500 });
+    expect(ours.sent).toHaveLength(1);
   });
 
   test('that gets a page instead of JSON says so at once', async () => {
@@ -134,6 +146,55 @@ describe('a call', () => {
       ['GET', '/v1/commands/cmd_x', 'wait=60'],
       ['GET', '/v1/commands/cmd_x', 'wait=60'],
     ]);
+  });
+
+  describe('to run that is aborted', () => {
+    const reason = new Error('enough');
+
+    /** Aborts at the n-th request, before its answer; what has an id by then is canceled. */
+    const abortedAt = async (at: number, cancel: () => Response = () => ok({ id: 'cmd_x', endedAt: null })) => {
+      const leaving = new AbortController();
+      const { client, sent } = answered(({ path }, count) => {
+        if (count === at) {
+          leaving.abort(reason);
+          throw reason;
+        }
+        return path.endsWith('/cancel') ? cancel() : ok({ id: 'cmd_x', endedAt: null });
+      });
+      const fault = await client.run({ argv: ['make'] }, { signal: leaving.signal }).catch((error: unknown) => error);
+      return { fault, sent };
+    };
+    const calls = (sent: readonly Sent[]) => sent.map(({ method, path }) => `${method} ${path}`);
+
+    test('cancels the command that it knows', async () => {
+      const { fault, sent } = await abortedAt(2);
+      expect(fault).toBe(reason);
+      expect(calls(sent)).toEqual(['POST /v1/commands', 'GET /v1/commands/cmd_x', 'POST /v1/commands/cmd_x/cancel']);
+    });
+
+    test('before its submission was answered asks again with the same key, and cancels what that made', async () => {
+      const { fault, sent } = await abortedAt(1);
+      expect(fault).toBe(reason);
+      expect(calls(sent)).toEqual(['POST /v1/commands', 'POST /v1/commands', 'POST /v1/commands/cmd_x/cancel']);
+      const [first, again] = sent.map(({ headers }) => headers.get('idempotency-key'));
+      expect(again).toBe(first);
+    });
+
+    test('is content with a command that has ended meanwhile', async () => {
+      const { fault } = await abortedAt(2, () => problem(409, 'already-final'));
+      expect(fault).toBe(reason);
+    });
+
+    test('says so when the command cannot be canceled, as it goes on', async () => {
+      const { fault } = await abortedAt(2, () => problem(403, 'forbidden'));
+      expect(fault).toMatchObject({ code: 'forbidden' });
+    });
+
+    test('before it begins sends nothing', async () => {
+      const { client, sent } = answered(() => ok());
+      await expect(client.run({ argv: ['make'] }, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+      expect(sent).toEqual([]);
+    });
   });
 
   test('to list asks for no more than it is to give', async () => {
