@@ -59,7 +59,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-decides-who-may-start',
     profile: 'cloud-run',
-    seed: 1283,
+    seed: 121,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'blind-write',
     profile: 'cloud-run',
-    seed: 14,
+    seed: 3,
     edits: [
       {
         file: 'shared/store/commands.ts',
@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'end-is-not-final',
     profile: 'cloud-run',
-    seed: 31,
+    seed: 21,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -95,7 +95,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'cancel-in-any-state',
     profile: 'cloud-run',
-    seed: 53,
+    seed: 20,
     edits: [
       {
         file: 'shared/engine/stop.ts',
@@ -143,7 +143,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'gone-taken-for-never-started',
     profile: 'container-instances',
-    seed: 51,
+    seed: 7,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -182,7 +182,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'loser-goes-on',
     profile: 'local',
-    seed: 3,
+    seed: 13,
     edits: [
       {
         file: 'shared/app/observe-command.ts',
@@ -206,7 +206,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-lease',
     profile: 'cloud-run',
-    seed: 7,
+    seed: 73,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -223,7 +223,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unclear-start-tried-again',
     profile: 'image',
-    seed: 1,
+    seed: 13,
     edits: [
       {
         file: 'shared/app/run-attempt.ts',
@@ -259,7 +259,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'output-stored-after-the-end',
     profile: 'local',
-    seed: 14,
+    seed: 171,
     edits: [
       {
         file: 'shared/app/store-end.ts',
@@ -271,7 +271,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'part-of-input-taken-twice',
     profile: 'cloud-run',
-    seed: 120,
+    seed: 162,
     edits: [
       {
         file: 'shared/store/stdin-log.ts',
@@ -312,7 +312,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'day-ends-twice',
     profile: 'image',
-    seed: 92,
+    seed: 72,
     edits: [
       {
         file: 'shared/limits/meter.ts',
@@ -336,7 +336,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'second-invocation-believed',
     profile: 'lambda',
-    seed: 1421,
+    seed: 117,
     edits: [
       {
         file: 'shared/providers/lambda/read-response.ts',
