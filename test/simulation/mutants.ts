@@ -418,8 +418,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/submit-command.ts',
-        from: '  await wake(deps, stored.command);\n  return { command: stored.command, repeated: false, watch };',
-        to: '  return { command: stored.command, repeated: false, watch };',
+        from: '  await wake(deps, stored.command);\n  if (asked)',
+        to: '  if (asked)',
       },
     ],
   },
@@ -430,8 +430,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/submit-command.ts',
-        from: '  await wake(deps, stored.command);\n  return { command: stored.command, repeated: false, watch };',
-        to: '  return { command: stored.command, repeated: false, watch };',
+        from: '  await wake(deps, stored.command);\n  if (asked)',
+        to: '  if (asked)',
       },
       {
         file: 'shared/app/sweep.ts',
