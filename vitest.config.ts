@@ -30,7 +30,7 @@ export default defineConfig({
       ? [...reporters, ['json', { outputFile: process.env['VITEST_JSON'] }]]
       : reporters,
     projects: [
-      project('unit', 10_000),
+      project('unit', 30_000),
       project('contract', 30_000),
       project('http', 30_000),
       project('e2e', 120_000),
