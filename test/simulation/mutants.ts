@@ -348,7 +348,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'half-milliseconds',
     profile: 'image',
-    seed: 148,
+    seed: 10,
     edits: [
       { file: 'shared/engine/release.ts', from: 'Math.ceil(lastedMs / 2)', to: 'lastedMs / 2' },
       {
@@ -361,7 +361,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unheard-taken-for-gone',
     profile: 'lambda',
-    seed: 106,
+    seed: 1233,
     edits: [
       {
         file: 'shared/engine/conclude.ts',
