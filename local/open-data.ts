@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { makeAccess } from '../shared/access/access.ts';
 import { advanceCommand } from '../shared/app/advance-command.ts';
 import type { Deps, Target } from '../shared/app/deps.ts';
+import { endAllSessions } from '../shared/app/end-session.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import type { Clock, Random } from '../shared/domain/clock.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
@@ -136,9 +137,13 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     expectsRunners: runnerUrl === undefined && elsewhere.some(({ features }) => features.runner === 'remote'),
     async close() {
       closing.abort();
+      const sessions = deps.heldSessions.all();
+      // Their shells end with their provider, and not by themselves.
+      for (const held of sessions) held.ending = true;
       const drained = queue.close();
       await Promise.all([provider, ...elsewhere].map((one) => one.close()));
       await drained;
+      await endAllSessions(deps);
       // First, as a lock that is left says that the store was not closed.
       lock.release();
       await store.close();

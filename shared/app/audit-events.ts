@@ -32,7 +32,7 @@ const eventOf = (
 
 /** What the record of a command says of its submission. */
 export const submissionOf = (command: Command): AuditEvent => {
-  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy } = command;
+  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy, session } = command;
   return {
     type: 'command.submitted',
     at: toTimestamp(submittedAt),
@@ -51,6 +51,7 @@ export const submissionOf = (command: Command): AuditEvent => {
       ...(policy ? { policy } : {}),
       ...(replayOf === undefined ? {} : { replayOf }),
       ...(scheduledBy ? { schedule: scheduledBy.schedule } : {}),
+      ...(session === undefined ? {} : { session }),
     },
   };
 };

@@ -22,11 +22,13 @@ import type { OutputLog } from '../store/output-log.ts';
 import type { Policies } from '../store/policies.ts';
 import type { Principals } from '../store/principals.ts';
 import type { Schedules } from '../store/schedules.ts';
+import type { Sessions } from '../store/sessions.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
+import type { HeldSessions } from './held-sessions.ts';
 
 /** A configured place of a provider. */
 export interface Target {
@@ -72,6 +74,10 @@ export interface Deps {
   readonly secrets: Secrets;
   readonly erasure: Erasure;
   readonly schedules: Schedules;
+  /** What is kept of warm shells. */
+  readonly sessions: Sessions;
+  /** Those whose shell this process holds. */
+  readonly heldSessions: HeldSessions;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */

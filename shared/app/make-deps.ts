@@ -17,11 +17,13 @@ import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
+import { makeSessions } from '../store/sessions.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
 import { makeHeldRuns } from './held-runs.ts';
+import { makeHeldSessions } from './held-sessions.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
 export interface Parts
@@ -81,6 +83,8 @@ export const makeDeps = (parts: Parts): Deps => {
     secrets: makeSecrets({ store, vault, clock, random }),
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
+    sessions: makeSessions(store),
+    heldSessions: makeHeldSessions(),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
   };

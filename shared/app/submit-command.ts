@@ -7,6 +7,7 @@ import { AppError, type Fault } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { hasQuotas } from '../domain/quotas.ts';
+import type { SessionId } from '../domain/sessions.ts';
 import type { Watch } from '../events/changes.ts';
 import { Overtaken } from '../store/command-order.ts';
 import { allOf, type Idempotency } from '../store/commands.ts';
@@ -24,6 +25,8 @@ export interface Submission {
   readonly replayOf?: CommandId;
   /** The schedule that submits it, and for which instant. */
   readonly scheduledBy?: Command['scheduledBy'];
+  /** Whose shell runs it. */
+  readonly session?: SessionId;
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
@@ -56,7 +59,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, session, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -67,7 +70,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
       ? submission.idempotency
       : {
           keyHash: sha256(idempotencyKey),
-          bodyHash: hashOf([replayOf ?? null, body]),
+          bodyHash: hashOf([replayOf ?? null, body, ...(session === undefined ? [] : [session])]),
           expiresAt: now + LIMITS.idempotencySeconds * 1_000,
         };
   let admitted: Admitted;
@@ -104,6 +107,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
+    ...(session === undefined ? {} : { session }),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
   };

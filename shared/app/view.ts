@@ -9,7 +9,7 @@ import { piecesOf } from './read-output.ts';
 
 /** The command as callers see it, without its output. */
 export const toSummary = (command: Command): CommandSummary => {
-  const { id, status, spec, result, replayOf, scheduledBy, policy } = command;
+  const { id, status, spec, result, replayOf, session, scheduledBy, policy } = command;
   const { argv, script, image, cwd } = spec;
   return {
     id,
@@ -35,6 +35,7 @@ export const toSummary = (command: Command): CommandSummary => {
     result: result ?? null,
     attempts: command.attempts.map(toAttemptView),
     replayOf: replayOf ?? null,
+    ...(session === undefined ? {} : { session }),
     ...(scheduledBy ? { scheduledBy: { schedule: scheduledBy.schedule, at: toTimestamp(scheduledBy.at) } } : {}),
     ...(policy ? { policy: { ...policy } } : {}),
   };

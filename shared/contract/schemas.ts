@@ -82,7 +82,7 @@ const Retry = z
 
 const targetName = z.string().min(1).max(63);
 
-const submitFields = z.strictObject({
+export const submitFields = z.strictObject({
   argv: z
     .array(processText(LIMITS.argumentBytes))
     .min(1, 'must name a program')
@@ -147,7 +147,7 @@ const submitFields = z.strictObject({
 });
 
 const exactlyOne = { error: 'exactly one of argv and script must be given', path: ['argv'] };
-const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
+export const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
 
 export const SubmitCommand = submitFields
   .refine((body) => (body.argv === undefined) !== (body.script === undefined), exactlyOne)
@@ -240,6 +240,7 @@ const summaryFields = {
   result: ResultView.nullable(),
   attempts: z.array(AttemptView),
   replayOf: CommandIdText.nullable(),
+  session: z.string().optional().describe('Whose shell runs it. Absent unless it was submitted to a session.'),
   scheduledBy: z
     .object({ schedule: z.string(), at: Timestamp.describe('The instant that it fired for.') })
     .optional()
@@ -322,6 +323,10 @@ const TargetView = z
         .describe('What a command of isolation `sandbox` gets where it asks for nothing else.'),
       longestTimeoutSeconds: z.int(),
       ownUser: z.boolean().optional().describe('Whether each command of isolation `process` has a user of its own.'),
+      sessions: z
+        .array(z.enum(ISOLATION_LEVELS))
+        .optional()
+        .describe('The levels at which it holds sessions. Absent where it holds none.'),
       launcher: z.enum(LAUNCHERS).optional().describe('What starts the commands of a target on this machine.'),
     }),
   })

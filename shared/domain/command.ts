@@ -231,6 +231,8 @@ export interface Command {
   readonly attempts: readonly Attempt[];
   readonly result?: Result;
   readonly replayOf?: CommandId;
+  /** Whose shell runs it. */
+  readonly session?: string;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
   /** What its tenant's policy let it in by. */

@@ -14,6 +14,8 @@ export const PERMISSIONS = [
   'approvals:answer',
   'schedules:read',
   'schedules:manage',
+  'sessions:use',
+  'sessions:manage',
   'secrets:read',
   'secrets:manage',
   'usage:read',
@@ -31,7 +33,12 @@ const READING = [
   'providers:read',
   'usage:read',
 ] as const satisfies readonly Permission[];
-const RUNNING = [...READING, 'commands:submit', 'commands:control'] as const satisfies readonly Permission[];
+const RUNNING = [
+  ...READING,
+  'commands:submit',
+  'commands:control',
+  'sessions:use',
+] as const satisfies readonly Permission[];
 
 /** The built-in roles. A tenant may define more, out of the same permissions. */
 export const ROLES = {

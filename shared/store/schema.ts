@@ -73,6 +73,8 @@ export const keys = {
     pk: `${tenant}/policy`,
     sk: `version/${sortable(version, 8)}`,
   }),
+  /** A warm shell. */
+  session: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/sessions`, sk: id }),
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
   approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
   /** Where the tenant's audit log stands. */
@@ -128,6 +130,7 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.role(tenant, ''),
     keys.apiKey(tenant, ''),
     keys.sessionToken(tenant, ''),
+    keys.session(tenant, ''),
     keys.secret(tenant, ''),
     keys.policy(tenant),
     keys.approval(tenant, ''),
