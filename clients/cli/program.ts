@@ -8,6 +8,7 @@ import { addPolicy } from './program/policy.ts';
 import { addSchedules } from './program/schedules.ts';
 import { addSecrets } from './program/secrets.ts';
 import { addServers } from './program/servers.ts';
+import { addSessions } from './program/sessions.ts';
 import { addTenancy } from './program/tenancy.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
@@ -18,6 +19,7 @@ const TOPICS = [
   addKeys,
   addSecrets,
   addSchedules,
+  addSessions,
   addServers,
   addTenancy,
   addPolicy,

@@ -17,6 +17,7 @@ import { type FollowedEvent, type FollowOptions, followEvents } from './follow.t
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
 import { makeScheduleCalls, type ScheduleCalls } from './schedules.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
+import { makeSessionCalls, type SessionCalls, type SessionCommand } from './sessions.ts';
 import { makeSessionTokenCalls, type SessionTokenCalls } from './session-tokens.ts';
 import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
 import {
@@ -97,6 +98,7 @@ export interface Client
     PolicyCalls,
     ScheduleCalls,
     SecretCalls,
+    SessionCalls,
     SessionTokenCalls,
     TenancyCalls {
   readonly url: string;
@@ -151,7 +153,7 @@ export const makeClient = (options: ClientOptions): Client => {
   const send: Send = (method, path) => transport.request(method, path, {}, async () => {});
   const toCommand = (id: string, more = ''): string => `/v1/commands/${encodeURIComponent(id)}${more}`;
 
-  const submit = (path: string, body: Submission | Replay, { idempotencyKey, ...wait }: SubmitOptions) =>
+  const submit = (path: string, body: Submission | Replay | SessionCommand, { idempotencyKey, ...wait }: SubmitOptions) =>
     json<CommandView>('POST', path, {
       json: body,
       headers: { 'idempotency-key': idempotencyKey ?? makeKey(), ...toPrefer(wait) },
@@ -233,6 +235,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makePolicyCalls(json),
     ...makeScheduleCalls(json, send, makeKey),
     ...makeSecretCalls(json, send),
+    ...makeSessionCalls(json, submit),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
   };

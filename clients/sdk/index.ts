@@ -22,4 +22,5 @@ export {
 } from './client.ts';
 export { ApiError, ConnectionError, CredentialError, ErrandError, type ErrorCode } from './errors.ts';
 export type { FollowedEvent, FollowOptions } from './follow.ts';
+export type { NewSession, Session, SessionCommand } from './sessions.ts';
 export type { ApiKeySource, Sleep } from './transport.ts';

@@ -86,6 +86,13 @@ const approval = async (call: Call) => {
 const SCHEDULE = { cron: '0 3 * * 1-5', command: { argv: ['true'] } };
 const schedule = (call: Call) => idOf(call('POST', '/v1/schedules', SCHEDULE));
 
+/** A warm shell of one's own; those before it are ended, as a tenant has only so many. */
+const shell = async (call: Call): Promise<string> => {
+  const { items } = await json<{ items: { id: string; state: string }[] }>(call('GET', '/v1/sessions?limit=100'));
+  for (const { id, state } of items) if (state !== 'ended') await call('DELETE', `/v1/sessions/${id}`);
+  return idOf(call('POST', '/v1/sessions', {}));
+};
+
 const samples = {
   submitCommand: { body: { argv: ['true'] }, status: 202 },
   listCommands: { status: 200 },
@@ -142,6 +149,11 @@ const samples = {
   triggerSchedule: { make: schedule, status: 202 },
   pauseSchedule: { make: schedule, status: 200 },
   resumeSchedule: { make: schedule, status: 200 },
+  startSession: { body: {}, status: 201 },
+  listSessions: { status: 200 },
+  getSession: { make: shell, status: 200 },
+  endSession: { make: shell, status: 200 },
+  submitToSession: { make: shell, body: { script: ':' }, status: 202 },
   listSecrets: { status: 200 },
   putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
@@ -272,6 +284,8 @@ const makerFor = (caller: string, name: EndpointName): Call => {
   // A key is made by whom it is for: others' are not shown.
   if (endpoints[name].path.startsWith('/v1/api-keys') && caller !== 'agent') return callers[caller] as Call;
   if (endpoints[name].path.startsWith('/v1/session-tokens')) return callers[caller] as Call;
+  const isOwn = endpoints[name].path.startsWith('/v1/sessions') && caller in ROLES;
+  if (isOwn && permissionsOf(caller as RoleName).includes('sessions:use')) return callers[caller] as Call;
   return callers[caller === 'owner' ? 'owner' : 'admin'] as Call;
 };
 
