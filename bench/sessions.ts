@@ -20,7 +20,7 @@ const SCRIPTS = { ':': ':', cd: 'cd /', echo: 'echo hello', '/bin/true': '/bin/t
 const percentiles = (times: readonly number[]): string => {
   const sorted = times.toSorted((a, b) => a - b);
   const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed(3).padStart(8);
-  return `p50${at(0.5)}  p90${at(0.9)}  p99${at(0.99)}`;
+  return `p1${at(0.01)}  p10${at(0.1)}  p50${at(0.5)}  p90${at(0.9)}  p99${at(0.99)}`;
 };
 
 const measure = async (name: string, rounds: number, work: () => Promise<unknown>): Promise<void> => {

@@ -1,9 +1,9 @@
-import { endSession, getSession, listSessions, startSession, submitToSession } from '../../shared/app/sessions.ts';
-import type { Handlers } from '../../shared/http/http-function.ts';
-import { json, parseIdempotencyKey, parsePreferWait, submittedReply } from '../../shared/http/replies.ts';
+import { endSession, getSession, listSessions, startSession, submitToSession } from '../app/sessions.ts';
+import type { Handlers } from './http-function.ts';
+import { json, parseIdempotencyKey, parsePreferWait, submittedReply } from './replies.ts';
 
 /** Warm shells: a part of the commands function, as what they run are commands. */
-export const sessions = {
+export const sessionHandlers = {
   startSession: async (deps, { actor, body }) => {
     const session = await startSession(deps, actor, body);
     return json(201, session, { location: `/v1/sessions/${session.id}` });
