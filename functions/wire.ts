@@ -4,6 +4,7 @@ import { makeAccess } from '../shared/access/access.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import { makeSigner } from '../shared/audit/signing.ts';
+import { makeEgress } from '../shared/egress/egress.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
 import { EVENT_BRIDGE, lazySubscription } from '../shared/events/subscription.ts';
 import { lazyObjects } from '../shared/objects/objects.ts';
@@ -17,6 +18,9 @@ import { makePrincipals } from '../shared/store/principals.ts';
 import { lastCheck, makeTargetHealth } from '../shared/store/target-health.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { awsIdentity, ENVIRONMENT, setting } from './environment.ts';
+
+/** What Standard Webhooks gives a receiver, at the least: a caller that tries one out waits for it. */
+const WEBHOOK_SECONDS = 15;
 
 interface WireOptions {
   /** Loads providers, in functions that run commands. @default none can be used */
@@ -92,6 +96,7 @@ export const wire = (options: WireOptions = {}): Deps => {
       return sqsQueue({ client: sqsClient({ region, ...endpoint('SQS') }), queueUrls });
     }),
     changes: inProcessChanges(clock),
+    egress: makeEgress({ clock, resolve: systemResolve, timeoutSeconds: WEBHOOK_SECONDS }),
     subscriptions: publishes
       ? [
           lazySubscription(EVENT_BRIDGE, async () => {
@@ -127,10 +132,7 @@ export const wire = (options: WireOptions = {}): Deps => {
 const openTokens = (issuers: string | undefined, { clock, log }: Pick<Deps, 'clock' | 'log'>) => {
   if (issuers === undefined) return undefined;
   return once(async () => {
-    const [{ makeAccessTokens, parseIssuers }, { makeEgress }] = await Promise.all([
-      import('../shared/access/access-tokens.ts'),
-      import('../shared/egress/egress.ts'),
-    ]);
+    const { makeAccessTokens, parseIssuers } = await import('../shared/access/access-tokens.ts');
     const egress = makeEgress({ clock, resolve: systemResolve });
     return makeAccessTokens({ issuers: parseIssuers(issuers), egress, clock, log });
   });

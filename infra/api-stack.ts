@@ -25,8 +25,10 @@ import type { Options } from './options.ts';
 import {
   mayGet,
   mayGetMany,
+  mayKeepWebhookSecrets,
   mayNote,
   mayRead,
+  mayReadHookSecrets,
   mayReadInput,
   mayReadKey,
   mayReadOutput,
@@ -93,6 +95,8 @@ export class ApiStack extends Stack {
     this.functions = {
       access: make('access', [mayRead(data), mayWrite(data), mayReadKey(data), maySign(data)], short),
       commands: make('commands', [...calling, mayReadKey(data)], short),
+      // No key: whoever calls it signs what it sends. Of secrets it reads those that are for that.
+      hooks: make('hooks', [mayGet(data), mayWrite(data), mayWake(queue), mayReadHookSecrets(this, stage)], short),
       mcp: make('mcp', [...calling, mayReadKey(data)], Duration.minutes(15)),
       output: make(
         'output',
@@ -105,8 +109,23 @@ export class ApiStack extends Stack {
         [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
         short,
       ),
+      workflows: make(
+        'workflows',
+        [mayGet(data), mayWrite(data), mayWake(queue), ...maySearch(data, 'list'), mayReadKey(data)],
+        short,
+      ),
       secrets: make('secrets', [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)], short),
+      webhooks: make(
+        'webhooks',
+        [mayRead(data), mayWrite(data), mayGetMany(data), mayReadKey(data), ...mayKeepWebhookSecrets(this, stage)],
+        short,
+      ),
       system: make('system', [mayGet(data)], short),
+      triggers: make(
+        'triggers',
+        [mayRead(data), mayWrite(data), mayReadKey(data), mayStoreSecrets(this, stage)],
+        short,
+      ),
       // No key: whoever calls it shows the token of one attempt.
       runner: make(
         'runner',
@@ -187,7 +206,7 @@ export class ApiStack extends Stack {
       Validations.of(route).acknowledge({
         id: 'AwsSolutions-APIG4',
         reason:
-          'The handler itself authenticates, before it looks at anything else of the request; health and the API’s description are for anyone.',
+          'The handler itself authenticates, before it looks at anything else of the request, or asks for a signature of it; health and the API’s description are for anyone.',
       });
     };
     for (const [name, endpoint] of Object.entries<Endpoint>(endpoints)) {

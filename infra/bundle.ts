@@ -40,8 +40,13 @@ const OPTIONS = {
   },
 } as const satisfies BuildOptions;
 
+/** The sources do not change while a program runs: an app that is made again finds what was bundled for the first. */
+const bundled = new Map<string, Bundle>();
+
 /** What is imported lazily comes to lie in files of its own, loaded when needed. */
 const bundleInto = (directory: string, entryPoints: Readonly<Record<string, string>>): Bundle => {
+  const before = bundled.get(directory);
+  if (before) return before;
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   const { metafile } = buildSync({
@@ -51,7 +56,9 @@ const bundleInto = (directory: string, entryPoints: Readonly<Record<string, stri
     chunkNames: 'chunks/[name]-[hash]',
     outdir: directory,
   });
-  return { directory, metafile };
+  const bundle = { directory, metafile };
+  bundled.set(directory, bundle);
+  return bundle;
 };
 
 /** The helper process of the launcher, which is started as a program of its own. */

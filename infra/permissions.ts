@@ -132,8 +132,8 @@ export const maySign = ({ auditKey }: DataStack): Permission => ({
 });
 
 /** Secrets of tenants are named `errand/<installation>/<tenant>/<name>`, and AWS adds six characters. */
-const secrets = (stack: Stack, stage: string, actions: readonly string[]): Permission => {
-  const resourceName = `errand/${installationOf(stage)}/*`;
+const secrets = (stack: Stack, stage: string, actions: readonly string[], names = '*'): Permission => {
+  const resourceName = `errand/${installationOf(stage)}/${names}`;
   const resource = stack.formatArn({
     service: 'secretsmanager',
     resource: 'secret',
@@ -171,9 +171,35 @@ export const mayEraseSecrets = (stack: Stack, stage: string): readonly Permissio
   },
 ];
 
+/** Those of webhooks are named `webhooks/<id>` below their tenant, as those of triggers `hooks/<id>`: no tenant’s own name has a slash. */
+const OF_WEBHOOKS = '*/webhooks/*';
+
+export const mayReadWebhookSecrets = (stack: Stack, stage: string): Permission =>
+  secrets(stack, stage, ['secretsmanager:GetSecretValue'], OF_WEBHOOKS);
+
+/** Makes, replaces and removes them, and signs what is sent to try a webhook out. */
+export const mayKeepWebhookSecrets = (stack: Stack, stage: string): readonly Permission[] => [
+  secrets(
+    stack,
+    stage,
+    [
+      'secretsmanager:CreateSecret',
+      'secretsmanager:PutSecretValue',
+      'secretsmanager:UpdateSecretVersionStage',
+      'secretsmanager:DeleteSecret',
+      'secretsmanager:GetSecretValue',
+    ],
+    OF_WEBHOOKS,
+  ),
+];
+
 /** What gives secrets to runners. */
 export const mayReadSecrets = (stack: Stack, stage: string): Permission =>
   secrets(stack, stage, ['secretsmanager:GetSecretValue']);
+
+/** What checks who sends a delivery: of the secrets those of triggers alone, named `hooks/<id>`. */
+export const mayReadHookSecrets = (stack: Stack, stage: string): Permission =>
+  secrets(stack, stage, ['secretsmanager:GetSecretValue'], '*/hooks/*');
 
 const arnsOf = ({ queues }: QueueStack): string[] => Object.values(queues).map(({ queueArn }) => queueArn);
 

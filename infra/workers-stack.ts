@@ -18,9 +18,12 @@ import {
   mayEraseObjects,
   mayEraseSecrets,
   mayExecute,
+  mayGetMany,
   mayKeepCheckpoints,
   mayPublish,
   mayRead,
+  mayReadWebhookSecrets,
+  mayReadOutput,
   mayRemoveInput,
   mayRunMicrovms,
   maySearch,
@@ -55,10 +58,13 @@ const BATCH = 10;
 const MOST_WORKERS: Readonly<Record<Priority, number>> = { high: 40, normal: 40, low: 10 };
 const SWEEP_MINUTES = 5;
 const FIRING_MINUTES = 3;
+const DELIVERING_MINUTES = 3;
 
 /** What does the work: the worker, the sweeper, and the executor in which commands run. */
 export class WorkersStack extends Stack {
-  readonly functions: Readonly<Record<'run-commands' | 'sweep' | 'fire-schedules' | 'execute', ErrandFunction>>;
+  readonly functions: Readonly<
+    Record<'run-commands' | 'sweep' | 'fire-schedules' | 'deliver-webhooks' | 'execute', ErrandFunction>
+  >;
 
   constructor(scope: Construct, id: string, props: WorkersStackProps) {
     super(scope, id, props);
@@ -77,7 +83,15 @@ export class WorkersStack extends Stack {
       entry: 'run-commands',
       stage,
       environment,
-      permissions: [...running, ...mayRemoveInput(data), mayStoreOutput(data), mayTake(queue)],
+      permissions: [
+        ...running,
+        ...mayRemoveInput(data),
+        mayStoreOutput(data),
+        mayTake(queue),
+        // What nodes of workflows are given of others' output, and which of their commands have ended.
+        mayGetMany(data),
+        mayReadOutput(data),
+      ],
       timeout: Duration.minutes(WORKER_MINUTES),
       bundles,
       // It puts wake-ups into the queues that it is called from, many for a command that runs elsewhere. Lambda would take
@@ -103,6 +117,8 @@ export class WorkersStack extends Stack {
         mayPublish(queue),
         ...mayEraseObjects(data),
         ...mayEraseSecrets(this, stage),
+        // What nodes of workflows are given of others' output.
+        mayReadOutput(data),
       ],
       timeout: Duration.minutes(SWEEP_MINUTES),
       bundles,
@@ -128,8 +144,31 @@ export class WorkersStack extends Stack {
       // The next minute is the retry.
       retryAttempts: 0,
     });
-    this.callEachMinute(sweeper, firing);
-    this.functions = { 'run-commands': worker, sweep: sweeper, 'fire-schedules': firing, execute: executor };
+    const delivering = new ErrandFunction(this, 'deliver-webhooks', {
+      entry: 'deliver-webhooks',
+      stage,
+      environment,
+      permissions: [
+        mayRead(data),
+        mayGetMany(data),
+        mayWrite(data),
+        ...maySearch(data, 'due'),
+        mayReadWebhookSecrets(this, stage),
+      ],
+      // Until the next minute, and then for what is on its way.
+      timeout: Duration.minutes(DELIVERING_MINUTES),
+      bundles,
+      // The next minute is the retry.
+      retryAttempts: 0,
+    });
+    this.callEachMinute(sweeper, firing, delivering);
+    this.functions = {
+      'run-commands': worker,
+      sweep: sweeper,
+      'fire-schedules': firing,
+      'deliver-webhooks': delivering,
+      execute: executor,
+    };
   }
 
   /** Executors of targets that somebody else deployed, such as one with more memory. */
@@ -147,7 +186,7 @@ export class WorkersStack extends Stack {
     return qualifier === undefined ? arn : `${arn}:${qualifier}`;
   }
 
-  private callEachMinute(sweeper: ErrandFunction, firing: ErrandFunction): void {
+  private callEachMinute(sweeper: ErrandFunction, firing: ErrandFunction, delivering: ErrandFunction): void {
     const deadLetterQueue = new Queue(this, 'SweepDeadLetters', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
@@ -159,7 +198,7 @@ export class WorkersStack extends Stack {
     });
     new Alarm(this, 'SweepDeadLettersAlarm', {
       alarmDescription:
-        'EventBridge could not start the sweep or the firing of schedules: look at its permission and at Lambda’s concurrency.',
+        'EventBridge could not start the sweep, the firing of schedules or the delivering of webhooks: look at its permission and at Lambda’s concurrency.',
       metric: deadLetterQueue.metricApproximateNumberOfMessagesVisible(),
       threshold: 1,
       evaluationPeriods: 1,
@@ -167,11 +206,21 @@ export class WorkersStack extends Stack {
     });
     new Rule(this, 'EachMinute', {
       schedule: Schedule.rate(Duration.minutes(1)),
-      targets: [sweeper, firing].map((one) => new LambdaFunction(one.function, { deadLetterQueue, retryAttempts: 0 })),
+      targets: [sweeper, firing, delivering].map(
+        (one) => new LambdaFunction(one.function, { deadLetterQueue, retryAttempts: 0 }),
+      ),
     });
     new Alarm(this, 'SweepAlarm', {
       alarmDescription: 'The sweep does not run: what was lost on its way is not found again.',
       metric: sweeper.function.metricInvocations({ period: Duration.minutes(5) }),
+      threshold: 1,
+      comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+      evaluationPeriods: 2,
+      treatMissingData: TreatMissingData.BREACHING,
+    });
+    new Alarm(this, 'DeliveringAlarm', {
+      alarmDescription: 'No webhook is told of anything: what happens waits until this runs again.',
+      metric: delivering.function.metricInvocations({ period: Duration.minutes(5) }),
       threshold: 1,
       comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: 2,

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { access } from '../functions/http/access.ts';
 import { commands } from '../functions/http/commands.ts';
+import { hooks } from '../functions/http/hooks.ts';
 import { mcp } from '../functions/http/mcp.ts';
 import { output } from '../functions/http/output.ts';
 import { providers } from '../functions/http/providers.ts';
@@ -8,6 +9,9 @@ import { runner } from '../functions/http/runner.ts';
 import { schedules } from '../functions/http/schedules.ts';
 import { secrets } from '../functions/http/secrets.ts';
 import { system } from '../functions/http/system.ts';
+import { triggers } from '../functions/http/triggers.ts';
+import { webhooks } from '../functions/http/webhooks.ts';
+import { workflows } from '../functions/http/workflows.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import type { Endpoint } from '../shared/contract/endpoint.ts';
 import { endpoints, matchEndpoint } from '../shared/contract/endpoints.ts';
@@ -29,18 +33,22 @@ export interface GatewayReply {
 export type Gateway = (request: GatewayRequest) => Promise<GatewayReply>;
 
 /** No endpoint takes more, so no more is read. */
-const MOST_BODY_BYTES = Math.max(LIMITS.bodyBytes, LIMITS.stdinPartBytes, MOST_FRAMED_BYTES);
+const MOST_BODY_BYTES = Math.max(LIMITS.bodyBytes, LIMITS.stdinPartBytes, LIMITS.deliveryBytes, MOST_FRAMED_BYTES);
 
 export const makeGateway = (deps: Deps): Gateway => {
   provideLambdaRuntime();
   const buffered = {
     access: access(deps),
     commands: commands(deps),
+    hooks: hooks(deps),
     providers: providers(deps),
     runner: runner(deps),
     schedules: schedules(deps),
     secrets: secrets(deps),
     system: system(deps),
+    triggers: triggers(deps),
+    webhooks: webhooks(deps),
+    workflows: workflows(deps),
   };
   const streaming = { mcp: mcp(deps), output: output(deps) };
 

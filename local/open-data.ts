@@ -2,20 +2,25 @@ import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { systemResolve } from '../machine/resolver.ts';
 import { makeAccess } from '../shared/access/access.ts';
-import { advanceCommand } from '../shared/app/advance-command.ts';
+import { advance } from '../shared/app/advance.ts';
 import type { Deps, Target } from '../shared/app/deps.ts';
 import { endAllSessions } from '../shared/app/end-session.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import type { Clock, Random } from '../shared/domain/clock.ts';
+import { isLoopbackAddress } from '../shared/egress/addresses.ts';
+import { makeEgress } from '../shared/egress/egress.ts';
 import { inProcessChanges } from '../shared/events/changes.ts';
 import { filesObjects } from '../shared/objects/files.ts';
 import { PRICES_PER_HOUR } from '../shared/providers/prices.ts';
 import { loadProvider, providers } from '../shared/providers/registry.ts';
 import { configureTarget } from '../shared/providers/targets.ts';
 import { inProcessQueue } from '../shared/queue/in-process.ts';
+import type { Queue, WakeUp } from '../shared/queue/queue.ts';
 import { sealedFiles } from '../shared/secrets/sealed-files.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
+import { isWorkflowReference } from '../shared/store/schema.ts';
 import type { Log } from '../shared/telemetry/log.ts';
 import { signerOf } from './audit-key.ts';
 import { installationOf } from './installation.ts';
@@ -26,6 +31,9 @@ import { readTargets } from './targets.ts';
 import { vaultKeyOf } from './vault-key.ts';
 import { openWorkerLocks } from './worker-locks.ts';
 
+/** What Standard Webhooks gives a receiver, at the least. */
+const WEBHOOK_SECONDS = 15;
+
 export interface OpenDataOptions {
   /** Made if it is not there, readable by its owner only. */
   readonly dataDirectory: string;
@@ -35,6 +43,8 @@ export interface OpenDataOptions {
   readonly concurrency?: number;
   /** Whether to find out if isolation `sandbox` can be given here: about 10 ms. @default true */
   readonly trySandbox?: boolean;
+  /** Whether webhooks may point to this machine itself, also without TLS. @default false */
+  readonly loopbackWebhooks?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -51,6 +61,9 @@ export interface OpenData {
   /** Ends what runs in this process, stores how it ended, and lets go of the data. */
   close(): Promise<void>;
 }
+
+/** Looks at them, which are short. */
+const WORKFLOWS_AT_ONCE = 4;
 
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
@@ -69,7 +82,12 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
   const vaultKey = vaultKeyOf(dataDirectory, { secrets, random });
   const signer = signerOf(dataDirectory, random);
   const principals = makePrincipals(store);
-  const queue = inProcessQueue({ clock });
+  const commands = inProcessQueue({ clock });
+  // Apart: a workflow must not wait for the end of the commands that it is to cancel.
+  const workflows = inProcessQueue({ clock });
+  const queue: Queue = {
+    send: (wakeUp, how) => (isWorkflowReference(wakeUp.id) ? workflows : commands).send(wakeUp, how),
+  };
   const provider = await providers.local({
     workDirectory: join(dataDirectory, 'work'),
     isOwnerAlive: async (name) => workers.isAlive(name),
@@ -116,6 +134,12 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     vault: sealedFiles({ directory: secrets, key: vaultKey, random, writer }),
     queue,
     changes: inProcessChanges(clock),
+    egress: makeEgress({
+      clock,
+      resolve: systemResolve,
+      timeoutSeconds: WEBHOOK_SECONDS,
+      ...(options.loopbackWebhooks ? { bent: { isAllowed: isLoopbackAddress, http: true } } : {}),
+    }),
     targets: [local, ...elsewhere],
     pools,
     worker,
@@ -130,7 +154,16 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     closing: closing.signal,
     log,
   });
-  if (work) queue.consume(({ id }) => advanceCommand(deps, id), { concurrency });
+  if (work) {
+    const take = async (wakeUp: WakeUp): Promise<void> => {
+      const againAt = await advance(deps, wakeUp);
+      if (againAt === undefined) return;
+      // Where no server runs, nobody sweeps.
+      await queue.send(wakeUp, { priority: 'high', delaySeconds: (againAt - clock.now()) / 1_000 });
+    };
+    commands.consume(take, { concurrency });
+    workflows.consume(take, { concurrency: WORKFLOWS_AT_ONCE });
+  }
   return {
     deps,
     ownerKey,
@@ -140,7 +173,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       const sessions = deps.heldSessions.all();
       // Their shells end with their provider, and not by themselves.
       for (const held of sessions) held.ending = true;
-      const drained = queue.close();
+      const drained = Promise.all([commands.close(), workflows.close()]);
       await Promise.all([provider, ...elsewhere].map((one) => one.close()));
       await drained;
       await endAllSessions(deps);

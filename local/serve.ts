@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { keepDelivering } from '../shared/app/keep-delivering.ts';
+import { keepDeliveringWebhooks } from '../shared/app/keep-delivering-webhooks.ts';
 import { jsonLog } from '../shared/telemetry/log.ts';
 import { type DoorOptions, isLoopbackHost, LOOPBACK, openDoor } from './door.ts';
 import { makeDataFolder } from './durable-folders.ts';
@@ -16,6 +17,8 @@ export interface ServeOptions extends DoorOptions {
   readonly dataDirectory: string;
   /** How many commands run at once; the others wait. */
   readonly concurrency: number;
+  /** Whether webhooks may point to this machine itself, also without TLS: for trying them out. @default false */
+  readonly loopbackWebhooks?: boolean | undefined;
 }
 
 export interface RunningServer {
@@ -29,7 +32,13 @@ export interface RunningServer {
  * @throws Error in words for a person: an address that needs more than is given, a taken port, a folder that cannot be used
  * or is in use
  */
-export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeOptions): Promise<RunningServer> => {
+export const serve = async ({
+  port,
+  dataDirectory,
+  concurrency,
+  loopbackWebhooks = false,
+  ...how
+}: ServeOptions): Promise<RunningServer> => {
   const door = openDoor(how);
   const directory = resolve(dataDirectory);
   makeDataFolder(directory);
@@ -40,6 +49,7 @@ export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeO
     const data = await openData({
       dataDirectory: directory,
       concurrency,
+      loopbackWebhooks,
       clock: systemClock,
       random: systemRandom,
       log,
@@ -54,7 +64,12 @@ export const serve = async ({ port, dataDirectory, concurrency, ...how }: ServeO
         isLoopbackHost(how.host) && !door.tls ? undefined : await listenOnLoopback(gateway, { log, ownerKey });
       url = (own ?? main).url;
       lock.note({ pid: process.pid, url });
-      const working = Promise.all([keepSweeping(data.deps), keepDelivering(data.deps), keepFiring(data.deps)]);
+      const working = Promise.all([
+        keepSweeping(data.deps),
+        keepDelivering(data.deps),
+        keepDeliveringWebhooks(data.deps),
+        keepFiring(data.deps),
+      ]);
       return {
         url: main.url,
         async close() {

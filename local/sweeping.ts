@@ -5,6 +5,7 @@ import { loseSessions, tendSessions } from '../shared/app/end-session.ts';
 import { removeTenants } from '../shared/app/remove-tenants.ts';
 import { sealAudit } from '../shared/app/seal-audit.ts';
 import { recover, sweep } from '../shared/app/sweep.ts';
+import { sweepWorkflows } from '../shared/app/sweep-workflows.ts';
 
 const SWEEP_SECONDS = 5;
 /** In one turn: the next sweep should not wait for long. */
@@ -27,6 +28,7 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
   // Before the commands, whose sessions are then known to be lost.
   await attempt(() => loseSessions(deps));
   await attempt(() => recover(deps));
+  await attempt(() => sweepWorkflows(deps, { all: true }));
   await attempt(() => endOrphans({ ...deps, targets }));
   let orphansAt = clock.now() + ORPHANS_EVERY_SECONDS * 1_000;
   let checkAt = clock.now() + CHECK_EVERY_SECONDS * 1_000;
@@ -34,6 +36,7 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);
     if (!closing.aborted) await attempt(() => sweep(deps));
     if (!closing.aborted) await attempt(() => tendSessions(deps));
+    if (!closing.aborted) await attempt(() => sweepWorkflows(deps));
     if (!closing.aborted) await attempt(() => sealAudit(deps));
     if (!closing.aborted) await attempt(() => removeTenants(deps, { seconds: REMOVAL_SECONDS }));
     const isTimeToCheck = clock.now() >= checkAt;

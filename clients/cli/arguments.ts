@@ -107,6 +107,7 @@ export interface CommandOptions {
   readonly shell?: string;
   readonly timeout?: number;
   readonly queueTtl?: number;
+  readonly cache?: number;
   readonly priority?: Submission['priority'];
   readonly label?: Record<string, string>;
   readonly isolation?: Submission['isolation'];
@@ -148,6 +149,7 @@ export const toSubmission = async (
     shell: options.shell,
     timeoutSeconds: options.timeout,
     queueTtlSeconds: options.queueTtl,
+    cacheSeconds: options.cache,
     priority: options.priority,
     labels: options.label,
     isolation: options.isolation,

@@ -10,6 +10,9 @@ import { addSecrets } from './program/secrets.ts';
 import { addServers } from './program/servers.ts';
 import { addSessions } from './program/sessions.ts';
 import { addTenancy } from './program/tenancy.ts';
+import { addTriggers } from './program/triggers.ts';
+import { addWebhooks } from './program/webhooks.ts';
+import { addWorkflows } from './program/workflows.ts';
 import type { Terminal } from './terminal.ts';
 import { VERSION } from './version.ts';
 
@@ -20,6 +23,9 @@ const TOPICS = [
   addSecrets,
   addSchedules,
   addSessions,
+  addTriggers,
+  addWebhooks,
+  addWorkflows,
   addServers,
   addTenancy,
   addPolicy,

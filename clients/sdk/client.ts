@@ -30,6 +30,9 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
+import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
+import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
 
 export interface ClientOptions {
   /** Where live output is asked for, when that is another door than `url`. @default `url` */
@@ -97,10 +100,13 @@ export interface Client
     EventCalls,
     PolicyCalls,
     ScheduleCalls,
+    WebhookCalls,
     SecretCalls,
     SessionCalls,
     SessionTokenCalls,
-    TenancyCalls {
+    TenancyCalls,
+    TriggerCalls,
+    WorkflowCalls {
   readonly url: string;
   /** Resolves once the command is stored durably; then it will run. */
   submit(submission: Submission, options?: SubmitOptions): Promise<CommandView>;
@@ -234,10 +240,13 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeEventCalls(json, streams, silenceMs),
     ...makePolicyCalls(json),
     ...makeScheduleCalls(json, send, makeKey),
+    ...makeWebhookCalls(json, send),
     ...makeSecretCalls(json, send),
     ...makeSessionCalls(json, submit),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
+    ...makeTriggerCalls(json, send),
+    ...makeWorkflowCalls(json, streams, { silenceMs, makeKey }),
   };
 };
 

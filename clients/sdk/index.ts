@@ -24,3 +24,5 @@ export { ApiError, ConnectionError, CredentialError, ErrandError, type ErrorCode
 export type { FollowedEvent, FollowOptions } from './follow.ts';
 export type { NewSession, Session, SessionCommand } from './sessions.ts';
 export type { ApiKeySource, Sleep } from './transport.ts';
+export type { Delivery, NewWebhook, Webhook, WebhookTest } from './webhooks.ts';
+export type { NewWorkflow, Workflow, WorkflowEvent, WorkflowNode, WorkflowSummary } from './workflows.ts';

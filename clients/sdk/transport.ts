@@ -38,10 +38,10 @@ export type Send = (method: string, path: string) => Promise<void>;
 const MOST_ITEMS = 100;
 
 /** All items of a list, page after page. */
-export async function* allItems<T>(json: Json, path: string): AsyncGenerator<T> {
+export async function* allItems<T>(json: Json, path: string, filter: Call['query'] = {}): AsyncGenerator<T> {
   let cursor: string | undefined;
   do {
-    const query = { cursor, limit: MOST_ITEMS };
+    const query = { ...filter, cursor, limit: MOST_ITEMS };
     const page = await json<{ readonly items: readonly T[]; readonly nextCursor?: string }>('GET', path, { query });
     yield* page.items;
     cursor = page.nextCursor;

@@ -1,8 +1,9 @@
 import type { Deps } from '../../shared/app/deps.ts';
 import { followOutput } from '../../shared/app/follow-output.ts';
+import { followWorkflow } from '../../shared/app/follow-workflow.ts';
 import { openOutput } from '../../shared/app/open-output.ts';
 import { followEvents, readEvents } from '../../shared/app/read-events.ts';
-import { eventReply, parseLastSequence } from '../../shared/http/event-replies.ts';
+import { eventReply, parseLastSequence, workflowReply } from '../../shared/http/event-replies.ts';
 import { streamingHttpFunction } from '../../shared/http/http-function.ts';
 import {
   eventStream,
@@ -34,5 +35,10 @@ export const output = (deps: Deps) =>
       const wait = parsePreferWait(headers['prefer'], remainingSeconds);
       const forSeconds = wait ?? (remainingSeconds && remainingSeconds - MARGIN_SECONDS);
       return eventReply(await followEvents(deps, actor, { ...query, after }, { forSeconds, poll: wait !== undefined }));
+    },
+    followWorkflow: async (_, { actor, params, headers, remainingSeconds }) => {
+      const wait = parsePreferWait(headers['prefer'], remainingSeconds);
+      const forSeconds = wait ?? (remainingSeconds && remainingSeconds - MARGIN_SECONDS);
+      return workflowReply(await followWorkflow(deps, actor, params.id, { forSeconds, poll: wait !== undefined }));
     },
   });

@@ -1,10 +1,10 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { advanceCommand } from '../../shared/app/advance-command.ts';
+import { advance } from '../../shared/app/advance.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { consumeSqsBatch } from '../../shared/queue/sqs-batch.ts';
 
-/** Takes wake-ups from SQS and does what is to be done about each command. */
+/** Takes wake-ups from SQS and does what is to be done about each command or workflow. */
 export const runCommands =
   (deps: Deps) =>
   (event: SQSEvent): Promise<SQSBatchResponse> =>
-    consumeSqsBatch(event, ({ id }) => advanceCommand(deps, id), deps);
+    consumeSqsBatch(event, async (wakeUp) => void (await advance(deps, wakeUp)), deps);

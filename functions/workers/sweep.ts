@@ -8,6 +8,7 @@ import { removeTenants } from '../../shared/app/remove-tenants.ts';
 import { sealAudit } from '../../shared/app/seal-audit.ts';
 import { type Settled, settleRestored } from '../../shared/app/settle-restored.ts';
 import { sweep } from '../../shared/app/sweep.ts';
+import { sweepWorkflows } from '../../shared/app/sweep-workflows.ts';
 
 /** Each of these is worth its price less often than each minute. */
 const CHECK_EVERY_MINUTES = 5;
@@ -36,6 +37,7 @@ export const sweepOnSchedule =
     }
     const minute = Math.floor(Date.parse(event.time) / 60_000);
     await sweep(deps);
+    await sweepWorkflows(deps);
     await sealAudit(deps);
     await deliverEvents(deps);
     await checkTargets(deps, minute % CHECK_EVERY_MINUTES === 0 ? {} : { only: 'troubled' });

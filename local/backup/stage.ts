@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants, copyFile, link, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { systemClock } from '../../machine/system-clock.ts';
 import { tenantsOf } from '../../shared/app/tenants-of.ts';
 import type { Clock, Instant } from '../../shared/domain/clock.ts';
 import { LIMITS } from '../../shared/domain/limits.ts';
@@ -11,6 +12,8 @@ import { makeRecords } from '../../shared/store/records.ts';
 import { keys } from '../../shared/store/schema.ts';
 import { copyDatabase, inspectDatabase, objectsNamedIn } from '../../shared/store/sqlite/copy-database.ts';
 import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
+import { makeWebhooks } from '../../shared/store/webhooks.ts';
+import { nameOf } from '../../shared/webhooks/signing-keys.ts';
 import type { Manifest } from './manifest.ts';
 import { DATABASE, isKey, KEYS, OBJECTS, PLAIN_FILES, SECRETS, STAGE } from './members.ts';
 
@@ -78,15 +81,20 @@ const digestKeys = async (folder: string): Promise<Manifest['keys']> => {
   return digests;
 };
 
-/** The present value of each secret. */
+/** The present value of each secret, and the keys by which webhooks sign. */
 const secretFilesIn = async (databaseCopy: string): Promise<string[]> => {
   const store = sqliteStore({ file: databaseCopy });
   try {
     const secrets = makeRecords<Secret>(store);
+    const webhooks = makeWebhooks(store, systemClock);
     const files: string[] = [];
     for await (const tenant of tenantsOf({ principals: makePrincipals(store) })) {
       const found = await secrets.list(keys.secret(tenant, '').pk, { limit: LIMITS.secrets });
-      files.push(...found.map(({ name, value }) => `${SECRETS}/${sealedFileOf({ tenant, name, value })}`));
+      const places = found.map(({ name, value }) => ({ tenant, name, value }));
+      for (const { id, keys: kept } of await webhooks.list(tenant, { limit: LIMITS.webhooks })) {
+        places.push(...kept.map(({ value }) => ({ tenant, name: nameOf(id), value })));
+      }
+      files.push(...places.map((place) => `${SECRETS}/${sealedFileOf(place)}`));
     }
     return files;
   } finally {

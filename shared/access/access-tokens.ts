@@ -62,7 +62,7 @@ export interface AccessTokens {
 
 export interface AccessTokensOptions {
   readonly issuers: readonly IssuerConfig[];
-  readonly egress: Egress;
+  readonly egress: Pick<Egress, 'send'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -109,7 +109,7 @@ export const makeAccessTokens = ({ issuers, egress, clock, log }: AccessTokensOp
   };
 };
 
-const keysOf = ({ issuer, jwksUrl }: IssuerConfig, egress: Egress, clock: Clock): JWTVerifyGetKey => {
+const keysOf = ({ issuer, jwksUrl }: IssuerConfig, egress: Pick<Egress, 'send'>, clock: Clock): JWTVerifyGetKey => {
   if (jwksUrl !== undefined) return remoteKeys(jwksUrl, egress);
   let found: Promise<JWTVerifyGetKey> | undefined;
   let failedAt = Number.NEGATIVE_INFINITY;
@@ -132,7 +132,7 @@ class NotDiscovered extends Error {
 const Metadata = z.object({ issuer: z.string(), jwks_uri: z.url({ protocol: /^https$/ }) });
 
 /** Where an issuer says that its keys are. It has to say who it is in the same words (RFC 8414, section 3.3). */
-const discoverKeys = async (issuer: string, egress: Egress): Promise<string> => {
+const discoverKeys = async (issuer: string, egress: Pick<Egress, 'send'>): Promise<string> => {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const { status, body } = await egress.send({ url, headers: { accept: 'application/json' } });
   if (status !== 200) throw new NotDiscovered(`its metadata were answered with ${status}`);
@@ -141,7 +141,7 @@ const discoverKeys = async (issuer: string, egress: Egress): Promise<string> => 
   return metadata.jwks_uri;
 };
 
-const remoteKeys = (jwksUrl: string, egress: Egress): JWTVerifyGetKey =>
+const remoteKeys = (jwksUrl: string, egress: Pick<Egress, 'send'>): JWTVerifyGetKey =>
   createRemoteJWKSet(new URL(jwksUrl), {
     cooldownDuration: COOLDOWN_MS,
     cacheMaxAge: KEYS_ARE_GOOD_FOR_MS,

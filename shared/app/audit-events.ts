@@ -32,7 +32,9 @@ const eventOf = (
 
 /** What the record of a command says of its submission. */
 export const submissionOf = (command: Command): AuditEvent => {
-  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy, session } = command;
+  const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy, triggeredBy, workflow } =
+    command;
+  const { session } = command;
   return {
     type: 'command.submitted',
     at: toTimestamp(submittedAt),
@@ -52,6 +54,8 @@ export const submissionOf = (command: Command): AuditEvent => {
       ...(replayOf === undefined ? {} : { replayOf }),
       ...(scheduledBy ? { schedule: scheduledBy.schedule } : {}),
       ...(session === undefined ? {} : { session }),
+      ...(triggeredBy ? { trigger: triggeredBy.trigger } : {}),
+      ...(workflow ? { workflow: workflow.id, node: workflow.node } : {}),
     },
   };
 };

@@ -50,7 +50,7 @@ export const requireAllowed = async (
 ): Promise<void> => {
   const decided = await decideBy(deps, actor, asked);
   if (!decided || decided.decision.effect === 'allow') return;
-  const next = decided.decision.effect === 'approval' ? ' Nobody is there to ask for one when it fires.' : '';
+  const next = decided.decision.effect === 'approval' ? ' Nobody is there to ask for one when its time comes.' : '';
   throw denied(decided, asked, next);
 };
 

@@ -3,6 +3,7 @@ import type { Signer } from '../audit/signing.ts';
 import type { SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
 import type { Pool } from '../domain/pools.ts';
+import type { Egress } from '../egress/egress.ts';
 import type { EngineRules } from '../engine/rules.ts';
 import type { Changes } from '../events/changes.ts';
 import type { EventFeed } from '../events/event-feed.ts';
@@ -12,6 +13,8 @@ import type { Rates } from '../limits/rates.ts';
 import type { Health, Provider, ProviderFeatures } from '../providers/provider.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secrets } from '../secrets/secrets.ts';
+import type { Vault } from '../secrets/vault.ts';
+import type { Answers } from '../store/answers.ts';
 import type { Approvals } from '../store/approvals.ts';
 import type { AuditLog } from '../store/audit-log.ts';
 import type { CommandOrder } from '../store/command-order.ts';
@@ -25,7 +28,11 @@ import type { Schedules } from '../store/schedules.ts';
 import type { Sessions } from '../store/sessions.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
+import type { Triggers } from '../store/triggers.ts';
+import type { Webhooks } from '../store/webhooks.ts';
+import type { Workflows } from '../store/workflows.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { SigningKeys } from '../webhooks/signing-keys.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
 import type { HeldSessions } from './held-sessions.ts';
@@ -72,12 +79,20 @@ export interface Deps {
   readonly output: OutputLog;
   readonly stdin: StdinLog;
   readonly secrets: Secrets;
+  /** Where values are that are no tenant's named secrets. */
+  readonly vault: Vault;
   readonly erasure: Erasure;
   readonly schedules: Schedules;
   /** What is kept of warm shells. */
   readonly sessions: Sessions;
   /** Those whose shell this process holds. */
   readonly heldSessions: HeldSessions;
+  readonly triggers: Triggers;
+  readonly webhooks: Webhooks;
+  readonly signingKeys: SigningKeys;
+  /** The only door to addresses that callers name. */
+  readonly egress: Egress;
+  readonly workflows: Workflows;
   readonly queue: Queue;
   readonly changes: Changes;
   /** Lets who listens hear of events at once. */
@@ -85,6 +100,7 @@ export interface Deps {
   /** Who is told of all tenants' events, each at least once. */
   readonly subscriptions: readonly Subscription[];
   readonly eventCursors: EventCursors;
+  readonly answers: Answers;
   /** The first is the default. */
   readonly targets: readonly [Target, ...Target[]];
   /** Targets under one name. */

@@ -28,7 +28,7 @@ interface Heard {
 }
 
 export const makeEventFeed = (deps: Parts): EventFeed => {
-  const { clock, changes, log, sealsOnRead, lookEverySeconds } = deps;
+  const { clock, changes, log, sealsOnRead, lookEverySeconds, closing } = deps;
   const heardByTenant = new Map<TenantId, Heard>();
 
   const listenTo = (tenant: TenantId): Heard => {
@@ -90,16 +90,21 @@ export const makeEventFeed = (deps: Parts): EventFeed => {
             await new Promise<void>((resolve) => {
               const wake = () => {
                 heard.wakes.delete(wake);
+                closing.removeEventListener('abort', wake);
                 callOff();
                 resolve();
               };
               const callOff = clock.after(Math.min(timeoutMs, lookMs), wake);
               // What is announced where others seal is not in the log yet.
               if (sealsOnRead) heard.wakes.add(wake);
+              // Nobody has to wait for a process that is about to end.
+              if (closing.aborted) wake();
+              else closing.addEventListener('abort', wake, { once: true });
             });
           }
           const isNews = known !== heard.announced;
           known = heard.announced;
+          if (closing.aborted) return;
           if (sealsOnRead && (isNews || clock.now() - heard.sealedAt >= lookMs)) await sealSoon(tenant, heard);
         },
         [Symbol.dispose]() {

@@ -1,12 +1,13 @@
 import { makeCommandIds } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
+import { closedEgress } from '../egress/egress.ts';
 import { DEFAULT_RULES } from '../engine/rules.ts';
 import type { Subscription } from '../events/subscription.ts';
 import { makeMeter } from '../limits/meter.ts';
 import { makeRates } from '../limits/rates.ts';
 import type { Objects } from '../objects/objects.ts';
 import { makeSecrets } from '../secrets/secrets.ts';
-import type { Vault } from '../secrets/vault.ts';
+import { makeAnswers } from '../store/answers.ts';
 import { makeApprovals } from '../store/approvals.ts';
 import { makeAuditLog } from '../store/audit-log.ts';
 import { makeCommandOrder } from '../store/command-order.ts';
@@ -19,6 +20,10 @@ import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
 import { makeSessions } from '../store/sessions.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
+import { makeTriggers } from '../store/triggers.ts';
+import { makeWebhooks } from '../store/webhooks.ts';
+import { makeSigningKeys } from '../webhooks/signing-keys.ts';
+import { makeWorkflows } from '../store/workflows.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
@@ -45,13 +50,15 @@ export interface Parts
     | 'auditSettleSeconds'
     | 'sealsOnRead'
     | 'removalSettleSeconds'
+    | 'vault'
   > {
   readonly objects: Objects;
-  readonly vault: Vault;
   /** @default none */
   readonly subscriptions?: readonly Subscription[];
   /** @default none */
   readonly pools?: Deps['pools'];
+  /** @default it asks nobody */
+  readonly egress?: Deps['egress'];
 }
 
 export const makeDeps = (parts: Parts): Deps => {
@@ -60,6 +67,7 @@ export const makeDeps = (parts: Parts): Deps => {
   const isTimed = (name: string) => pools.some(({ by, targets: names }) => by === 'latency' && names.includes(name));
   const deps: Omit<Deps, 'eventFeed'> = {
     subscriptions: [],
+    egress: closedEgress,
     ...parts,
     pools,
     fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
@@ -85,8 +93,13 @@ export const makeDeps = (parts: Parts): Deps => {
     schedules: makeSchedules(store, changes.announceSchedule),
     sessions: makeSessions(store),
     heldSessions: makeHeldSessions(),
+    triggers: makeTriggers(store),
+    webhooks: makeWebhooks(store, clock),
+    signingKeys: makeSigningKeys({ vault, random, clock }),
+    workflows: makeWorkflows(store, random, (reference) => changes.announce(reference, 'record')),
     runs: makeHeldRuns(),
     eventCursors: makeEventCursors(store),
+    answers: makeAnswers(store),
   };
   return { ...deps, eventFeed: makeEventFeed(deps) };
 };

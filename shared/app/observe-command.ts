@@ -4,7 +4,7 @@ import { expectedStartMs } from '../domain/health.ts';
 import { step } from '../engine/step.ts';
 import type { Effect, Observation, Outlook, TargetTraits } from '../engine/types.ts';
 import type { Stored } from '../store/commands.ts';
-import type { Reference } from '../store/schema.ts';
+import { type Reference, workflowReferenceOf } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
 import type { Deps, Target } from './deps.ts';
 
@@ -56,7 +56,10 @@ export const observeCommand = async (
           why: 'What it accepted was not started in time.',
         });
       }
-      if (isFinal(next.status)) await cleanUp(deps, reference, next);
+      if (isFinal(next.status)) {
+        await cleanUp(deps, reference, next);
+        await wakeWorkflow(deps, next);
+      }
       return { stored: saved.stored, effects, changed: true };
     }
     // The record is as it was read, so it was not the record that refused: asked again it would for ever.
@@ -115,6 +118,20 @@ const isSlowStart = (deps: Deps, before: Command, { kind }: Observation, next: C
   next.status === 'queued' &&
   (kind === 'alive' || kind === 'looked' || kind === 'swept') &&
   targetOf(deps, currentAttempt(next)?.target ?? '')?.features.mode === 'detached';
+
+/** What comes after it need not wait for the sweeper. */
+const wakeWorkflow = async (
+  { queue, log }: Pick<Deps, 'queue' | 'log'>,
+  { tenant, workflow }: Command,
+): Promise<void> => {
+  if (!workflow) return;
+  const id = workflowReferenceOf(tenant, workflow.id);
+  await queue
+    .send({ v: 1, id }, { priority: 'high' })
+    .catch((error: unknown) =>
+      log.warn('A workflow was not woken; the sweeper will find it', { reference: id, error }),
+    );
+};
 
 const cleanUp = async (deps: Deps, reference: Reference, { spec }: Command): Promise<void> => {
   if (spec.stdin.kind !== 'open') return;

@@ -1,15 +1,15 @@
 import type * as z from 'zod';
 import type { EventPage } from '../contract/event-schemas.ts';
-import { type Actor, isInScope } from '../domain/actor.ts';
-import type { AuditEntry } from '../domain/audit.ts';
+import type { Actor } from '../domain/actor.ts';
 import { AppError } from '../domain/errors.ts';
-import { type EventType, permissionOfEvent, type StoredEvent, toStoredEvent } from '../domain/events.ts';
-import { type CommandId, isCommandId } from '../domain/ids.ts';
+import { type EventType, permissionOfEvent, type StoredEvent } from '../domain/events.ts';
+import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { Permission } from '../domain/permissions.ts';
 import { noteRefusal } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { readLogAfter } from './read-log.ts';
+import { mayReadEvent, readableEvents } from './readable-events.ts';
 import { requireCommand } from './require-command.ts';
 
 export interface EventQuery {
@@ -53,7 +53,7 @@ export const readEvents = async (
   const items: StoredEvent[] = [];
   let scanned = after;
   for await (const { entries, to } of readLogAfter(deps, actor.tenant, after)) {
-    const events = await readable(deps, actor, query, entries);
+    const events = await readableEvents(deps, actor, query, entries);
     items.push(...events.slice(0, limit - items.length));
     const isFull = items.length === limit;
     scanned = isFull ? (items.at(-1)?.sequence ?? to) : to;
@@ -97,7 +97,7 @@ async function* follow(
   for (;;) {
     if ((await auditLog.head(tenant)).head.end.size > position) {
       for await (const { entries, to } of readLogAfter(deps, tenant, position)) {
-        for (const event of await readable(deps, actor, query, entries)) {
+        for (const event of await readableEvents(deps, actor, query, entries)) {
           yield { event, position: event.sequence };
           silentSince = clock.now();
           isAnswered = poll;
@@ -116,11 +116,9 @@ async function* follow(
   }
 }
 
-const mayRead = ({ permissions }: Actor, type: EventType): boolean => permissions.has(permissionOfEvent(type));
-
 /** What is asked for by name is refused rather than left out in silence. */
 const requireReadable = async (deps: Deps, actor: Actor, { type = [], command }: EventQuery): Promise<void> => {
-  const hidden = type.find((one) => !mayRead(actor, one));
+  const hidden = type.find((one) => !mayReadEvent(actor, one));
   if (hidden) {
     const permission: Permission = permissionOfEvent(hidden);
     await noteRefusal(deps, actor, 'access.forbidden', 'readEvents', { permission, type: hidden });
@@ -138,27 +136,4 @@ const requireWithin = async ({ auditLog }: Pick<Deps, 'auditLog'>, { tenant }: A
   if (after <= size) return;
   const detail = `There are ${size} events; number ${after} is not among them. It was of another tenant or installation.`;
   throw new AppError('invalid-request', detail, { faults: [{ in: 'query', pointer: '/after', detail }] });
-};
-
-/** Beyond the caller's scope there is nothing; who has one reads of the commands within it alone. */
-const readable = async (
-  deps: Pick<Deps, 'commands'>,
-  actor: Actor,
-  { type, command }: EventQuery,
-  entries: readonly AuditEntry[],
-): Promise<readonly StoredEvent[]> => {
-  const events = entries
-    .map(toStoredEvent)
-    .filter(
-      (event) =>
-        mayRead(actor, event.type) &&
-        (type === undefined || type.includes(event.type)) &&
-        (command === undefined || event.subject === command),
-    );
-  const { targets, labels } = actor.scope;
-  if (targets === undefined && labels === undefined) return events;
-  const ids = [...new Set(events.flatMap(({ subject }) => (isCommandId(subject) ? subject : [])))];
-  const commands = await deps.commands.findAll(actor.tenant, ids);
-  const within = new Set<string>(commands.filter((one) => isInScope(actor.scope, one)).map(({ id }) => id));
-  return events.filter(({ subject }) => within.has(subject));
 };

@@ -4,6 +4,7 @@ import { type Command, currentAttempt, isFinal } from '../domain/command.ts';
 import type { TenantId } from '../domain/ids.ts';
 import type { OutputTotals } from '../domain/output.ts';
 import { passRestored } from '../domain/schedule-steps.ts';
+import { stopRestored } from '../domain/workflow-steps.ts';
 import { type Reference, referenceOf, splitReference } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { observeCommand } from './observe-command.ts';
@@ -40,6 +41,8 @@ const MOST_UNFINISHED = 1_000_000;
 export const settleRestored = async (deps: Deps, options: RestoredOptions): Promise<Settled> => {
   // What the backup knew comes before what is done now.
   await sealAudit(deps);
+  // Before their commands end, which would have them go on.
+  if (!options.waitsOn) await stopWorkflows(deps);
   const settled = new Map<TenantId, Settled>();
   for (const reference of await deps.commands.due(Number.POSITIVE_INFINITY, MOST_UNFINISHED)) {
     const became = await settle(deps, reference, options);
@@ -73,6 +76,16 @@ const passSchedules = async ({ schedules, clock }: Pick<Deps, 'schedules' | 'clo
   const now = clock.now();
   for (const { reference } of await schedules.due(Number.POSITIVE_INFINITY, MOST_UNFINISHED)) {
     await schedules.change(reference, (schedule) => passRestored(schedule, now));
+  }
+};
+
+/** They may have gone on since: whoever knows better resumes them. */
+const stopWorkflows = async ({ workflows, clock }: Pick<Deps, 'workflows' | 'clock'>): Promise<void> => {
+  for (const reference of await workflows.due(Number.MAX_SAFE_INTEGER, MOST_UNFINISHED)) {
+    const stored = await workflows.find(reference);
+    const next = stored && stopRestored(stored.workflow, clock.now());
+    // Nobody else works on the store yet.
+    if (next) await workflows.save(stored, next);
   }
 };
 

@@ -149,6 +149,7 @@ const toSpec = (
     stdin: toStdin(body),
     timeoutSeconds: body.timeoutSeconds ?? Math.min(DEFAULT_TIMEOUT_SECONDS, ...longest),
     queueTtlSeconds: body.queueTtlSeconds ?? DEFAULT_QUEUE_TTL_SECONDS,
+    ...(body.cacheSeconds ? { cacheSeconds: body.cacheSeconds } : {}),
     ...(body.cpu === undefined ? {} : { cpu: body.cpu }),
     ...(body.memoryMiB === undefined ? {} : { memoryMiB: body.memoryMiB }),
     priority: body.priority ?? 'normal',

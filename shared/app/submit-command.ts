@@ -12,6 +12,7 @@ import type { Watch } from '../events/changes.ts';
 import { Overtaken } from '../store/command-order.ts';
 import { allOf, type Idempotency } from '../store/commands.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
+import { askBefore, noteAsked } from './answers.ts';
 import { noteRefusal } from './audit-events.ts';
 import { type Admitted, decideSubmission } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
@@ -27,16 +28,22 @@ export interface Submission {
   readonly scheduledBy?: Command['scheduledBy'];
   /** Whose shell runs it. */
   readonly session?: SessionId;
+  /** The trigger that submits it, and for which delivery. */
+  readonly triggeredBy?: Command['triggeredBy'];
+  /** The node of a workflow that it is of. */
+  readonly workflow?: Command['workflow'];
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
   readonly watched?: boolean;
 }
 
-/** What the caller is told: the command, and whether this request was a repeated one. */
+/** What the caller is told: the command, whether this request was a repeated one, and whether it asked for an earlier result and got it. */
 export interface Submitted {
   readonly command: Command;
   readonly repeated: boolean;
+  /** Only where the submission had `cacheSeconds`. */
+  readonly cache?: 'hit' | 'miss';
   /** Of its record, begun before anything could happen to it; the caller disposes of it. Only with `watched`. */
   readonly watch?: Watch | undefined;
 }
@@ -59,7 +66,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, session, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, workflow, session, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -87,6 +94,13 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     }
     return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
   }
+  const asked =
+    replayOf === undefined && !scheduledBy && !triggeredBy ? await askBefore(deps, actor, spec, now) : undefined;
+  if (asked?.answer) {
+    const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));
+    if (earlier) return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
+    return { command: asked.answer, repeated: false, cache: 'hit' };
+  }
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
   const quota = hasQuotas(actor.limits) ? deps.meter.submission(actor.tenant, actor.limits) : undefined;
   const command: Command = {
@@ -108,6 +122,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
     ...(session === undefined ? {} : { session }),
+    ...(triggeredBy ? { triggeredBy } : {}),
+    ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
   };
@@ -123,7 +139,8 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   const watch = watched ? deps.changes.watch(reference, ['record']) : undefined;
   deps.changes.announce(reference, 'record');
   await wake(deps, stored.command);
-  return { command: stored.command, repeated: false, watch };
+  if (asked) await noteAsked(deps, asked, stored.command);
+  return { command: stored.command, repeated: false, watch, ...(asked ? { cache: 'miss' } : {}) };
 };
 
 const repeatedCommand = async (

@@ -9,7 +9,7 @@ import { piecesOf } from './read-output.ts';
 
 /** The command as callers see it, without its output. */
 export const toSummary = (command: Command): CommandSummary => {
-  const { id, status, spec, result, replayOf, session, scheduledBy, policy } = command;
+  const { id, status, spec, result, replayOf, session, scheduledBy, triggeredBy, workflow, policy } = command;
   const { argv, script, image, cwd } = spec;
   return {
     id,
@@ -25,6 +25,7 @@ export const toSummary = (command: Command): CommandSummary => {
     stdin: spec.stdin.kind,
     timeoutSeconds: spec.timeoutSeconds,
     queueTtlSeconds: spec.queueTtlSeconds,
+    ...(spec.cacheSeconds === undefined ? {} : { cacheSeconds: spec.cacheSeconds }),
     priority: spec.priority,
     isolation: spec.isolation,
     labels: { ...spec.labels },
@@ -37,6 +38,8 @@ export const toSummary = (command: Command): CommandSummary => {
     replayOf: replayOf ?? null,
     ...(session === undefined ? {} : { session }),
     ...(scheduledBy ? { scheduledBy: { schedule: scheduledBy.schedule, at: toTimestamp(scheduledBy.at) } } : {}),
+    ...(triggeredBy ? { triggeredBy: { trigger: triggeredBy.trigger, delivery: triggeredBy.delivery ?? null } } : {}),
+    ...(workflow ? { workflow: { ...workflow } } : {}),
     ...(policy ? { policy: { ...policy } } : {}),
   };
 };

@@ -18,12 +18,16 @@ interface Row {
   readonly function:
     | 'access'
     | 'commands'
+    | 'hooks'
     | 'mcp'
     | 'output'
     | 'providers'
     | 'schedules'
     | 'secrets'
     | 'system'
+    | 'triggers'
+    | 'webhooks'
+    | 'workflows'
     | 'runner';
   readonly summary: string;
   readonly params?: z.ZodObject;

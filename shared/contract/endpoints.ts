@@ -11,7 +11,10 @@ import { secretEndpoints } from './endpoints/secrets.ts';
 import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
 import { sessionEndpoints } from './endpoints/sessions.ts';
 import { systemEndpoints } from './endpoints/system.ts';
+import { triggerEndpoints } from './endpoints/triggers.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
+import { webhookEndpoints } from './endpoints/webhooks.ts';
+import { workflowEndpoints } from './endpoints/workflows.ts';
 
 /**
  * THE endpoint table. Routes, request validation, who may call, OpenAPI and the client are made from it: to add an endpoint,
@@ -26,6 +29,9 @@ export const endpoints = {
   ...eventEndpoints,
   ...scheduleEndpoints,
   ...sessionEndpoints,
+  ...triggerEndpoints,
+  ...webhookEndpoints,
+  ...workflowEndpoints,
   ...secretEndpoints,
   ...usageEndpoints,
   ...mcpEndpoints,

@@ -10,12 +10,16 @@ type Json = Record<string, unknown>;
 const TAGS: Readonly<Record<Exclude<Endpoint['function'], 'runner'>, string>> = {
   access: 'Who may do what: keys, session tokens, members, roles, tenants.',
   commands: 'Submit, read and end commands.',
+  hooks: 'Webhooks in: what senders call.',
   mcp: 'For AI agents: the Model Context Protocol.',
   output: 'What comes live: what a command wrote, and events.',
   providers: 'Where commands can run.',
   schedules: 'Commands on a clock.',
   secrets: 'Named values that commands are given by reference.',
   system: 'The server itself.',
+  triggers: 'Webhooks in: addresses that submit a command for each delivery.',
+  webhooks: 'Events that are posted to a URL.',
+  workflows: 'Commands that need each other.',
 };
 
 const BEARER = {

@@ -18,9 +18,9 @@ const utf8 = new TextEncoder();
 const byteLength = (text: string): number => utf8.encode(text).length;
 
 /** Text that a process can be given: no NUL (it would end the string, execve(2)), no lone surrogate, bounded in bytes. */
-const processText = (maxBytes: number) =>
+export const processText = (maxBytes: number, error?: string) =>
   z
-    .string()
+    .string(error)
     .refine((text) => !text.includes('\0'), { error: 'must not contain a NUL character', abort: true })
     .refine((text) => text.isWellFormed(), { error: 'must be well-formed Unicode', abort: true })
     .refine((text) => byteLength(text) <= maxBytes, { error: `must be at most ${maxBytes} bytes of UTF-8` });
@@ -29,7 +29,7 @@ const absolutePath = processText(LIMITS.pathBytes).refine((path) => path.startsW
   error: 'must be an absolute path',
 });
 
-const envName = z
+export const envName = z
   .string()
   .max(LIMITS.envNameBytes)
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a variable name: letters, digits and _, not first a digit')
@@ -45,7 +45,7 @@ export const labelValue = z
   .max(LIMITS.labelValueCharacters)
   .regex(/^\P{C}*$/u, 'must not contain control characters');
 
-const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: number) =>
+export const counted = <S extends z.ZodType<Record<string, unknown>>>(schema: S, most: number) =>
   schema.refine((record) => Object.keys(record).length <= most, { error: `must have at most ${most} entries` });
 
 /** A number in a path or a query. */
@@ -135,6 +135,14 @@ export const submitFields = z.strictObject({
     .max(LIMITS.queueTtlSeconds)
     .describe('A command that has not started by then expires. Default 3600.')
     .optional(),
+  cacheSeconds: z
+    .int()
+    .min(0)
+    .max(LIMITS.cacheSeconds)
+    .describe(
+      'Answers with the same command of before, if it succeeded within this time. Not with secrets or open stdin. Default 0: never.',
+    )
+    .optional(),
   cpu: z.number().min(0.05).max(256).optional(),
   memoryMiB: z.int().min(16).max(4_194_304).optional(),
   priority: z.enum(PRIORITIES).describe('Default normal.').optional(),
@@ -146,18 +154,25 @@ export const submitFields = z.strictObject({
   retry: Retry.optional(),
 });
 
-const exactlyOne = { error: 'exactly one of argv and script must be given', path: ['argv'] };
+export const exactlyOne = { error: 'exactly one of argv and script must be given', path: ['argv'] };
 export const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
+
+/** The value of a secret may change, and what is typed is not known beforehand. */
+const isCacheable = ({ cacheSeconds = 0, secrets, stdin }: z.infer<typeof submitFields>): boolean =>
+  cacheSeconds === 0 || (Object.keys(secrets ?? {}).length === 0 && stdin !== 'open');
+const uncacheable = { error: 'is not for commands with secrets or open stdin', path: ['cacheSeconds'] };
 
 export const SubmitCommand = submitFields
   .refine((body) => (body.argv === undefined) !== (body.script === undefined), exactlyOne)
   .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
+  .refine(isCacheable, uncacheable)
   .meta({ id: 'SubmitCommand' });
 export type SubmitCommand = z.infer<typeof SubmitCommand>;
 
 export const ReplayCommand = submitFields
   .refine((body) => body.argv === undefined || body.script === undefined, exactlyOne)
   .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
+  .refine(isCacheable, uncacheable)
   .meta({ id: 'ReplayCommand', description: 'Fields to change; the others are as they were submitted.' });
 export type ReplayCommand = z.infer<typeof ReplayCommand>;
 
@@ -230,6 +245,7 @@ const summaryFields = {
   stdin: z.enum(['none', 'fixed', 'open']),
   timeoutSeconds: z.int(),
   queueTtlSeconds: z.int(),
+  cacheSeconds: z.int().optional(),
   priority: z.enum(PRIORITIES),
   isolation: z.enum(ISOLATION_LEVELS),
   labels: z.record(z.string(), z.string()),
@@ -245,6 +261,14 @@ const summaryFields = {
     .object({ schedule: z.string(), at: Timestamp.describe('The instant that it fired for.') })
     .optional()
     .describe('Absent unless a schedule submitted it.'),
+  triggeredBy: z
+    .object({ trigger: z.string(), delivery: z.string().nullable().describe('What its sender calls the delivery.') })
+    .optional()
+    .describe('Absent unless a trigger submitted it.'),
+  workflow: z
+    .object({ id: z.string(), node: z.string(), item: z.int().min(0).optional() })
+    .optional()
+    .describe('Absent unless it is of a workflow: its node, and of a node with forEach the place of its item.'),
   policy: z
     .object({ version: z.int(), rule: z.string().optional(), approval: z.string().optional() })
     .optional()

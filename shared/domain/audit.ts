@@ -41,6 +41,23 @@ export const AUDIT_TYPES = [
   'tenant.changed',
   'tenant.removal-requested',
   'tenant.removed',
+  'trigger.paused',
+  'trigger.put',
+  'trigger.refused',
+  'trigger.removed',
+  'trigger.resumed',
+  'trigger.secret-rotated',
+  'webhook.changed',
+  'webhook.created',
+  'webhook.disabled',
+  'webhook.redelivered',
+  'webhook.removed',
+  'webhook.rotated',
+  'webhook.tested',
+  'workflow.cancel-requested',
+  'workflow.ended',
+  'workflow.resumed',
+  'workflow.submitted',
 ] as const;
 export type AuditType = (typeof AUDIT_TYPES)[number];
 

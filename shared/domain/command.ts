@@ -2,6 +2,7 @@ import type { Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import type { CommandId, TenantId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
+import type { WorkflowId } from './workflows.ts';
 
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
@@ -108,6 +109,8 @@ export interface CommandSpec {
   readonly timeoutSeconds: number;
   /** From submission until a command that has not started expires. */
   readonly queueTtlSeconds: number;
+  /** A success that is no older is answered in its place. Absent: always executed. */
+  readonly cacheSeconds?: number;
   readonly cpu?: number;
   readonly memoryMiB?: number;
   readonly priority: Priority;
@@ -235,6 +238,10 @@ export interface Command {
   readonly session?: string;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
+  /** Which trigger submitted it, and what its sender calls the delivery that made it do so. */
+  readonly triggeredBy?: { readonly trigger: string; readonly delivery?: string | undefined };
+  /** Of which node of which workflow it is; of one of many, the place of its item. */
+  readonly workflow?: { readonly id: WorkflowId; readonly node: string; readonly item?: number };
   /** What its tenant's policy let it in by. */
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */

@@ -8,4 +8,10 @@ export type Credential =
   /** Another issuer's, by its `jti` where it has one. */
   | { readonly kind: 'access-token'; readonly id: string | undefined }
   /** None: a schedule of the member's fired. */
-  | { readonly kind: 'schedule'; readonly id: string };
+  | { readonly kind: 'schedule'; readonly id: string }
+  /** None: a delivery came to a trigger of the member's. */
+  | { readonly kind: 'trigger'; readonly id: string }
+  /** None: a webhook of the member's is told of events. */
+  | { readonly kind: 'webhook'; readonly id: string }
+  /** None: a workflow of the member's goes on. */
+  | { readonly kind: 'workflow'; readonly id: string };

@@ -60,3 +60,15 @@ export class AppError extends Error {
 
 /** Whether something refused for what is there already: the same again would be refused again. */
 export const isConflict = (error: unknown): boolean => error instanceof AppError && error.code === 'conflict';
+
+/**
+ * One answer for a trigger that is not there, one that is paused, and a signature that is not good: who cannot sign learns nothing. It
+ * counts as a credential that was not good.
+ */
+export class NoSuchHook extends AppError {
+  constructor() {
+    const detail =
+      'There is no trigger here that takes this. Check the address, the secret and the clock, and that the trigger is not paused.';
+    super('not-found', detail, { faults: [{ in: 'path', pointer: '/id', detail }] });
+  }
+}

@@ -33,7 +33,7 @@ const pick = (details: Data, isWanted: (name: string) => boolean): Data =>
 const EVENTS = {
   'command.submitted': {
     type: 'command.submitted',
-    ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule'),
+    ...ofCommand('target', 'isolation', 'image', 'replayOf', 'schedule', 'trigger', 'workflow', 'node'),
   },
   'command.started': { type: 'command.started', ...ofCommand('attempt', 'target') },
   'command.ended': {
@@ -76,6 +76,26 @@ const EVENTS = {
   'tenant.changed': { type: 'tenant.changed', ...ofTenant },
   'tenant.removal-requested': { type: 'tenant.removal_requested', ...ofTenant },
   'tenant.removed': { type: 'tenant.removed', ...ofTenant },
+  'trigger.paused': { type: 'trigger.paused', ...ofTenant },
+  'trigger.put': { type: 'trigger.changed', ...ofTenant },
+  'trigger.refused': { type: 'trigger.refused', ...ofTenant },
+  'trigger.removed': { type: 'trigger.removed', ...ofTenant },
+  'trigger.resumed': { type: 'trigger.resumed', ...ofTenant },
+  'trigger.secret-rotated': { type: 'trigger.secret_rotated', ...ofTenant },
+  'webhook.changed': { type: 'webhook.changed', ...ofTenant },
+  'webhook.created': { type: 'webhook.created', ...ofTenant },
+  'webhook.disabled': { type: 'webhook.disabled', ...ofTenant },
+  'webhook.redelivered': { type: 'webhook.redelivered', ...ofTenant },
+  'webhook.removed': { type: 'webhook.removed', ...ofTenant },
+  'webhook.rotated': { type: 'webhook.rotated', ...ofTenant },
+  'webhook.tested': { type: 'webhook.tested', ...ofTenant },
+  'workflow.cancel-requested': { type: 'workflow.cancel_requested', ...ofCommand() },
+  'workflow.ended': {
+    type: 'workflow.completed',
+    ...ofCommand('status', 'generation', 'succeeded', 'failed', 'skipped', 'canceled'),
+  },
+  'workflow.resumed': { type: 'workflow.resumed', ...ofCommand('generation') },
+  'workflow.submitted': { type: 'workflow.submitted', ...ofCommand('nodes') },
 } as const satisfies Record<AuditType, Row>;
 
 export type EventType = (typeof EVENTS)[AuditType]['type'];

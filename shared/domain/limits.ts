@@ -31,6 +31,8 @@ export const LIMITS = {
   listItems: 100,
   idempotencyKeyCharacters: 255,
   idempotencySeconds: 24 * 3_600,
+  /** How old a result may be that is given again. */
+  cacheSeconds: 30 * 24 * 3_600,
   /** `stdout` and `stderr` as text in a command that is read back, each. */
   recordTextBytes: 64 * KiB,
   /** Output kept of one attempt; more is counted in `droppedBytes` and not kept. */
@@ -95,4 +97,49 @@ export const LIMITS = {
   sessionLifeSeconds: 7 * 24 * 3_600,
   /** An ended session is kept for so long. */
   sessionKeptSeconds: 7 * 24 * 3_600,
+  /** Of a tenant. */
+  triggers: 100,
+  /** What a trigger submits, as JSON, before its values. */
+  triggerTemplateBytes: 32 * KiB,
+  triggerFilters: 20,
+  /** Values or patterns of one condition. */
+  triggerFilterValues: 100,
+  /** Of a delivery. Senders that are known send less: GitHub cuts what is larger than 25 MB off, and most of its events have some 20 KiB. */
+  deliveryBytes: 1 * MiB,
+  triggerSecretCharacters: 255,
+  /** Until then a delivery that comes again is the same one. */
+  deliveryIdentityDays: 90,
+  /** So long a delivery is shown. */
+  deliveryHistoryDays: 30,
+  webhooks: 20,
+  /** Patterns of one webhook. */
+  webhookEvents: 50,
+  webhookUrlCharacters: 2_048,
+  /** Events of one webhook that are not delivered; beyond that the next ones wait in the log. */
+  webhookOpen: 100,
+  /** How long a delivery is kept after it came to its end: one that was delivered, and one that was given up. */
+  webhookDeliveredSeconds: 7 * 24 * 3_600,
+  webhookDeadSeconds: 30 * 24 * 3_600,
+  /** After so long without a success a webhook is disabled. */
+  webhookFailingSeconds: 5 * 24 * 3_600,
+  /** How long a webhook's old key may go on to sign beside the new one. */
+  webhookOverlapSeconds: 7 * 24 * 3_600,
+  /** Of one webhook that sign at a time. */
+  webhookKeys: 3,
+  workflowNodes: 500,
+  /** Of one node's `forEach`. */
+  workflowItems: 1_000,
+  /** Commands of one workflow in all. */
+  workflowRuns: 2_000,
+  /** Commands of one workflow at once. */
+  workflowConcurrency: 500,
+  workflowTimeoutSeconds: 30 * 24 * 3_600,
+  /** One value that a node is given of another's output, unless it says less. A process takes no larger argument. */
+  workflowValueBytes: 64 * KiB,
+  /** All that one command is given so: it is stored with it, which has to fit into 400 KB. */
+  workflowInputBytes: 192 * KiB,
+  /** Of an output that is read as JSON or as a list. */
+  workflowJsonBytes: 1 * MiB,
+  /** Values that one condition compares with. */
+  workflowAlternatives: 100,
 } as const;

@@ -16,11 +16,15 @@ export const PERMISSIONS = [
   'schedules:manage',
   'sessions:use',
   'sessions:manage',
+  'triggers:read',
+  'triggers:manage',
   'secrets:read',
   'secrets:manage',
   'usage:read',
   'audit:read',
   'events:read',
+  'webhooks:read',
+  'webhooks:manage',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
@@ -45,7 +49,16 @@ export const ROLES = {
   /** Sees what was run, and what it said. */
   viewer: [...READING, 'keys:own'],
   /** Runs commands. */
-  operator: [...RUNNING, 'keys:own', 'policies:read', 'secrets:read', 'schedules:read', 'schedules:manage'],
+  operator: [
+    ...RUNNING,
+    'keys:own',
+    'policies:read',
+    'secrets:read',
+    'schedules:read',
+    'schedules:manage',
+    'triggers:read',
+    'triggers:manage',
+  ],
   /** All within the tenant. */
   admin: PERMISSIONS.filter((permission) => permission !== 'tenants:manage'),
   /** Sees what was done and why, and changes nothing. */

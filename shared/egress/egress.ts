@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
 import type { Clock } from '../domain/clock.ts';
@@ -10,6 +10,10 @@ export interface EgressRequest {
   readonly method?: 'GET' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** `head`: the answer's status and headers alone; its body is not waited for, however long it is. @default 'all' */
+  readonly reads?: 'all' | 'head';
+  /** Gives up when it aborts, as when time is over. */
+  readonly signal?: AbortSignal;
 }
 
 export interface EgressReply {
@@ -59,7 +63,15 @@ const WORDS: Readonly<Record<EgressFault, string>> = {
 export interface Egress {
   /** @throws EgressError */
   send(request: EgressRequest): Promise<EgressReply>;
+  /** Why nothing can come of a URL, as far as its text tells: names are resolved when it is asked. */
+  check(url: string): EgressFault | undefined;
 }
+
+/** Asks nobody. */
+export const closedEgress: Egress = {
+  send: () => Promise.reject(new EgressError('unreachable')),
+  check: () => undefined,
+};
 
 export interface EgressOptions {
   readonly clock: Clock;
@@ -71,8 +83,13 @@ export interface EgressOptions {
   readonly mostBytes?: number;
   /** Makes a request. @default node:https */
   readonly request?: typeof httpsRequest;
-  /** Where the rules are bent: for servers of tests, on loopback. @default nowhere */
-  readonly bent?: { readonly isAllowed: (address: string, port: number) => boolean; readonly ca: string };
+  /** Where the rules are bent: for servers on loopback, of tests and of whoever tries out a webhook. @default nowhere */
+  readonly bent?: {
+    readonly isAllowed: (address: string, port: number) => boolean;
+    /** Also without TLS. @default false */
+    readonly http?: boolean;
+    readonly ca?: string;
+  };
 }
 
 const PORTS = new Set([443, 8443]);
@@ -86,39 +103,60 @@ const MOST_HEADER_BYTES = 16 * 1024;
 export const makeEgress = (options: EgressOptions): Egress => {
   const { clock, resolve, timeoutSeconds = 10, mostBytes = 64 * 1024, request = httpsRequest, bent } = options;
 
-  const addressOf = async (hostname: string, port: number): Promise<string> => {
-    const literal = hostname.replace(/^\[(.*)\]$/, '$1');
-    const addresses = isIP(literal) !== 0 ? [literal] : await resolve(hostname).catch(() => []);
+  const isAllowed = (address: string, port: number): boolean => bent?.isAllowed(address, port) ?? false;
+
+  /** What is good for the public internet only with TLS, and on its ports, is good where the rules are bent. */
+  const refusalOf = ({ protocol }: URL, port: number, addresses: readonly string[]): EgressFault | undefined => {
+    if (addresses.length > 0 && addresses.every((address) => isAllowed(address, port))) return undefined;
+    if (protocol !== 'https:') return 'scheme';
+    // One that is not public among others is an attempt, or a mistake that would work now and then.
+    if (!addresses.every((address) => isPublicAddress(address) || isAllowed(address, port))) return 'address';
+    return PORTS.has(port) ? undefined : 'port';
+  };
+
+  const parse = (text: string): { readonly url: URL; readonly port: number; readonly literal: string | undefined } => {
+    const url = URL.parse(text);
+    if (!url) throw new EgressError('invalid-url');
+    const isHttp = url.protocol === 'http:' && bent?.http === true;
+    if (url.protocol !== 'https:' && !isHttp) throw new EgressError('scheme');
+    if (url.username !== '' || url.password !== '') throw new EgressError('credentials');
+    const port = Number(url.port || (isHttp ? 80 : 443));
+    if (!PORTS.has(port) && !bent) throw new EgressError('port');
+    const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+    return { url, port, literal: isIP(host) === 0 ? undefined : host };
+  };
+
+  const addressOf = async ({ url, port, literal }: ReturnType<typeof parse>): Promise<string> => {
+    const addresses = literal === undefined ? await resolve(url.hostname).catch(() => []) : [literal];
     const [first] = addresses;
     if (first === undefined) throw new EgressError('unknown-host');
-    // One that is not public among others is an attempt, or a mistake that would work now and then.
-    const isFine = (address: string) => isPublicAddress(address) || (bent?.isAllowed(address, port) ?? false);
-    if (!addresses.every(isFine)) throw new EgressError('address');
+    const refusal = refusalOf(url, port, addresses);
+    if (refusal) throw new EgressError(refusal);
     return first;
   };
 
   const send = async (asked: EgressRequest, over: AbortSignal): Promise<EgressReply> => {
-    const url = parseUrl(asked.url);
-    const port = Number(url.port || 443);
-    if (!PORTS.has(port) && !bent) throw new EgressError('port');
-    const address = await addressOf(url.hostname, port);
+    const parsed = parse(asked.url);
+    const { url, port, literal } = parsed;
+    const address = await addressOf(parsed);
     over.throwIfAborted();
-    const literal = isIP(url.hostname.replace(/^\[(.*)\]$/, '$1')) !== 0;
+    const isHttp = url.protocol === 'http:';
     const how: RequestOptions = {
       host: address,
       port,
       path: `${url.pathname}${url.search}`,
       method: asked.method ?? 'GET',
       // A connection of its own.
-      agent: new Agent({ keepAlive: false }),
+      agent: isHttp ? new HttpAgent({ keepAlive: false }) : new Agent({ keepAlive: false }),
       headers: { ...asked.headers, host: url.host, connection: 'close' },
-      ...(literal ? {} : { servername: url.hostname }),
+      ...(literal === undefined ? { servername: url.hostname } : {}),
       maxHeaderSize: MOST_HEADER_BYTES,
       signal: over,
-      ...(bent ? { ca: bent.ca } : {}),
+      ...(bent?.ca === undefined ? {} : { ca: bent.ca }),
     };
     return new Promise((done, fail) => {
-      const sent = request(how, (response) => read(response, mostBytes).then(done, fail));
+      const reading = (response: IncomingMessage) => read(response, asked.reads === 'head' ? 'none' : mostBytes);
+      const sent = (isHttp ? httpRequest : request)(how, (response) => reading(response).then(done, fail));
       sent.once('error', (cause) =>
         fail(cause instanceof EgressError ? cause : new EgressError('unreachable', { cause })),
       );
@@ -127,33 +165,43 @@ export const makeEgress = (options: EgressOptions): Egress => {
   };
 
   return {
+    check(text) {
+      try {
+        const { url, port, literal } = parse(text);
+        return literal === undefined ? undefined : refusalOf(url, port, [literal]);
+      } catch (error) {
+        if (error instanceof EgressError) return error.fault;
+        throw error;
+      }
+    },
+
     async send(asked) {
       const over = new AbortController();
-      const callOff = clock.after(timeoutSeconds * 1_000, () => over.abort());
+      const giveUp = () => over.abort();
+      const callOff = clock.after(timeoutSeconds * 1_000, giveUp);
+      asked.signal?.addEventListener('abort', giveUp, { once: true });
       const late = new Promise<never>((_, fail) =>
         over.signal.addEventListener('abort', () => fail(new EgressError('timeout')), { once: true }),
       );
+      if (asked.signal?.aborted) giveUp();
       try {
         return await Promise.race([send(asked, over.signal), late]);
       } finally {
         callOff();
+        asked.signal?.removeEventListener('abort', giveUp);
       }
     },
   };
 };
 
-const parseUrl = (text: string): URL => {
-  const url = URL.parse(text);
-  if (!url) throw new EgressError('invalid-url');
-  if (url.protocol !== 'https:') throw new EgressError('scheme');
-  if (url.username !== '' || url.password !== '') throw new EgressError('credentials');
-  return url;
-};
-
-const read = async (response: IncomingMessage, mostBytes: number): Promise<EgressReply> => {
+const read = async (response: IncomingMessage, mostBytes: number | 'none'): Promise<EgressReply> => {
   const { statusCode: status = 0, headers } = response;
   try {
     if (status >= 300 && status < 400) throw new EgressError('redirect');
+    if (mostBytes === 'none') {
+      response.destroy();
+      return { status, headers, body: Buffer.alloc(0) };
+    }
     const pieces: Buffer[] = [];
     let length = 0;
     for await (const piece of response as AsyncIterable<Buffer>) {

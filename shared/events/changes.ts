@@ -1,9 +1,9 @@
 import type { Clock } from '../domain/clock.ts';
-import type { CommandId, TenantId } from '../domain/ids.ts';
+import { type CommandId, isCommandId, type TenantId } from '../domain/ids.ts';
 import type { Stored } from '../store/commands.ts';
-import { type Reference, splitReference } from '../store/schema.ts';
+import { type Reference, tenantOf, type WorkflowReference } from '../store/schema.ts';
 
-/** What changed about a command: its record, or its output or input. */
+/** What changed about a command: its record, or its output or input. A workflow has a record alone. */
 export type Topic = 'record' | 'output' | 'input';
 
 /** Waits for the next change. Dispose of it when done. */
@@ -22,8 +22,8 @@ export interface Watch extends Disposable {
  */
 export interface Changes {
   /** @param record the command's, as it was just stored */
-  announce(reference: Reference, topic: Topic, record?: Stored): void;
-  watch(reference: Reference, topics: readonly Topic[]): Watch;
+  announce(reference: Reference | WorkflowReference, topic: Topic, record?: Stored): void;
+  watch(reference: Reference | WorkflowReference, topics: readonly Topic[]): Watch;
   /** What waits for its place in the tenant's log is being stored. */
   announceEvent(tenant: TenantId): void;
   /** Calls `hear` for what is to be in the tenant's log: of the command whose record changed, or of none; until it is disposed of. */
@@ -54,8 +54,9 @@ export const inProcessChanges = (clock: Clock): Changes => {
   return {
     announce(reference, topic, record) {
       if (topic === 'record' && hearersByTenant.size > 0) {
-        const { tenant, id } = splitReference(reference);
-        tell(tenant, id);
+        const tenant = tenantOf(reference);
+        const id = reference.slice(tenant.length + 1);
+        tell(tenant, isCommandId(id) ? id : undefined);
       }
       for (const watcher of watchersByReference.get(reference) ?? []) {
         if (!watcher.topics.includes(topic)) continue;

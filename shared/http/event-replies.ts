@@ -1,3 +1,4 @@
+import type { WorkflowEvent } from '../app/follow-workflow.ts';
 import type { FollowedEvent } from '../app/read-events.ts';
 import type { Reply } from './http-function.ts';
 import { invalidHeader, liveReply } from './replies.ts';
@@ -11,6 +12,16 @@ export const parseLastSequence = (id: string | undefined): number | undefined =>
 
 /** Events live, each by its type, and signs of life in between. */
 export const eventReply = (events: AsyncGenerator<FollowedEvent>): Reply => liveReply(toText(events));
+
+/** A workflow live. */
+export const workflowReply = (events: AsyncGenerator<WorkflowEvent>): Reply => liveReply(toWorkflowText(events));
+
+async function* toWorkflowText(events: AsyncGenerator<WorkflowEvent>): AsyncGenerator<Buffer> {
+  yield Buffer.from('retry: 1000\n\n');
+  for await (const { name, data, version } of events) {
+    yield Buffer.from(`event: ${name}\nid: ${version}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+}
 
 async function* toText(events: AsyncGenerator<FollowedEvent>): AsyncGenerator<Buffer> {
   yield Buffer.from('retry: 1000\n\n');

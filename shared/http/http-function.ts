@@ -8,7 +8,7 @@ import type { Deps } from '../app/deps.ts';
 import { type EndpointName, matchEndpoint } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
 import { toTimestamp } from '../domain/clock.ts';
-import { AppError } from '../domain/errors.ts';
+import { AppError, NoSuchHook } from '../domain/errors.ts';
 import type { RunnerRight } from '../domain/runner-token.ts';
 import { type Admitting, admit } from './admit.ts';
 import { challengeOf, originOf } from './origin.ts';
@@ -123,7 +123,8 @@ const withFailuresCounted = async (
   thrown: unknown,
   { requestContext }: APIGatewayProxyEventV2,
 ): Promise<unknown> => {
-  if (!(thrown instanceof AppError && thrown.code === 'unauthenticated')) return thrown;
+  const isBad = thrown instanceof NoSuchHook || (thrown instanceof AppError && thrown.code === 'unauthenticated');
+  if (!isBad) return thrown;
   const { sourceIp } = requestContext.http;
   const tooMany = rates.countFailure(sourceIp);
   if (!tooMany) return thrown;

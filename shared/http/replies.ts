@@ -34,17 +34,19 @@ export const binary = (bytes: Uint8Array, headers: Record<string, string> = {}):
 
 export const noContent = (): Reply => ({ statusCode: 204, headers: {}, body: '' });
 
-/** 202 and the command; with a wait, 200 once it has ended in time. */
+/** 202 and the command; 200 for an earlier result, and with a wait once it has ended in time. */
 export const submittedReply = async (
   deps: Deps,
-  { command, repeated, watch }: Submitted,
+  { command, repeated, cache, watch }: Submitted,
   waitSeconds: number | undefined,
 ): Promise<Reply> => {
   const latest = waitSeconds === undefined ? command : await waitForCommand(deps, command, waitSeconds, watch);
-  return json(waitSeconds !== undefined && isFinal(latest.status) ? 200 : 202, await toView(deps, latest), {
+  const isAnswered = cache === 'hit' || (waitSeconds !== undefined && isFinal(latest.status));
+  return json(isAnswered ? 200 : 202, await toView(deps, latest), {
     location: `/v1/commands/${command.id}`,
     ...(waitSeconds === undefined ? {} : { 'preference-applied': `wait=${waitSeconds}` }),
     ...(repeated ? { 'idempotent-replayed': 'true' } : {}),
+    ...(cache === undefined ? {} : { 'errand-cache': cache }),
   });
 };
 

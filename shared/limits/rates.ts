@@ -20,6 +20,11 @@ const ANYONE: Rate = { perSecond: 100, burst: 500 };
 /** Calls whose credential is not good, from one address. */
 const FAILURES: Rate = { perSecond: 1, burst: 50 };
 
+/** Deliveries of one trigger, whose senders are known. */
+const DELIVERIES: Rate = { perSecond: 50, burst: 500 };
+/** Deliveries of one trigger whose senders are not known, as far as they are written down. */
+const FORGERIES: Rate = { perSecond: 1 / 60, burst: 5 };
+
 /** How often an address is told of. */
 const TOLD: Rate = { perSecond: 1 / 3_600, burst: 1 };
 
@@ -44,6 +49,10 @@ export interface Rates {
    * wait; a good one from there is as good as ever, so that nobody is kept out by a neighbour.
    */
   countFailure(sourceIp: string): TooManyFailures | undefined;
+  /** Counts a delivery to a trigger by somebody who can sign. @throws AppError 'rate-limited' */
+  admitDelivery(trigger: string): void;
+  /** Whether a delivery that nobody signed is worth a line: whoever sends many shall not fill the store. */
+  isForgeryNews(trigger: string): boolean;
 }
 
 export interface TooManyFailures {
@@ -57,6 +66,7 @@ export const makeRates = (clock: Pick<Clock, 'now'>): Rates => {
   const buckets = { caller: tokenBuckets(clock, MOST_BUCKETS), tenant: tokenBuckets(clock, MOST_BUCKETS) };
   const sources = { anyone: tokenBuckets(clock, MOST_BUCKETS), failures: tokenBuckets(clock, MOST_BUCKETS) };
   const told = tokenBuckets(clock, MOST_BUCKETS);
+  const triggers = { deliveries: tokenBuckets(clock, MOST_BUCKETS), forgeries: tokenBuckets(clock, MOST_BUCKETS) };
 
   const takeFrom = (from: TokenBuckets, sourceIp: string, rate: Rate): AppError | undefined => {
     // A caller within this process has none.
@@ -93,6 +103,11 @@ export const makeRates = (clock: Pick<Clock, 'now'>): Rates => {
       const refusal = takeFrom(sources.failures, sourceIp, FAILURES);
       return refusal && { refusal, isNews: told.take(toNeighbourhood(sourceIp), TOLD).allowed };
     },
+    admitDelivery(trigger) {
+      const taken = triggers.deliveries.take(trigger, DELIVERIES);
+      if (!taken.allowed) throw tooMany('of this trigger', taken);
+    },
+    isForgeryNews: (trigger) => triggers.forgeries.take(trigger, FORGERIES).allowed,
   };
 };
 

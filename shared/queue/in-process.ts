@@ -1,7 +1,7 @@
 import type { Clock, Instant } from '../domain/clock.ts';
 import { PRIORITIES, type Priority } from '../domain/command.ts';
 import type { TenantId } from '../domain/ids.ts';
-import { splitReference } from '../store/schema.ts';
+import { tenantOf } from '../store/schema.ts';
 import { type KeyedHeap, keyedHeap } from './keyed-heap.ts';
 import type { ConsumedQueue, WakeUp } from './queue.ts';
 
@@ -23,6 +23,11 @@ interface Ready extends Message {
   readonly place: number;
 }
 
+interface Ageing {
+  readonly id: WakeUp['id'];
+  readonly at: Instant;
+}
+
 /** What waits for one tenant, and what is handled for it. */
 interface Line {
   readonly tenant: TenantId;
@@ -31,6 +36,9 @@ interface Line {
   /** Counts hand-outs; 0: never. */
   servedAt: number;
 }
+
+/** So long a message waits as what it is; then it counts as of the next higher priority, as if it had come when it did. */
+export const AGEING_SECONDS = 60;
 
 /** Of the messages handled at once, so many more may be, each the only one of its tenant. */
 const EXTRA_SHARE = 1 / 4;
@@ -41,14 +49,17 @@ const EXTRA_SHARE = 1 / 4;
  * twice at one time: sent while it is handled, it is handled again afterwards. Sending and handing out take O(log n).
  *
  * Tenants have equal shares: the next is one of the tenant for which the fewest are handled, and of those, of the one that was
- * served the longest ago. Priority counts between a tenant's own messages, and between tenants that are equal so far. A tenant for which
+ * served the longest ago. Priority counts between a tenant's own messages, and between tenants that are equal so far; a message's rises
+ * as it waits, so that no stream of more urgent ones holds it up for ever. A tenant for which
  * nothing is handled need not wait for the end of others' either: there is room for some more of just that kind.
  */
 export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOptions): ConsumedQueue => {
   const byTenant = new Map<TenantId, Line>();
   /** Those in which something waits. */
   const lines = keyedHeap<Line>(isServedBefore);
-  const delayed = keyedHeap<Message>((a, b) => a.at < b.at);
+  const delayed = keyedHeap<Message>(isEarlier);
+  /** Those whose priority is to rise, and when. */
+  const ageing = keyedHeap<Ageing>(isEarlier);
   /** Being handled; what is sent meanwhile waits here until the handling ends. */
   const handling = new Map<string, Message | undefined>();
   let handler: ((wakeUp: WakeUp) => Promise<void>) | undefined;
@@ -65,7 +76,7 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
       handling.set(id, merge(handling.get(id), message));
       return;
     }
-    const before = byTenant.get(splitReference(id).tenant)?.ready.get(id) ?? delayed.get(id);
+    const before = byTenant.get(tenantOf(id))?.ready.get(id) ?? delayed.get(id);
     const next = merge(before, message);
     if (next === before) return;
     if (next.at > clock.now()) delayed.set(id, next);
@@ -90,9 +101,29 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
   const makeReady = (message: Message): void => {
     const { id } = message.wakeUp;
     delayed.delete(id);
-    const line = lineOf(splitReference(id).tenant);
+    const line = lineOf(tenantOf(id));
     line.ready.set(id, { ...message, at: 0, place: ++places });
+    age(id, message.priority);
     settle(line);
+  };
+
+  const age = (id: WakeUp['id'], priority: Priority): void => {
+    if (priority === HIGHEST) ageing.delete(id);
+    else ageing.set(id, { id, at: clock.now() + AGEING_SECONDS * 1_000 });
+  };
+
+  /** Only before a choice: else nobody would see it. */
+  const raiseAged = (): void => {
+    const now = clock.now();
+    for (let next = ageing.peek(); next && next.at <= now; next = ageing.peek()) {
+      const line = lineOf(tenantOf(next.id));
+      const waiting = line.ready.get(next.id);
+      if (!waiting) throw new Error(`${next.id} ages, and does not wait`);
+      const priority = PRIORITIES[PRIORITIES.indexOf(waiting.priority) - 1] ?? HIGHEST;
+      line.ready.set(next.id, { ...waiting, priority });
+      age(next.id, priority);
+      settle(line);
+    }
   };
 
   const hasRoomFor = ({ handled }: Line): boolean =>
@@ -100,11 +131,13 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
     (handled === 0 && handling.size < concurrency + Math.ceil(concurrency * EXTRA_SHARE));
 
   const handOut = (): void => {
+    if (handler && !closing) raiseAged();
     while (handler && !closing) {
       const line = lines.peek();
       const next = line?.ready.peek();
       if (!line || !next || !hasRoomFor(line)) return;
       line.ready.delete(next.wakeUp.id);
+      ageing.delete(next.wakeUp.id);
       line.handled++;
       line.servedAt = ++served;
       settle(line);
@@ -171,11 +204,16 @@ export const inProcessQueue = ({ clock, onError = () => {} }: InProcessQueueOpti
       lines.clear();
       byTenant.clear();
       delayed.clear();
+      ageing.clear();
       setTimer();
       return closing;
     },
   };
 };
+
+const HIGHEST = PRIORITIES[0];
+
+const isEarlier = (a: { readonly at: Instant }, b: { readonly at: Instant }): boolean => a.at < b.at;
 
 const isBefore = (a: Ready, b: Ready): boolean =>
   a.priority === b.priority ? a.place < b.place : isHigher(a.priority, b.priority);

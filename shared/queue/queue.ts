@@ -1,11 +1,11 @@
 import type { Priority } from '../domain/command.ts';
-import type { Reference } from '../store/schema.ts';
+import type { Reference, WorkflowReference } from '../store/schema.ts';
 
-/** All that a message says: "look at this command now". It carries nothing of the command itself. */
+/** All that a message says: "look at this command, or workflow, now". It carries nothing of it itself. */
 export interface WakeUp {
   readonly v: 1;
-  /** The command's reference: `<tenant>/<command id>`. */
-  readonly id: Reference;
+  /** Its reference: `<tenant>/<id>`. */
+  readonly id: Reference | WorkflowReference;
 }
 
 /**

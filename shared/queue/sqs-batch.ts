@@ -1,13 +1,15 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import * as z from 'zod';
-import { isReference, type Reference } from '../store/schema.ts';
+import { isReference, isWorkflowReference } from '../store/schema.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { WakeUp } from './queue.ts';
 
 /** Another version, or anything more than this, is a message of somebody who knows better than this worker. */
 const Body = z.strictObject({
   v: z.literal(1),
-  id: z.custom<Reference>((value) => typeof value === 'string' && isReference(value)),
+  id: z.custom<WakeUp['id']>(
+    (value) => typeof value === 'string' && (isReference(value) || isWorkflowReference(value)),
+  ),
 });
 
 export interface SqsBatchOptions {
@@ -27,7 +29,7 @@ export const consumeSqsBatch = async (
   handle: (wakeUp: WakeUp) => Promise<void>,
   { log }: SqsBatchOptions,
 ): Promise<SQSBatchResponse> => {
-  const handled = new Map<Reference, Promise<boolean>>();
+  const handled = new Map<WakeUp['id'], Promise<boolean>>();
 
   const handleOnce = (wakeUp: WakeUp, record: SQSRecord): Promise<boolean> => {
     const known = handled.get(wakeUp.id);

@@ -1,7 +1,7 @@
 import { SendMessageCommand, SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
 import type { Priority } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
-import { splitReference } from '../store/schema.ts';
+import { tenantOf } from '../store/schema.ts';
 import type { Queue } from './queue.ts';
 
 /** The longest that SQS delays a message. */
@@ -60,7 +60,7 @@ export const sqsQueue = ({ client, queueUrls }: SqsQueueOptions): Queue => ({
     const message = new SendMessageCommand({
       QueueUrl: queueUrls[priority],
       MessageBody: JSON.stringify({ v, id }),
-      MessageGroupId: splitReference(id).tenant,
+      MessageGroupId: tenantOf(id),
       DelaySeconds: Math.min(LONGEST_DELAY_SECONDS, Math.max(0, Math.ceil(delaySeconds))),
     });
     try {

@@ -81,6 +81,8 @@ export interface AuditLog {
   endWrite(tenant: TenantId, read: { readonly head: LogHead; readonly version: number }): Write;
   /** Resolves with whether it was stored: not when someone else was faster. */
   extend(tenant: TenantId, ifVersion: number, next: NextEntries): Promise<boolean>;
+  /** One, by its number; undefined when there is none. */
+  entryAt(tenant: TenantId, sequence: number): Promise<AuditEntry | undefined>;
   /** From a number on, some at a time. */
   read(tenant: TenantId, from: number): AsyncGenerator<StoredEntry>;
   /** Before a number, the last first. */
@@ -113,6 +115,12 @@ export const makeAuditLog = (
   };
   const segmentFrom = keys.auditSegment('' as TenantId, 0).sk;
   const segmentTo = keys.auditSegment('' as TenantId, 999_999_999_999).sk;
+
+  /** It begins before the entry, or with it. */
+  const segmentWith = async (tenant: TenantId, sequence: number): Promise<Item | undefined> => {
+    const { pk, sk: to } = keys.auditSegment(tenant, sequence);
+    return (await store.query(pk, { from: segmentFrom, to, limit: 1, reverse: true }))[0];
+  };
 
   return {
     eventWrite,
@@ -191,15 +199,15 @@ export const makeAuditLog = (
       return written.ok;
     },
 
+    async entryAt(tenant, sequence) {
+      const holding = await segmentWith(tenant, sequence);
+      return (holding?.data as readonly StoredEntry[] | undefined)?.find(({ entry }) => entry.sequence === sequence)
+        ?.entry;
+    },
+
     async *read(tenant, from) {
       const { pk } = keys.auditHead(tenant);
-      // The segment that holds it begins before it, or with it.
-      const [holding] = await store.query(pk, {
-        from: segmentFrom,
-        to: keys.auditSegment(tenant, from).sk,
-        limit: 1,
-        reverse: true,
-      });
+      const holding = await segmentWith(tenant, from);
       let next = holding?.sk ?? segmentFrom;
       for (;;) {
         const items = await store.query(pk, { from: next, to: segmentTo, limit: PAGE });

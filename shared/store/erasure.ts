@@ -1,7 +1,9 @@
 import type { TenantId } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
+import type { TriggerId } from '../domain/triggers.ts';
+import type { WorkflowId } from '../domain/workflows.ts';
 import type { Objects } from '../objects/objects.ts';
-import { indexKeys, keys, partitionsOf, type Reference } from './schema.ts';
+import { indexKeys, keys, partitionsOf, type Reference, type WorkflowReference } from './schema.ts';
 import type { Key, Range, Store } from './store.ts';
 
 /** Erases what a tenant stored. Any of it may be done again, also by several at once. */
@@ -41,6 +43,31 @@ export const makeErasure = (store: Store, objects: Objects): Erasure => {
     }
   };
 
+  /** What says whose a trigger is; the triggers themselves go with their partition. */
+  const removeHooks = async (tenant: TenantId): Promise<void> => {
+    const { pk } = keys.trigger(tenant, '' as TriggerId);
+    for (let from = ''; ; ) {
+      const found = await store.query(pk, { ...(from === '' ? {} : { from }), limit: PAGE });
+      await remove(found.map(({ sk }) => keys.hook(sk as TriggerId)));
+      if (found.length < PAGE) return;
+      from = `${found.at(-1)?.sk}\0`;
+    }
+  };
+
+  /** The record last: until then it is found again. */
+  const removeWorkflows = async (tenant: TenantId): Promise<void> => {
+    const { pk } = indexKeys.listWorkflow(tenant, '' as WorkflowId, 0);
+    for (let from = ''; ; ) {
+      const found = await store.queryIndex('list', pk, { ...(from === '' ? {} : { from }), limit: PAGE });
+      for (const { key } of found) {
+        await remove([keys.workflowPlan(key.pk as WorkflowReference)]);
+        await remove([key]);
+      }
+      if (found.length < PAGE) return;
+      from = `${found.at(-1)?.indexKey.sk}\0`;
+    }
+  };
+
   return {
     async command(reference) {
       const record = keys.command(reference);
@@ -52,6 +79,8 @@ export const makeErasure = (store: Store, objects: Objects): Erasure => {
     async rest(tenant) {
       await objects.removeAll(keys.objectsOf(tenant));
       await removeSchedules(tenant);
+      await removeHooks(tenant);
+      await removeWorkflows(tenant);
       for (const pk of partitionsOf(tenant)) await removeRange(pk);
       const { pk } = keys.auditHead(tenant);
       await remove([keys.commandFence(tenant)]);

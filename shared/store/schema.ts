@@ -1,6 +1,9 @@
 import type { Instant } from '../domain/clock.ts';
 import { type CommandId, isCommandId, isTenantId, type TenantId } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
+import type { TriggerId } from '../domain/triggers.ts';
+import type { WebhookId } from '../domain/webhooks.ts';
+import { isWorkflowId, type WorkflowId } from '../domain/workflows.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */
@@ -18,6 +21,7 @@ export const TABLE = {
 const DUE_SHARDS = 16;
 /** Schedules are written less often than commands, and read by everyone who waits for the next of them. */
 const DUE_SCHEDULE_SHARDS = 4;
+const DUE_WORKFLOW_SHARDS = 4;
 
 /** Names a command across tenants: `<tenant>/<command id>`. Also the partition of all that belongs to it. */
 export type Reference = `${TenantId}/${CommandId}`;
@@ -36,6 +40,19 @@ export const isReference = (text: string): text is Reference => {
 /** Names a schedule across tenants, and is its partition. */
 export type ScheduleReference = `${TenantId}/${ScheduleId}`;
 export const scheduleReferenceOf = (tenant: TenantId, id: ScheduleId): ScheduleReference => `${tenant}/${id}`;
+
+/** Names a workflow across tenants, and is its partition. */
+export type WorkflowReference = `${TenantId}/${WorkflowId}`;
+export const workflowReferenceOf = (tenant: TenantId, id: WorkflowId): WorkflowReference => `${tenant}/${id}`;
+/** Whose a command, or a workflow, is. */
+export const tenantOf = (reference: Reference | WorkflowReference): TenantId =>
+  reference.slice(0, reference.lastIndexOf('/')) as TenantId;
+
+/** For text that came from outside, such as a message. */
+export const isWorkflowReference = (text: string): text is WorkflowReference => {
+  const [tenant = '', id = '', ...more] = text.split('/');
+  return isTenantId(tenant) && isWorkflowId(id) && more.length === 0;
+};
 
 /** Whole numbers as text that sorts as the numbers do. @throws TypeError for any other, which would sort anywhere */
 const sortable = (value: number, digits: number): string => {
@@ -56,6 +73,8 @@ export const keys = {
   /** How much open stdin there is, and whether it has ended. */
   stdinState: (reference: Reference): Key => ({ pk: reference, sk: 'stdin' }),
   idempotency: (tenant: TenantId, keyHash: string): Key => ({ pk: `${tenant}/idempotency/${keyHash}`, sk: 'record' }),
+  /** Which command was asked this question last. */
+  answer: (tenant: TenantId, question: string): Key => ({ pk: `${tenant}/answers/${question}`, sk: 'command' }),
   /** How a target is; of the whole installation. */
   targetHealth: (target: string): Key => ({ pk: `targets/${target}`, sk: 'health' }),
   member: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/members`, sk: id }),
@@ -76,6 +95,24 @@ export const keys = {
   /** A warm shell. */
   session: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/sessions`, sk: id }),
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
+  trigger: (tenant: TenantId, id: TriggerId): Key => ({ pk: `${tenant}/triggers`, sk: id }),
+  /** What became of a delivery, by when it came. */
+  triggerDelivery: (tenant: TenantId, at: Instant, id: TriggerId, unique: string): Key => ({
+    pk: `${tenant}/deliveries`,
+    sk: `${id}/${sortable(at, 15)}-${unique}`,
+  }),
+  /** Whose a trigger is: whoever sends it something names no tenant. Of the whole installation. */
+  hook: (id: TriggerId): Key => ({ pk: `/hooks/${id}`, sk: 'trigger' }),
+  webhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: `${tenant}/webhooks`, sk: `webhook/${id}` }),
+  /** A delivery that came to its end, by the number of its event. */
+  webhookDelivery: (tenant: TenantId, sequence: number, id: WebhookId, outcome: 'delivered' | 'dead'): Key => ({
+    pk: `${tenant}/webhooks`,
+    sk: `${outcome}/${id}/${sortable(sequence, 12)}`,
+  }),
+  /** Where a workflow stands. */
+  workflow: (reference: WorkflowReference): Key => ({ pk: reference, sk: 'workflow' }),
+  /** What was submitted, which never changes. */
+  workflowPlan: (reference: WorkflowReference): Key => ({ pk: reference, sk: 'plan' }),
   approval: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/approvals`, sk: id }),
   /** Where the tenant's audit log stands. */
   auditHead: (tenant: TenantId): Key => ({ pk: `${tenant}/audit`, sk: 'head' }),
@@ -120,8 +157,8 @@ export const keys = {
 };
 
 /**
- * The partitions that a tenant has, beside one for each command, its audit log, and one for each idempotency record, which is known
- * by its hash alone and expires.
+ * The partitions that a tenant has, beside one for each command, its audit log, and one for each idempotency record and each cached answer, which
+ * are known by their hashes alone and expire.
  */
 export const partitionsOf = (tenant: TenantId): readonly string[] =>
   [
@@ -133,7 +170,10 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.session(tenant, ''),
     keys.secret(tenant, ''),
     keys.policy(tenant),
+    keys.webhook(tenant, '' as WebhookId),
     keys.approval(tenant, ''),
+    keys.trigger(tenant, '' as TriggerId),
+    keys.triggerDelivery(tenant, 0, '' as TriggerId, ''),
     keys.eventCursor(tenant, ''),
     keys.usage(tenant),
   ].map(({ pk }) => pk);
@@ -150,14 +190,30 @@ export const indexKeys = {
     pk: dueSchedulePartition(shardOf(reference, DUE_SCHEDULE_SHARDS)),
     sk: dueSortKey(reference, dueAt),
   }),
+  /** Webhooks that are to be told of events, of all tenants. */
+  enabledWebhook: (tenant: TenantId, id: WebhookId): Key => ({ pk: 'due/webhooks', sk: `${tenant}/${id}` }),
+  /** Workflows that must be looked at, of their own partitions too. */
+  dueWorkflow: (reference: WorkflowReference, dueAt: Instant): Key => ({
+    pk: dueWorkflowPartition(shardOf(reference, DUE_WORKFLOW_SHARDS)),
+    sk: dueSortKey(reference, dueAt),
+  }),
   /** A tenant's commands by id, which is by time of submission. */
   list: (tenant: TenantId, id: CommandId): Key => ({ pk: `${tenant}/commands`, sk: id }),
   listSchedule: (tenant: TenantId, id: ScheduleId): Key => ({ pk: `${tenant}/schedules`, sk: id }),
+  /** By the time of submission. */
+  listWorkflow: (tenant: TenantId, id: WorkflowId, submittedAt: Instant): Key => ({
+    pk: `${tenant}/workflows`,
+    sk: `${sortable(submittedAt, 15)}-${id}`,
+  }),
 };
 
 const dueSortKey = (reference: string, dueAt: Instant): string => `${sortable(dueAt, 15)}/${reference}`;
 const duePartition = (shard: number): string => `due/${shard}`;
 const dueSchedulePartition = (shard: number): string => `due/schedules/${shard}`;
+const dueWorkflowPartition = (shard: number): string => `due/workflows/${shard}`;
+export const dueWorkflowPartitions: readonly string[] = Array.from({ length: DUE_WORKFLOW_SHARDS }, (_, shard) =>
+  dueWorkflowPartition(shard),
+);
 export const duePartitions: readonly string[] = Array.from({ length: DUE_SHARDS }, (_, shard) => duePartition(shard));
 export const dueSchedulePartitions: readonly string[] = Array.from({ length: DUE_SCHEDULE_SHARDS }, (_, shard) =>
   dueSchedulePartition(shard),

@@ -6,7 +6,7 @@ import { LOOPBACK, openDoor } from '../../local/door.ts';
 import { makeGateway } from '../../local/gateway.ts';
 import { type HttpServer, listen } from '../../local/http-server.ts';
 import { systemClock, systemRandom } from '../../machine/system-clock.ts';
-import { advanceCommand } from '../../shared/app/advance-command.ts';
+import { advance } from '../../shared/app/advance.ts';
 import { cancelCommand } from '../../shared/app/cancel-command.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
@@ -69,7 +69,7 @@ const open = async () => {
     }),
     rules: RULES,
   };
-  queue.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
+  queue.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
   const gateway = makeGateway(deps);
   let server: HttpServer | undefined = await listen(gateway, {
     ...LOOPBACK,

@@ -5,7 +5,7 @@ import { LOOPBACK, openDoor } from '../../local/door.ts';
 import { makeGateway } from '../../local/gateway.ts';
 import { listen } from '../../local/http-server.ts';
 import { systemClock, systemRandom } from '../../machine/system-clock.ts';
-import { advanceCommand } from '../../shared/app/advance-command.ts';
+import { advance } from '../../shared/app/advance.ts';
 import { checkTargets } from '../../shared/app/check-targets.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { makeFleet } from '../../shared/app/fleet.ts';
@@ -110,7 +110,7 @@ const open = async ({ startDelayMs = 20 } = {}) => {
     }),
     rules: RULES,
   };
-  queue.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
+  queue.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
   const server = await listen(makeGateway(deps), { ...LOOPBACK, port: 0, door: openDoor(LOOPBACK), log: silentLog });
   runnerUrl = server.url;
   const sweeping = (async () => {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { inProcessQueue } from '../../shared/queue/in-process.ts';
+import type { Priority } from '../../shared/domain/command.ts';
+import { AGEING_SECONDS, inProcessQueue } from '../../shared/queue/in-process.ts';
+import type { WakeUp } from '../../shared/queue/queue.ts';
 import { fakeClock, settle } from '../support/fake-clock.ts';
 import { consumedQueueContract, numberOf, queueContract, wakeUp } from './queue-contract.ts';
 
@@ -58,6 +60,43 @@ describe('the in-process queue', () => {
     await queue.send(wakeUp(1), { priority: 'normal' });
     for (let i = 0; i < 5; i++) await settle();
     expect({ times, most }).toEqual({ times: 2, most: 1 });
+  });
+
+  describe('with ever more urgent work than it can do', () => {
+    /** One is handled at a time, for a second each, and two more come each second: how long the patient one waits. */
+    const waitOf = async (patient: WakeUp, priority: Priority, urgent: (n: number) => WakeUp, rival: Priority) => {
+      const { queue, clock } = open();
+      let handedOutAt: number | undefined;
+      const handle = async (message: WakeUp) => {
+        if (message === patient) handedOutAt ??= clock.now();
+        await clock.sleep(1_000);
+      };
+      queue.consume(handle, { concurrency: 1 });
+      await queue.send(urgent(1), { priority: rival });
+      await queue.send(patient, { priority });
+      const sentAt = clock.now();
+      for (let n = 2; handedOutAt === undefined && n < 1_000; n += 2) {
+        for (const one of [urgent(n), urgent(n + 1)]) await queue.send(one, { priority: rival });
+        await clock.advance(1_000);
+      }
+      return ((handedOutAt ?? Number.POSITIVE_INFINITY) - sentAt) / 1_000;
+    };
+
+    test.each([
+      { priority: 'high', rival: 'high', seconds: 1 },
+      { priority: 'normal', rival: 'high', seconds: AGEING_SECONDS },
+      { priority: 'low', rival: 'normal', seconds: AGEING_SECONDS },
+      { priority: 'low', rival: 'high', seconds: 2 * AGEING_SECONDS },
+    ] as const)('$priority waits behind $rival for $seconds s, and no longer', async ({ priority, rival, seconds }) => {
+      const waited = await waitOf(wakeUp(1_000), priority, wakeUp, rival);
+      expect(waited).toBeGreaterThanOrEqual(seconds - 1);
+      expect(waited).toBeLessThanOrEqual(seconds + 2);
+    });
+
+    test('nor does one tenant’s wait longer behind another’s, where there is room for no more than one', async () => {
+      const other = (n: number): WakeUp => ({ v: 1, id: `other/${wakeUp(n).id.split('/')[1]}` as WakeUp['id'] });
+      expect(await waitOf(other(1_000), 'low', wakeUp, 'high')).toBeLessThanOrEqual(2 * AGEING_SECONDS + 2);
+    });
   });
 
   test('many delays keep one timer, and none after close', async () => {

@@ -8,6 +8,9 @@ import { faultProxy } from '../support/fault-proxy.ts';
 import { anItem, putNew, putNext, removal } from '../support/items.ts';
 import { schedulesContract } from './schedules-contract.ts';
 import { storeContract } from './store-contract.ts';
+import { triggersContract } from './triggers-contract.ts';
+import { webhooksContract } from './webhooks-contract.ts';
+import { workflowsContract } from './workflows-contract.ts';
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
 
@@ -29,6 +32,9 @@ describe.skipIf(missingForDynamodb.length > 0)(`DynamoDB${needs}`, () => {
 
   storeContract('DynamoDB', () => open());
   schedulesContract('DynamoDB', () => open());
+  triggersContract('DynamoDB', () => open());
+  webhooksContract('DynamoDB', () => open());
+  workflowsContract('DynamoDB', () => open());
 
   /** A store on a table of its own, behind a proxy that lets things go wrong. */
   const openBehindProxy = async ({ requestMs = 5_000 } = {}) => {

@@ -11,12 +11,18 @@ import { tempDirectory } from '../support/temp-directory.ts';
 import { canMakeDisks, smallDisk } from '../support/tmpfs.ts';
 import { schedulesContract } from './schedules-contract.ts';
 import { storeContract } from './store-contract.ts';
+import { triggersContract } from './triggers-contract.ts';
+import { webhooksContract } from './webhooks-contract.ts';
+import { workflowsContract } from './workflows-contract.ts';
 
 const isRoot = process.getuid?.() === 0;
 const put = (sk: string, data: unknown = sk) => ({ put: { pk: 'p', sk, version: 1, data }, ifVersion: 0 });
 
 storeContract('sqlite', async () => sqliteStore({ file: ':memory:' }));
 schedulesContract('sqlite', async () => sqliteStore({ file: ':memory:' }));
+triggersContract('sqlite', async () => sqliteStore({ file: ':memory:' }));
+webhooksContract('sqlite', async () => sqliteStore({ file: ':memory:' }));
+workflowsContract('sqlite', async () => sqliteStore({ file: ':memory:' }));
 storeContract('sqlite, on disk', async () => {
   const store = sqliteStore({ file: join(tempDirectory(), 'a.db') });
   onTestFinished(() => store.close());

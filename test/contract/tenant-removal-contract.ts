@@ -7,6 +7,7 @@ import { createApiKey } from '../../shared/app/api-keys.ts';
 import { verifyAudit } from '../../shared/app/audit.ts';
 import { addMember } from '../../shared/app/members.ts';
 import { applyPolicy } from '../../shared/app/policies.ts';
+import { receiveDelivery } from '../../shared/app/receive-delivery.ts';
 import { removeTenants } from '../../shared/app/remove-tenants.ts';
 import { putRole } from '../../shared/app/roles.ts';
 import { createSchedule } from '../../shared/app/schedules.ts';
@@ -17,6 +18,9 @@ import { createSessionToken } from '../../shared/app/session-tokens.ts';
 import { submitCommand } from '../../shared/app/submit-command.ts';
 import { sweep } from '../../shared/app/sweep.ts';
 import { addTenant, changeTenant, getTenant, listTenants, removeTenant } from '../../shared/app/tenants.ts';
+import { createTrigger } from '../../shared/app/triggers.ts';
+import { createWebhook } from '../../shared/app/webhooks.ts';
+import { submitWorkflow } from '../../shared/app/workflows.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import { parseRunnerToken, type RunnerRight } from '../../shared/domain/runner-token.ts';
@@ -86,6 +90,20 @@ const fill = async (installation: Installation, id: string) => {
   const session = await createSessionToken(deps, admin, {});
   await putSecret(deps, admin, 'token', { value: 'a secret value' });
   await createSchedule(deps, admin, { everySeconds: 31_000_000, command: { argv: ['a scheduled command'] } });
+  const trigger = await createTrigger(deps, admin, {
+    signature: { kind: 'github' },
+    command: { argv: ['a triggered command', '{{ body.x }}'] },
+  });
+  await expect(receiveDelivery(deps, trigger.id, { headers: {}, body: Buffer.from('{}') })).rejects.toThrow();
+  const { id: webhookId } = await createWebhook(deps, admin, { url: 'https://hooks.example.com/', events: ['*'] });
+  const attempt = { at: 0, durationMs: 1, statusCode: 200 };
+  const delivered = { sequence: 1, subject: 's', tries: 1, outcome: 'delivered', last: attempt } as const;
+  await deps.webhooks.change({ tenant: admin.tenant, id: webhookId }, (webhook) => ({
+    webhook,
+    ended: [{ ...delivered, type: 'command.submitted' }],
+  }));
+  const nodes = { only: { command: { argv: ['a command of a workflow'] } } };
+  await submitWorkflow(deps, admin, { body: { nodes }, idempotencyKey: 'the key of a workflow' });
   const rules = [{ name: 'ask', effect: 'approval' as const, programs: ['ask'] }];
   await applyPolicy(deps, admin, { policy: { default: 'allow', rules } });
   await expect(submitCommand(deps, admin, { body: { argv: ['ask'] } })).rejects.toMatchObject({

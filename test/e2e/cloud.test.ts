@@ -17,6 +17,7 @@ import {
 } from '../support/clouds/lambda-microvms/lambda-microvms-cloud.ts';
 import { missingForDynamodb } from '../support/dynamodb-local.ts';
 import { sharedDirectory, tempDirectory } from '../support/temp-directory.ts';
+import { GITHUB_PUSH, githubHeaders } from '../support/webhooks.ts';
 
 const needs = missingForDynamodb.length > 0 ? ` (needs ${missingForDynamodb.join(', ')})` : '';
 
@@ -249,6 +250,56 @@ describe.skipIf(missingForDynamodb.length > 0)(`Errand as deployed to AWS${needs
     expect(lateMs).toBeLessThan(5_000);
     const triggered = await client.triggerSchedule(id);
     expect(triggered).toMatchObject({ outcome: 'submitted', manual: true });
+  });
+
+  test('a signed delivery runs its command, once, and a forged one none', async () => {
+    const { path, secret } = await client.createTrigger({
+      signature: { kind: 'github' },
+      command: {
+        argv: ['/bin/sh', '-c', 'echo "$1"; wc -c', 'sh', '{{ body.after }}'],
+        stdin: '{{ raw }}',
+        target: 'lambda',
+      },
+    });
+    const { body, after } = GITHUB_PUSH;
+    const deliver = (key: string) =>
+      fetch(`${cloud.url}${path}`, { method: 'POST', headers: githubHeaders(body, {}, key), body });
+    expect((await deliver('somebody else’s secret')).status).toBe(404);
+    const answers = await Promise.all([deliver(secret ?? ''), deliver(secret ?? '')]);
+    expect(answers.map(({ status }) => status)).toEqual([202, 202]);
+    const [first, second] = await Promise.all(answers.map(async (one) => (await one.json()) as { command: string }));
+    expect(second).toEqual(first);
+    const ran = await client.get(first?.command ?? '', { waitSeconds: 20 });
+    expect(ran.stdout.split(/\s+/)).toEqual([after, String(body.length), '']);
+  });
+
+  test('a webhook is made, signs what is sent to try it out, and is sent nothing within the network', async () => {
+    // It ends at once where there is none.
+    await cloud.deliverWebhooks();
+    const { id } = await client.createWebhook({ url: 'https://localhost/', events: ['*'], enabled: false });
+    expect(await client.testWebhook(id)).toMatchObject({ delivered: false, try: { fault: 'address' } });
+    expect((await client.rotateWebhook(id)).secrets).toHaveLength(2);
+    await client.removeWebhook(id);
+    for await (const left of client.listWebhooks()) expect(left).toBeUndefined();
+  });
+
+  test('a workflow goes on by wake-ups alone, hands outputs on, and is followed live', async () => {
+    const node = (argv: unknown[], more: object = {}) => ({ command: { argv, target: 'lambda' }, ...more });
+    const live = makeClient({ url: cloud.url, streamUrl: cloud.streamUrl, apiKey: KEY });
+    const workflow = await live.runWorkflow({
+      nodes: {
+        list: node(['printf', 'one\\ntwo\\n']),
+        each: node(['echo', { fromItem: '' }], { needs: ['list'], forEach: { fromOutput: 'list', as: 'lines' } }),
+        all: node(['echo', { fromOutput: 'each' }], { needs: ['each'] }),
+        never: node(['true'], { needs: ['all'], if: 'failed' }),
+      },
+    } as never);
+    expect(workflow).toMatchObject({ status: 'succeeded', counts: { succeeded: 3, skipped: 1 } });
+    const all = workflow.nodes.find(({ name }) => name === 'all')?.command ?? '';
+    expect(await client.get(all)).toMatchObject({
+      stdout: '["one","two"]\n',
+      workflow: { id: workflow.id, node: 'all' },
+    });
   });
 
   test('a tenant’s admin runs commands with a key of its own, and sees none of the owner’s', async () => {

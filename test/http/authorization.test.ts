@@ -85,6 +85,30 @@ const approval = async (call: Call) => {
 
 const SCHEDULE = { cron: '0 3 * * 1-5', command: { argv: ['true'] } };
 const schedule = (call: Call) => idOf(call('POST', '/v1/schedules', SCHEDULE));
+// A name of this machine: what is sent there is refused before anything is asked.
+const WEBHOOK = { url: 'https://localhost/', events: ['command.*'], enabled: false };
+const webhooksOf = new Map<Call, string[]>();
+/** A tenant has a few of them at the most. */
+const webhook = async (call: Call) => {
+  const own = webhooksOf.get(call) ?? [];
+  webhooksOf.set(call, own);
+  if (own.length >= 5) await call('DELETE', `/v1/webhooks/${own.shift()}`);
+  own.push(await idOf(call('POST', '/v1/webhooks', WEBHOOK)));
+  return own.at(-1) as string;
+};
+
+const TRIGGER = { signature: { kind: 'github' }, command: { argv: ['true', '{{ body.x }}'] } };
+const triggers: (() => Promise<Response>)[] = [];
+/** Those of cells that are done make room for others: a tenant may have only so many. */
+const trigger = async (call: Call) => {
+  if (triggers.length >= 50) await triggers.shift()?.();
+  const id = await idOf(call('POST', '/v1/triggers', TRIGGER));
+  triggers.push(() => call('DELETE', `/v1/triggers/${id}`));
+  return id;
+};
+
+const WORKFLOW = { nodes: { only: { command: { argv: ['true'] } } } };
+const workflow = (call: Call) => idOf(call('POST', '/v1/workflows', WORKFLOW));
 
 /** A warm shell of one's own; those before it are ended, as a tenant has only so many. */
 const shell = async (call: Call): Promise<string> => {
@@ -154,6 +178,34 @@ const samples = {
   getSession: { make: shell, status: 200 },
   endSession: { make: shell, status: 200 },
   submitToSession: { make: shell, body: { script: ':' }, status: 202 },
+  createTrigger: { body: TRIGGER, status: 201 },
+  listTriggers: { status: 200 },
+  getTrigger: { make: trigger, status: 200 },
+  putTrigger: { make: trigger, body: TRIGGER, status: 200 },
+  removeTrigger: { make: trigger, status: 204 },
+  pauseTrigger: { make: trigger, status: 200 },
+  resumeTrigger: { make: trigger, status: 200 },
+  rotateTriggerSecret: { make: trigger, body: {}, status: 201 },
+  testTrigger: { make: trigger, body: { body: { x: 'y' } }, status: 200 },
+  listTriggerDeliveries: { make: trigger, status: 200 },
+  // Whoever cannot sign is told nothing, whatever else it may do.
+  receiveDelivery: { make: trigger, body: '{}', status: 404 },
+  createWebhook: { body: WEBHOOK, status: 201 },
+  listWebhooks: { status: 200 },
+  getWebhook: { make: webhook, status: 200 },
+  changeWebhook: { make: webhook, body: { description: 'n' }, status: 200 },
+  removeWebhook: { make: webhook, status: 204 },
+  rotateWebhook: { make: webhook, body: {}, status: 201 },
+  listWebhookDeliveries: { make: webhook, status: 200 },
+  redeliver: { make: webhook, body: { status: 'dead' }, status: 202 },
+  testWebhook: { make: webhook, status: 200 },
+  submitWorkflow: { body: WORKFLOW, status: 202 },
+  listWorkflows: { status: 200 },
+  getWorkflow: { make: workflow, status: 200 },
+  cancelWorkflow: { make: workflow, status: 202 },
+  // It has not ended, as nothing works here.
+  resumeWorkflow: { make: workflow, body: {}, status: 409 },
+  followWorkflow: { make: workflow, headers: { prefer: 'wait=0' }, status: 200 },
   listSecrets: { status: 200 },
   putSecret: { make: secret, body: { value: 'hidden-41d7' }, status: 200 },
   removeSecret: { make: secret, status: 204 },
@@ -418,12 +470,16 @@ describe('another tenant’s admin', () => {
       if (BY_NAME.includes(name) && id === 'constructor') continue;
       // Clients make another path of it, POST /v1/commands, which is good for anyone's own.
       if (name === 'submitToSession' && /^(\.|%2e)\1$/.test(id)) continue;
+      // A client makes /v1/events of it before it asks, and those are its own.
+      if (name === 'followWorkflow' && /^(\.|%2e){2}$/.test(id)) continue;
       const { status } = await answerFor(callers['other'] as Call, name, id);
       expect([id.slice(0, 40), status]).toEqual([id.slice(0, 40), expect.toBeOneOf([400, 404, 405])]);
     }
   });
 
-  const LISTS = NAMES.filter((name) => 'cursor' in shapeOf((endpoints[name] as Endpoint).query));
+  const LISTS = NAMES.filter(
+    (name) => 'cursor' in shapeOf((endpoints[name] as Endpoint).query) && !endpoints[name].path.includes('{'),
+  );
   /** Two of each, so that there is a second page. */
   const makers: Partial<Record<EndpointName, (call: Call) => Promise<unknown>>> = {
     listCommands: command,
@@ -432,22 +488,28 @@ describe('another tenant’s admin', () => {
     listPolicies: policy,
     listApprovals: approval,
     listSchedules: schedule,
+    listTriggers: trigger,
+    listWebhooks: webhook,
     listSecrets: secret,
+    listWorkflows: workflow,
     readAudit: member,
   };
-  // Tenants are the owner's alone.
-  test.for(LISTS.filter((name) => name !== 'listTenants'))('%s takes no cursor of another’s', async (name) => {
-    const [admin, other] = [callers['admin'] as Call, callers['other'] as Call];
-    for (let made = 0; made < 2; made++) await makers[name]?.(admin);
-    const { path } = endpoints[name];
-    const { nextCursor } = await json<{ nextCursor: string }>(admin('GET', `${path}?limit=1`));
-    expect(nextCursor).toMatch(/^\w{8,}/);
-    const page = `${path}?limit=1&cursor=${nextCursor}`;
-    expect((await admin('GET', page)).status).toBe(200);
-    const refused = await other('GET', page);
-    expect(refused.status).toBe(400);
-    expect(await refused.json()).toMatchObject({ errors: [{ in: 'query', pointer: '/cursor' }] });
-  });
+  // Tenants are the owner's alone, and deliveries of a trigger of one's own (triggers.test.ts).
+  test.for(LISTS.filter((name) => name !== 'listTenants' && name !== 'listDeliveries'))(
+    '%s takes no cursor of another’s',
+    async (name) => {
+      const [admin, other] = [callers['admin'] as Call, callers['other'] as Call];
+      for (let made = 0; made < 2; made++) await makers[name]?.(admin);
+      const { path } = endpoints[name];
+      const { nextCursor } = await json<{ nextCursor: string }>(admin('GET', `${path}?limit=1`));
+      expect(nextCursor).toMatch(/^\w{8,}/);
+      const page = `${path}?limit=1&cursor=${nextCursor}`;
+      expect((await admin('GET', page)).status).toBe(200);
+      const refused = await other('GET', page);
+      expect(refused.status).toBe(400);
+      expect(await refused.json()).toMatchObject({ errors: [{ in: 'query', pointer: '/cursor' }] });
+    },
+  );
 
   test('sees none of its commands, members, keys or roles in a list', async () => {
     const [, , , name] = await Promise.all([command, key, member, role].map((make) => make(callers['admin'] as Call)));

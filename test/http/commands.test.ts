@@ -329,3 +329,30 @@ async function* events(errand: Errand, id: string): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   for await (const piece of response.body as ReadableStream<Uint8Array>) yield decoder.decode(piece, { stream: true });
 }
+
+describe('cacheSeconds', () => {
+  test('answers at once with the command of before, and says so', async () => {
+    const errand = await openErrand();
+    const body = sh('date +%N; echo again >&2', { cacheSeconds: 60 });
+    const first = await errand.submit(body);
+    expect(first).toMatchObject({ status: 'succeeded', cacheSeconds: 60 });
+    const response = await errand.request('POST', '/v1/commands', body);
+    expect([response.status, response.headers.get('errand-cache')]).toEqual([200, 'hit']);
+    expect(await response.json()).toEqual(first);
+    const other = await errand.request('POST', '/v1/commands', { ...body, env: { A: '1' } });
+    expect([other.status, other.headers.get('errand-cache')]).toEqual([202, 'miss']);
+    expect((await errand.request('POST', '/v1/commands', sh('true'))).headers.get('errand-cache')).toBeNull();
+  });
+
+  test.each([
+    ['secrets', { secrets: { TOKEN: 'secret:token' } }],
+    ['open stdin', { stdin: 'open' }],
+    ['no number of seconds', { cacheSeconds: -1 }],
+    ['more than a month', { cacheSeconds: 31 * 24 * 3_600 }],
+  ])('with %s is refused', async (_, over) => {
+    const errand = await openErrand();
+    const response = await errand.request('POST', '/v1/commands', sh('true', { cacheSeconds: 60, ...over }));
+    expect(response.status).toBe(400);
+    expect(await problemOf(response)).toMatchObject({ errors: [{ in: 'body', pointer: '/cacheSeconds' }] });
+  });
+});

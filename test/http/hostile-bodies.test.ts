@@ -28,7 +28,10 @@ const IDS: Readonly<Record<string, string>> = {
   policies: '1',
   approvals: 'apr_0123456789abcdef',
   schedules: 'sch_0123456789abcdef',
+  webhooks: 'whk_0123456789abcdef',
   secrets: 'a-secret',
+  triggers: 'trg_0123456789abcdef',
+  workflows: 'wfl_0123456789abcdef',
 };
 
 const send = async (name: EndpointName, body: string): Promise<{ status: number; problem: ProblemView }> => {
@@ -54,6 +57,7 @@ const OWN: Partial<Record<EndpointName, readonly string[]>> = {
   putRole: ['permissions'],
   addTenant: ['id', 'limits'],
   changeTenant: ['suspended', 'limits'],
+  redeliver: ['status'],
 };
 
 describe.for(NAMES)('%s', (name) => {

@@ -60,6 +60,10 @@ const GOOD: Readonly<Record<string, object>> = {
   'POST /v1/schedules': { everySeconds: 3_600, command: { argv: ['true'] } },
   'PUT /v1/schedules/{id}': { everySeconds: 3_600, command: { argv: ['true'] } },
   'PUT /v1/secrets/{name}': { value: 'hidden' },
+  // A name of this machine: nothing is asked of it.
+  'POST /v1/webhooks': { url: 'https://localhost/', events: ['command.*'] },
+  'PATCH /v1/webhooks/{id}': { description: 'to nobody' },
+  'POST /v1/webhooks/{id}/redeliver': { status: 'dead' },
   'POST /mcp': { jsonrpc: '2.0', id: 1, method: 'tools/list' },
 };
 
@@ -196,6 +200,7 @@ const openFilled = async () => {
   const known = new Map([
     ['commands', await post('/v1/commands', { argv: ['true'], stdin: 'open' })],
     ['schedules', await post('/v1/schedules', { name: 'hourly', everySeconds: 3_600, command: { argv: ['true'] } })],
+    ['webhooks', await post('/v1/webhooks', { url: 'https://localhost/', events: ['command.*'] })],
     ['tenants', await post('/v1/tenants', { id: 'acme', name: 'Acme' })],
     ['members', ada],
     ['api-keys', keyId],

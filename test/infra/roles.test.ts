@@ -90,6 +90,7 @@ const SIGN = ['secretsmanager:GetSecretValue audit key'];
 const NOTE = ['dynamodb:PutItem table if {"ForAllValues:StringLike":{"dynamodb:LeadingKeys":"*/audit"}}'];
 const KEY = ['secretsmanager:GetSecretValue key'];
 const SECRETS = 'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:errand/errand-development/*';
+const WEBHOOK_SECRETS = `${SECRETS}/webhooks/*`;
 const QUEUES = ['high', 'normal', 'low'];
 const WAKE = QUEUES.map((queue) => `sqs:SendMessage ${queue}`);
 const TAKE = ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes', 'ChangeMessageVisibility'].flatMap((action) =>
@@ -108,9 +109,18 @@ const COMMANDS = lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, KEY, [
   's3:PutObject objects/*/stdin/*',
 ]);
 
+const STORE_SECRETS = ['CreateSecret', 'PutSecretValue', 'UpdateSecretVersionStage', 'DeleteSecret'].map(
+  (action) => `secretsmanager:${action} ${SECRETS}`,
+);
+
 const ROLES: Roles = {
   access: lines(LOG, READ, WRITE, KEY, SIGN),
   commands: COMMANDS,
+  // It reads what deliveries are signed with, and no secret of a tenant's own.
+  hooks: lines(LOG, WRITE, WAKE, [
+    'dynamodb:GetItem table',
+    `secretsmanager:GetSecretValue ${SECRETS.replace(/\*$/, '*/hooks/*')}`,
+  ]),
   // What its tools stand for, and no more: no secret, no signature.
   mcp: COMMANDS,
   output: lines(LOG, READ, NOTE, KEY, ['s3:GetObject objects/*/output/*', 'dynamodb:BatchGetItem table']),
@@ -120,14 +130,23 @@ const ROLES: Roles = {
     'dynamodb:BatchGetItem table',
     'dynamodb:Query table/index/list',
   ]),
+  workflows: lines(LOG, WRITE, WAKE, KEY, [
+    'dynamodb:GetItem table',
+    'dynamodb:BatchGetItem table',
+    'dynamodb:Query table/index/list',
+  ]),
   // Who stores secrets cannot read them.
-  secrets: lines(
+  secrets: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
+  triggers: lines(LOG, READ, WRITE, KEY, STORE_SECRETS),
+  // Of secrets it reaches those of webhooks alone.
+  webhooks: lines(
     LOG,
     READ,
     WRITE,
     KEY,
-    ['CreateSecret', 'PutSecretValue', 'UpdateSecretVersionStage', 'DeleteSecret'].map(
-      (action) => `secretsmanager:${action} ${SECRETS}`,
+    ['dynamodb:BatchGetItem table'],
+    ['CreateSecret', 'PutSecretValue', 'UpdateSecretVersionStage', 'DeleteSecret', 'GetSecretValue'].map(
+      (action) => `secretsmanager:${action} ${WEBHOOK_SECRETS}`,
     ),
   ),
   system: lines(LOG, ['dynamodb:GetItem table']),
@@ -136,8 +155,13 @@ const ROLES: Roles = {
     's3:PutObject objects/*/output/*',
     `secretsmanager:GetSecretValue ${SECRETS}`,
   ]),
-  'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, ['s3:PutObject objects/*/output/*']),
-  // It removes tenants: whatever objects and secrets they have, without reading one.
+  'run-commands': lines(LOG, READ, WRITE, REMOVE_INPUT, WAKE, TAKE, EXECUTE, [
+    's3:PutObject objects/*/output/*',
+    // For nodes of workflows.
+    's3:GetObject objects/*/output/*',
+    'dynamodb:BatchGetItem table',
+  ]),
+  // It removes tenants: whatever objects and secrets they have, without reading a secret.
   sweep: lines(
     LOG,
     READ,
@@ -155,6 +179,8 @@ const ROLES: Roles = {
       'dynamodb:Query table/index/list',
       'dynamodb:BatchGetItem table',
       's3:PutObject checkpoints/*',
+      // For nodes of workflows.
+      's3:GetObject objects/*/output/*',
       'events:PutEvents events',
     ],
     SIGN,
@@ -164,6 +190,12 @@ const ROLES: Roles = {
     'dynamodb:Query table/index/due',
     'dynamodb:Query table/index/list',
     'dynamodb:BatchGetItem table',
+  ]),
+  // It runs and submits nothing.
+  'deliver-webhooks': lines(LOG, READ, WRITE, [
+    'dynamodb:Query table/index/due',
+    'dynamodb:BatchGetItem table',
+    `secretsmanager:GetSecretValue ${WEBHOOK_SECRETS}`,
   ]),
   execute: ['deny * *'],
 };

@@ -18,10 +18,10 @@ import { targetsFile } from './targets-file.ts';
 const folder = mkdtempSync(join(tmpdir(), 'errand-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const make = (context: Record<string, unknown> = {}) => {
+const make = (context: Record<string, unknown> = {}, bundles = 'bundles') => {
   const app = new App({ context: { ...cdkJson.context, ...context } });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  const stacks = makeStacks(app, { bundles: join(folder, 'bundles') });
+  const stacks = makeStacks(app, { bundles: join(folder, bundles) });
   return { app, stacks };
 };
 
@@ -236,14 +236,16 @@ describe('the stacks', () => {
     templates.workers.hasResourceProperties('AWS::CloudWatch::Alarm', { TreatMissingData: 'breaching' });
   });
 
-  test('one rule wakes both who sweeps and who fires schedules, and the silence of either is an alarm', () => {
+  test('one rule wakes who sweeps, who fires schedules and who delivers to webhooks, and the silence of any is an alarm', () => {
     const rules = Object.values(templates.workers.findResources('AWS::Events::Rule')) as Resource[];
     expect(rules).toHaveLength(1);
     const targets = rules.flatMap(({ Properties }) => (Properties as { Targets: { Arn: unknown }[] }).Targets);
-    const woken = targets.map(({ Arn }) => JSON.stringify(Arn).replace(/.*"(sweep|fireschedules)Function.*/, '$1'));
-    expect(woken.toSorted()).toEqual(['fireschedules', 'sweep']);
+    const woken = targets.map(({ Arn }) =>
+      JSON.stringify(Arn).replace(/.*"(sweep|fireschedules|deliverwebhooks)Function.*/, '$1'),
+    );
+    expect(woken.toSorted()).toEqual(['deliverwebhooks', 'fireschedules', 'sweep']);
     const silent = { MetricName: 'Invocations', TreatMissingData: 'breaching' };
-    templates.workers.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', silent, 2);
+    templates.workers.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', silent, 3);
     // It waits for a minute for what is due in it.
     templates.workers.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'errand-development-fire-schedules',
@@ -271,7 +273,7 @@ describe('the stacks', () => {
   });
 
   test('the same sources give the same template', () => {
-    const again = make().stacks;
+    const again = make({}, 'bundled-again').stacks;
     for (const one of ['data', 'queue', 'api', 'workers'] as const) {
       expect(Template.fromStack(again[one]).toJSON()).toEqual(templates[one].toJSON());
     }
@@ -283,13 +285,23 @@ describe('a bundle', () => {
     Object.keys(bundleFunction(entry, join(folder, 'own')).metafile.inputs);
   const SDKS = /@google-cloud|google-gax|@azure|@aws-sdk\/client-(lambda|sts)|node_modules\/node\//;
 
-  test.for(['commands', 'mcp', 'output', 'providers', 'schedules', 'fire-schedules', 'system', 'runner'])(
-    'of the API function %s holds no SDK of a provider',
-    (entry) => {
-      expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
-    },
-  );
-
+  test.for([
+    'commands',
+    'hooks',
+    'mcp',
+    'output',
+    'providers',
+    'schedules',
+    'fire-schedules',
+    'system',
+    'runner',
+    'triggers',
+    'webhooks',
+    'deliver-webhooks',
+    'workflows',
+  ])('of the API function %s holds no SDK of a provider', (entry) => {
+    expect(inputsOf(entry).filter((input) => SDKS.test(input))).toEqual([]);
+  });
   test('of prepare-target brings the runner of its release, loads, and answers', async () => {
     const { directory } = bundleFunction('prepare-target', join(folder, 'own'));
     expect(readdirSync(join(directory, 'runner'))).toEqual(expect.arrayContaining(['runner.mjs', 'helper.mjs']));
@@ -324,14 +336,19 @@ describe('a bundle', () => {
   });
 
   test.for([
-    ['commands', 920],
-    ['mcp', 1_300],
-    ['output', 900],
-    ['providers', 900],
-    ['schedules', 950],
-    ['fire-schedules', 900],
-    ['system', 900],
-    ['runner', 900],
+    ['commands', 990],
+    ['hooks', 1_000],
+    ['mcp', 1_380],
+    ['output', 960],
+    ['providers', 960],
+    ['schedules', 1_000],
+    ['fire-schedules', 960],
+    ['webhooks', 960],
+    ['deliver-webhooks', 860],
+    ['system', 960],
+    ['runner', 970],
+    ['triggers', 1_000],
+    ['workflows', 1_000],
     ['execute', 200],
     ['prepare-target', 4_000],
   ] as const)('of %s stays below %i KiB, what it loads lazily included', ([entry, kib]) => {

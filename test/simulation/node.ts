@@ -1,6 +1,6 @@
 import { sweepOnSchedule } from '../../functions/workers/sweep.ts';
 import { keepSweeping } from '../../local/sweeping.ts';
-import { advanceCommand } from '../../shared/app/advance-command.ts';
+import { advance } from '../../shared/app/advance.ts';
 import { checkTargets } from '../../shared/app/check-targets.ts';
 import type { Deps, Target } from '../../shared/app/deps.ts';
 import { endOrphans } from '../../shared/app/end-orphans.ts';
@@ -79,7 +79,7 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
     log: logOf(world, life),
   });
   if (nearQueue) {
-    nearQueue.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
+    nearQueue.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
     void (seals ? keepSweeping(deps) : sweepOnly(deps));
   } else {
     farQueue?.consume(life, (body) => handleMessage(deps, body));
@@ -92,7 +92,11 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
 const handleMessage = async (deps: Deps, body: string): Promise<boolean> => {
   const record = { messageId: '1', body, eventSourceARN: '', attributes: {} };
   const event = { Records: [record] } as unknown as Parameters<typeof consumeSqsBatch>[0];
-  const { batchItemFailures } = await consumeSqsBatch(event, ({ id }) => advanceCommand(deps, id), deps);
+  const { batchItemFailures } = await consumeSqsBatch(
+    event,
+    async (wakeUp) => void (await advance(deps, wakeUp)),
+    deps,
+  );
   return batchItemFailures.length === 0;
 };
 

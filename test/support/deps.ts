@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { systemRandom } from '../../machine/system-clock.ts';
 import type { Access } from '../../shared/access/access.ts';
-import { advanceCommand } from '../../shared/app/advance-command.ts';
+import { advance } from '../../shared/app/advance.ts';
 import type { Deps, Target } from '../../shared/app/deps.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
+import { type Egress, makeEgress } from '../../shared/egress/egress.ts';
 import { inProcessChanges } from '../../shared/events/changes.ts';
 import { filesObjects } from '../../shared/objects/files.ts';
 import type { Provider } from '../../shared/providers/provider.ts';
@@ -56,6 +57,8 @@ interface WorkerOptions {
   /** More targets, by name. */
   readonly others?: Readonly<Record<string, Provider>>;
   readonly pools?: Deps['pools'];
+  /** @default one that finds no host */
+  readonly egress?: Egress;
 }
 
 /** A worker on the real adapters and a clock that stands still. */
@@ -103,9 +106,10 @@ export const testWorker = async (options: WorkerOptions = {}): Promise<TestWorke
     worker: name,
     lookEverySeconds: 1,
     closing: closing.signal,
+    egress: options.egress ?? makeEgress({ clock, resolve: async () => [] }),
     log: options.log ?? silentLog,
   });
-  if (options.work ?? true) inProcess.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
+  if (options.work ?? true) inProcess.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
   onTestFinished(async () => {
     closing.abort();
     const drained = inProcess.close();

@@ -13,6 +13,7 @@ export interface ServeOptions {
   readonly tlsKey?: string;
   readonly trustedProxy?: string[];
   readonly publicHost?: string[];
+  readonly loopbackWebhooks?: boolean;
 }
 
 /** Serves until it is told to stop: once to end what runs in order, twice to leave at once. */
@@ -23,6 +24,7 @@ export const serve = async (options: ServeOptions, terminal: Terminal): Promise<
     ...{ host, port, dataDirectory, concurrency, tlsCertificate, tlsKey },
     trustedProxies: options.trustedProxy,
     publicHosts: options.publicHost,
+    loopbackWebhooks: options.loopbackWebhooks,
   });
   const first = port === 7070 ? 'errand run -- echo hello' : `ERRAND_URL=${server.url} errand run -- echo hello`;
   await write(terminal.stdout, `Errand serves at ${server.url} (data in ${dataDirectory}). Try: ${first}\n`);

@@ -63,6 +63,7 @@ const describedFrom =
       .option('--cpu <count>', 'processors, where the target lets one ask', parseAmount)
       .option('--memory <amount>', 'memory such as 512M or 2G, where the target lets one ask', parseMebibytes)
       .option('--timeout <time>', 'stop it after this, such as 60s, 5m, 1h30m (default 1h)', parseDuration)
+      .option('--cache <time>', 'take the result of the same command, if it succeeded within that time', parseDuration)
       .option('--queue-ttl <time>', 'give up if it has not started by then (default 1h)', parseDuration)
       .option('--label <key=value>', 'a label; repeatable', collectPair)
       .addOption(new Option('--priority <priority>', 'before or after others').choices(PRIORITIES))

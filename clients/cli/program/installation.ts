@@ -13,6 +13,7 @@ export const addInstallation = ({ program, terminal, onExit, optionsOf }: Cli): 
     .option('--tls-key <file>', 'its key, PEM')
     .option('--trusted-proxy <address>', 'a proxy that speaks TLS for this server; repeatable', collect)
     .option('--public-host <name>', 'a name that callers know it by; repeatable', collect)
+    .option('--loopback-webhooks', 'let webhooks point to this machine, also by http: for trying them out')
     .option('--concurrency <count>', 'how many commands run at once; the others wait', parsePositive, 64)
     .action(async (_, command) =>
       onExit(await (await import('../commands/serve.ts')).serve(optionsOf(command), terminal)),

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { sweepOnSchedule } from '../../../functions/workers/sweep.ts';
 import { submitCommand } from '../../../shared/app/submit-command.ts';
+import { sweepWorkflows } from '../../../shared/app/sweep-workflows.ts';
 import type { Command } from '../../../shared/domain/command.ts';
 import { referenceOf } from '../../../shared/store/schema.ts';
 import { owner, testWorker } from '../../support/deps.ts';
+import { aNode, read, submit } from '../../support/workflows.ts';
 
 const BACKED_UP_AT = '2026-11-28T12:00:00.000Z';
 
@@ -43,6 +45,18 @@ describe('a restored store', () => {
     const settle = () => sweepOnSchedule(deps)({ restoredTo: BACKED_UP_AT, queued: 'lost' });
     await settle();
     expect(await settle()).toEqual({ lost: 0, retried: 0, waiting: 0 });
+  });
+
+  test('goes on with no workflow that ran when the backup was made: it may have gone on since', async () => {
+    const deps = await testWorker({ work: false });
+    const made = await submit(deps, { nodes: { a: aNode(), b: aNode({ needs: ['a'], if: 'always' }) } } as never);
+    await sweepWorkflows(deps);
+    await sweepOnSchedule(deps)({ restoredTo: BACKED_UP_AT, queued: 'lost' });
+    await sweepWorkflows(deps);
+    const { status, nodes } = await read(deps, made);
+    expect([status, nodes.map((node) => node.status)]).toEqual(['canceled', ['failed', 'canceled']]);
+    const { commands } = await deps.commands.list(owner.tenant, {}, { limit: 10 });
+    expect(commands.map((command) => command.status)).toEqual(['lost']);
   });
 
   test('leaves what waited in the queue for whoever takes that on', async () => {

@@ -1,6 +1,6 @@
 import type { request } from 'node:https';
 import { describe, expect, test } from 'vitest';
-import { isPublicAddress } from '../../../shared/egress/addresses.ts';
+import { isLoopbackAddress, isPublicAddress } from '../../../shared/egress/addresses.ts';
 import { type EgressOptions, makeEgress } from '../../../shared/egress/egress.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 
@@ -197,4 +197,66 @@ test('a name that takes for ever to resolve is given up', async () => {
   const failed = egress.send({ url: 'https://slow.example/' }).catch((error: { fault: string }) => error.fault);
   await clock.advance(5_000);
   expect(await failed).toBe('timeout');
+});
+
+describe('where it is bent for this machine', () => {
+  const bent = { isAllowed: isLoopbackAddress, http: true };
+  const withBent = (resolve: EgressOptions['resolve'] = async () => ['8.8.8.8']) => {
+    const connections: unknown[] = [];
+    const noted = ((how: { host: string; port: number }) => {
+      connections.push([how.host, how.port]);
+      throw new Error('no network here');
+    }) as unknown as typeof request;
+    const egress = makeEgress({ clock: fakeClock(), resolve, request: noted, bent });
+    const faultOf = (url: string) =>
+      egress.send({ url }).catch((error: { fault?: string }) => error.fault ?? 'connected');
+    return { connections, faultOf, check: egress.check };
+  };
+
+  test.for<[string, readonly string[], string]>([
+    ['https://127.0.0.1:9000/', [], 'connected'],
+    ['https://localhost:9000/', ['127.0.0.1', '::1'], 'connected'],
+    ['https://[::1]:9000/', [], 'connected'],
+    ['https://[::ffff:127.0.0.1]:9000/', [], 'connected'],
+    // All else is as it was.
+    ['http://example.com/', ['8.8.8.8'], 'scheme'],
+    ['https://example.com:9000/', ['8.8.8.8'], 'port'],
+    ['https://example.com/', ['10.0.0.1'], 'address'],
+    ['https://example.com/', ['127.0.0.1', '10.0.0.1'], 'address'],
+    ['https://example.com:9000/', ['127.0.0.1', '8.8.8.8'], 'port'],
+    ['http://169.254.169.254/', [], 'scheme'],
+    ['http://metadata.google.internal/', ['169.254.169.254'], 'scheme'],
+    ['https://169.254.169.254/', [], 'address'],
+    ['https://user@127.0.0.1/', [], 'credentials'],
+    ['ftp://127.0.0.1/', [], 'scheme'],
+  ])('%s with %j: %s', async ([url, addresses, fault]) => {
+    const { connections, faultOf } = withBent(async () => addresses);
+    expect(await faultOf(url)).toBe(fault);
+    expect(connections).toHaveLength(fault === 'connected' ? 1 : 0);
+  });
+
+  test.for<[string, string | undefined]>([
+    ['http://127.0.0.1:9000/', undefined],
+    ['http://localhost:9000/', undefined],
+    ['https://hooks.example.com/', undefined],
+    ['http://10.0.0.1/', 'scheme'],
+    ['https://10.0.0.1/', 'address'],
+  ])('%s is checked as %s before it is asked', ([url, fault]) => {
+    expect(withBent().check(url)).toBe(fault);
+  });
+});
+
+test.for<[string, string | undefined]>([
+  ['https://hooks.example.com/', undefined],
+  ['https://hooks.example.com:8443/', undefined],
+  ['https://localhost/', undefined],
+  ['http://hooks.example.com/', 'scheme'],
+  ['https://hooks.example.com:22/', 'port'],
+  ['https://0x7f.1/', 'address'],
+  ['https://[::1]/', 'address'],
+  ['https://a:b@hooks.example.com/', 'credentials'],
+  ['', 'invalid-url'],
+])('%j is checked as %s, and no name is resolved for it', ([url, fault]) => {
+  const egress = makeEgress({ clock: fakeClock(), resolve: () => Promise.reject(new Error('asked')) });
+  expect(egress.check(url)).toBe(fault);
 });

@@ -2,6 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
 import type { ScheduleId } from '../../../shared/domain/schedules.ts';
+import type { TriggerId } from '../../../shared/domain/triggers.ts';
+import type { WebhookId } from '../../../shared/domain/webhooks.ts';
+import type { WorkflowId } from '../../../shared/domain/workflows.ts';
 import {
   dueBy,
   duePartitions,
@@ -10,6 +13,7 @@ import {
   partitionsOf,
   referenceOf,
   scheduleReferenceOf,
+  workflowReferenceOf,
 } from '../../../shared/store/schema.ts';
 import type { Key } from '../../../shared/store/store.ts';
 import { commandId } from '../../support/commands.ts';
@@ -18,7 +22,10 @@ const id = 'cmd_01jd8m0000000000000000000a' as CommandId;
 const acme = toTenantId('acme');
 const reference = referenceOf(acme, id);
 const schedule = 'sch_0123456789abcdef' as ScheduleId;
+const trigger = 'trg_0123456789abcdef' as TriggerId;
+const webhook = 'whk_0123456789abcdef' as WebhookId;
 const scheduled = scheduleReferenceOf(acme, schedule);
+const workflow = 'wfl_0123456789abcdef' as WorkflowId;
 const ascending = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** What is stored is found by its key for ever: a row here changes only with a migration. */
@@ -38,6 +45,36 @@ test.for<[string, Key, string, string]>([
     'due/schedules/3',
     `001900000000000/acme/${schedule}`,
   ],
+  ['a trigger', keys.trigger(acme, trigger), 'acme/triggers', trigger],
+  ['whose a trigger is', keys.hook(trigger), `/hooks/${trigger}`, 'trigger'],
+  [
+    'a delivery',
+    keys.triggerDelivery(acme, 1_900_000_000_000, trigger, 'f00d'),
+    'acme/deliveries',
+    `${trigger}/001900000000000-f00d`,
+  ],
+  ['a webhook', keys.webhook(acme, webhook), 'acme/webhooks', `webhook/${webhook}`],
+  [
+    'a delivery that was given up',
+    keys.webhookDelivery(acme, 198, webhook, 'dead'),
+    'acme/webhooks',
+    `dead/${webhook}/000000000198`,
+  ],
+  ['a place among webhooks', indexKeys.enabledWebhook(acme, webhook), 'due/webhooks', `acme/${webhook}`],
+  ['a workflow', keys.workflow(workflowReferenceOf(acme, workflow)), `acme/${workflow}`, 'workflow'],
+  ['what a workflow is', keys.workflowPlan(workflowReferenceOf(acme, workflow)), `acme/${workflow}`, 'plan'],
+  [
+    'a place among workflows',
+    indexKeys.listWorkflow(acme, workflow, 1_900_000_000_000),
+    'acme/workflows',
+    `001900000000000-${workflow}`,
+  ],
+  [
+    'a place among workflows that are due',
+    indexKeys.dueWorkflow(workflowReferenceOf(acme, workflow), 1_900_000_000_000),
+    'due/workflows/0',
+    `001900000000000/acme/${workflow}`,
+  ],
 ])('the key of %s', ([, key, pk, sk]) => {
   expect(key).toEqual({ pk, sk });
 });
@@ -54,12 +91,14 @@ test.for<[string, CommandId, string]>([
 test('every kind of item is in a partition that the removal of its tenant finds, or is meant to outlive it', () => {
   const ofCommands = ['command', 'output', 'stdinPart', 'stdinState', 'objects'];
   // One for each, found by the list (test/contract/tenant-removal.test.ts).
-  const own = [...ofCommands, 'schedule'];
+  const own = [...ofCommands, 'schedule', 'workflow', 'workflowPlan'];
   const kinds = Object.entries(keys).filter(([name]) => !own.includes(name));
   const pks = kinds.map(([, key]) => (key as (tenant: string, ...more: unknown[]) => Key | string)('acme', 1, 'y'));
   const erased = new Set(partitionsOf(acme));
   const left = pks.flatMap((key) => (typeof key === 'string' || erased.has(key.pk) ? [] : [key.pk]));
   expect([...new Set(left)].toSorted()).toEqual([
+    // Removed with the triggers that they name.
+    '/hooks/acme',
     '/removals',
     '/tenants',
     'acme/audit',

@@ -42,6 +42,8 @@ export interface Installation {
   sweep(time?: Date): Promise<void>;
   /** As each minute. Resolves when nothing is due any more within the minute. */
   fireSchedules(): Promise<void>;
+  /** As each minute. Resolves when that is over. */
+  deliverWebhooks(): Promise<void>;
   /** Kills the environments of a function, in the middle of whatever they do. */
   kill(functionName: string): Promise<void>;
   /** What was used of each service since the last reading, by the functions. */
@@ -58,16 +60,21 @@ export interface Installation {
 const FUNCTIONS = [
   'access',
   'commands',
+  'hooks',
   'mcp',
   'output',
   'providers',
   'schedules',
   'secrets',
   'system',
+  'triggers',
   'runner',
+  'workflows',
   'run-commands',
   'sweep',
   'fire-schedules',
+  'webhooks',
+  'deliver-webhooks',
 ] as const;
 /** As the stacks say. */
 const TIMEOUT_SECONDS: Readonly<Record<string, number>> = {
@@ -76,6 +83,7 @@ const TIMEOUT_SECONDS: Readonly<Record<string, number>> = {
   output: 900,
   sweep: 300,
   'fire-schedules': 180,
+  'deliver-webhooks': 180,
 };
 
 export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
@@ -197,6 +205,9 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
     },
     async fireSchedules() {
       await invoke('fire-schedules', {});
+    },
+    async deliverWebhooks() {
+      await invoke('deliver-webhooks', {});
     },
     async kill(functionName) {
       const own = lambda.environments.filter(({ name }) => name === functionName);

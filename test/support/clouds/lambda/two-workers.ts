@@ -5,7 +5,7 @@ import { LOOPBACK, openDoor } from '../../../../local/door.ts';
 import { makeGateway } from '../../../../local/gateway.ts';
 import { type HttpServer, listen } from '../../../../local/http-server.ts';
 import { systemClock, systemRandom } from '../../../../machine/system-clock.ts';
-import { advanceCommand } from '../../../../shared/app/advance-command.ts';
+import { advance } from '../../../../shared/app/advance.ts';
 import type { Deps } from '../../../../shared/app/deps.ts';
 import { makeDeps } from '../../../../shared/app/make-deps.ts';
 import { submitCommand } from '../../../../shared/app/submit-command.ts';
@@ -87,7 +87,7 @@ export const openTwoWorkers = async (executor: Partial<FunctionSpec> = HASTY) =>
       }),
       rules: RULES,
     };
-    queue.consume(({ id }) => advanceCommand(deps, id), { concurrency: 8 });
+    queue.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
     return { deps, queue, load };
   };
   const freezer = freezableStore(store);
