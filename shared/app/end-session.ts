@@ -8,6 +8,7 @@ import type { Deps } from './deps.ts';
 import { eachAtOnce } from './each-at-once.ts';
 import { isBusy } from './held-sessions.ts';
 import { targetOf } from './observe-command.ts';
+import { wakeNext } from './run-in-session.ts';
 import { tenantsOf } from './tenants-of.ts';
 
 /** By which the provider names the shell: as it names the one attempt of a command. */
@@ -62,6 +63,8 @@ export const tendSessions = async (deps: Deps): Promise<void> => {
     4,
     async (held) => {
       if (held.ending) return;
+      // Who was canceled while it waited is in no one's way, and whose wake-up was lost is woken.
+      await wakeNext(deps, held);
       const { session, lastUsedAt } = held;
       const { at, reason } = expiryOf(session, lastUsedAt, isBusy(held));
       const ending = deps.clock.now() >= at ? expired(session, reason) : await revoked(deps, session);

@@ -14,7 +14,7 @@ export interface HeldSession {
   readonly line: CommandId[];
   /** Submissions that are being decided about. */
   admitting: number;
-  /** Why it is being ended. */
+  /** It takes nothing any more. */
   ending: boolean;
 }
 

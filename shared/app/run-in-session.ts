@@ -65,7 +65,9 @@ const firstInLine = async (deps: Deps, { line, session, running }: HeldSession):
   }
 };
 
-const wakeNext = async (deps: Deps, held: HeldSession): Promise<void> => {
+/** Of those that wait, the first that still does: its turn has come, unless one is running. */
+export const wakeNext = async (deps: Deps, held: HeldSession): Promise<void> => {
+  if (held.running !== undefined) return;
   const first = await firstInLine(deps, held).catch(() => held.line[0]);
   if (first !== undefined && held.running === undefined) await wake(deps, held, first);
 };

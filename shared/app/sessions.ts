@@ -10,6 +10,7 @@ import type { Shell } from '../providers/provider.ts';
 import { auditWrite } from './audit-events.ts';
 import type { Deps, Target } from './deps.ts';
 import { endHeldSession, loseIfHolderDied, shellKeyOf, storeEnd } from './end-session.ts';
+import { lineUp } from './held-sessions.ts';
 import { nextCursor, type PageQuery, toPage } from './paging.ts';
 import { toSessionView } from './session-view.ts';
 import { specify } from './specify.ts';
@@ -202,6 +203,7 @@ export const submitToSession = async (
     return await submitCommand(deps, actor, {
       ...submission,
       session: id,
+      stored: (command) => lineUp(held, command),
       body: {
         ...given,
         // As bytes: there is no text that means something else.

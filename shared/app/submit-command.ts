@@ -32,6 +32,8 @@ export interface Submission {
   readonly triggeredBy?: Command['triggeredBy'];
   /** The node of a workflow that it is of. */
   readonly workflow?: Command['workflow'];
+  /** Called once it is stored, and before anything could happen to it. Not for a repetition. */
+  readonly stored?: (id: CommandId) => void;
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
@@ -135,6 +137,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   );
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
   const { stored } = added;
+  submission.stored?.(stored.command.id);
   const reference = referenceOf(actor.tenant, stored.command.id);
   const watch = watched ? deps.changes.watch(reference, ['record']) : undefined;
   deps.changes.announce(reference, 'record');

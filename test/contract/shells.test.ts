@@ -86,13 +86,8 @@ const testsOf = (launcher: LauncherKind, shell: SessionShell, isolation: Isolati
       ['a closed stdout', 'exec >&-; true', 0, ''],
       ['a diverted stdout', 'exec >/dev/null; echo x', 0, ''],
       ['all streams closed', 'exec <&- >&- 2>&-', 0, ''],
-      [
-        'a forged end, in each stream',
-        'echo "00000000000000000000000000000000 9"; echo "0 9" >&2',
-        0,
-        `${'0'.repeat(32)} 9\n`,
-      ],
-      ['a prompt of its own', "PS1='00000000000000000000000000000000 9 '; PROMPT_COMMAND='echo 1'", 0, ''],
+      ['a forged end, in each stream', 'echo "000000000000000000000000 9"; echo "0 9" >&2', 0, `${'0'.repeat(24)} 9\n`],
+      ['a prompt of its own', "PS1='000000000000000000000000 9 '; PROMPT_COMMAND='echo 1'", 0, ''],
       ['traps', "trap 'echo trapped' USR1; kill -USR1 $$", 0, 'trapped\n'],
       ['the last argument of a pipe', 'false | true', 0, ''],
       ['a command not found', 'nobody-has-this', 127, ''],
@@ -110,7 +105,7 @@ const testsOf = (launcher: LauncherKind, shell: SessionShell, isolation: Isolati
       const { shell: opened } = await open();
       const { exitCode } = await run(
         opened,
-        'for n in 3 4 5 6 7 8 9; do sh -c "echo 00000000000000000000000000000000 0 >&$n" 2>/dev/null; done; ' +
+        'for n in 3 4 5 6 7 8 9; do sh -c "echo 000000000000000000000000 0 >&$n" 2>/dev/null; done; ' +
           'for f in $(sh -c \'ls /proc/self/fd\'); do sh -c "[ $f -gt 2 ] && echo forged >&$f" 2>/dev/null; done; (exit 5)',
       );
       expect(exitCode).toBe(5);

@@ -16,10 +16,11 @@ import { promisify } from 'node:util';
 import type { StreamName } from '../../domain/output.ts';
 import type { ShellScript } from '../provider.ts';
 
-/** What one script is and writes, by names that the shell opens; and how its output is taken. */
+/** What one script is and writes, by names in the folder; and how its output is taken. */
 export interface ScriptFiles {
   readonly script: string;
-  readonly stdin: string;
+  /** Undefined: there is none. */
+  readonly stdin: string | undefined;
   readonly stdout: string;
   readonly stderr: string;
   /** The script is over, and all that it wrote is in its pipes: takes the rest, and lets go. */
@@ -28,6 +29,7 @@ export interface ScriptFiles {
 
 /** The pipes of one warm shell. */
 export interface ScriptPipes {
+  readonly folder: string;
   /** Undefined while background jobs of earlier scripts hold all pipes. @throws Error of the file system */
   open(
     script: ShellScript,
@@ -63,8 +65,8 @@ export const makeScriptPipes = async (
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const pairs: Pair[] = Array.from({ length: PAIRS }, (_, n) => ({
-    stdout: join(folder, `o${n}`),
-    stderr: join(folder, `e${n}`),
+    stdout: `o${n}`,
+    stderr: `e${n}`,
     open: 0,
   }));
   const free = [...pairs];
@@ -73,7 +75,11 @@ export const makeScriptPipes = async (
     // Node has no call for mkfifo(3).
     await promisify(execFile)(
       'mkfifo',
-      ['-m', shared ? '0622' : '0600', ...pairs.flatMap((pair) => [pair.stdout, pair.stderr])],
+      [
+        '-m',
+        shared ? '0622' : '0600',
+        ...pairs.flatMap((pair) => [join(folder, pair.stdout), join(folder, pair.stderr)]),
+      ],
       { env: { PATH: '/usr/local/bin:/usr/bin:/bin' } },
     );
     if (shared) chmodSync(folder, 0o711);
@@ -86,12 +92,12 @@ export const makeScriptPipes = async (
     const path = join(folder, name);
     writeFileSync(path, bytes, { mode: 0o600, flag: 'wx' });
     if (shared) chmodSync(path, 0o644);
-    return path;
+    return name;
   };
 
-  const read = (pair: Pair, path: string, take: (bytes: Uint8Array) => Promise<void>) => {
+  const read = (pair: Pair, name: string, take: (bytes: Uint8Array) => Promise<void>) => {
     // Opened before there is a writer, so that whoever opens it to write does not wait.
-    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const file = openSync(join(folder, name), constants.O_RDONLY | constants.O_NONBLOCK);
     const socket = new Socket({ fd: file, readable: true, writable: false });
     sockets.add(socket);
     pair.open++;
@@ -117,20 +123,21 @@ export const makeScriptPipes = async (
   };
 
   return {
+    folder,
     open({ text, stdin }, names, output) {
       const pair = free.shift();
       if (!pair) return undefined;
       const files: string[] = [];
       const readers: ReturnType<typeof read>[] = [];
       const remove = (): void => {
-        for (const path of files) unlinkSync(path);
+        for (const name of files) unlinkSync(join(folder, name));
       };
       try {
         for (const stream of ['stdout', 'stderr'] as const) {
-          const path = join(folder, names());
-          renameSync(pair[stream], path);
-          pair[stream] = path;
-          readers.push(read(pair, path, (bytes) => output(stream, bytes)));
+          const name = names();
+          renameSync(join(folder, pair[stream]), join(folder, name));
+          pair[stream] = name;
+          readers.push(read(pair, name, (bytes) => output(stream, bytes)));
         }
         files.push(put(names(), text));
         if (stdin.length > 0) files.push(put(names(), stdin));
@@ -140,7 +147,7 @@ export const makeScriptPipes = async (
         remove();
         throw error;
       }
-      const [script = '', input = '/dev/null'] = files;
+      const [script = '', input] = files;
       return {
         ...{ script, stdin: input, stdout: pair.stdout, stderr: pair.stderr },
         async finish() {

@@ -36,9 +36,11 @@ const ARGV: Readonly<Record<SessionShell, LaunchSpec['argv']>> = {
   bash: ['bash', '--norc', '--noprofile', '-s'],
 };
 
-/** What a shell is told around the line that executes a script. */
+/** What a shell is told around the line that executes a script. Short, as bash reads its input byte by byte. */
 interface Ways {
-  readonly before: string;
+  /** Once. */
+  readonly begin: string;
+  readonly after: string;
   readonly afterInterrupt: string;
 }
 
@@ -51,13 +53,17 @@ interface Ways {
  */
 const WAYS = {
   dash: {
-    before: `__errand_busy=1\n\\command trap '[ -z "$__errand_busy" ] || : "\${__errand_stop?interrupted}"' INT\n`,
+    begin:
+      `__errand_begin() { __errand_busy=1; ` +
+      `\\command trap '[ -z "$__errand_busy" ] || : "\${__errand_stop?interrupted}"' INT; }\n`,
+    after: '__errand_busy=\n',
     afterInterrupt: '',
   },
   bash: {
-    before:
-      `\\command trap 'shopt -s extdebug; set -T; ` +
-      `\\command trap "[ \\\${#BASH_SOURCE[@]} -eq 0 ] || [ 1 -eq x ] 2>/dev/null" DEBUG' INT\n`,
+    begin:
+      `__errand_begin() { \\command trap 'shopt -s extdebug; set -T; ` +
+      `\\command trap "[ \\\${#BASH_SOURCE[@]} -eq 0 ] || [ 1 -eq x ] 2>/dev/null" DEBUG' INT; }\n`,
+    after: '',
     afterInterrupt: '\\command trap - DEBUG\nshopt -u extdebug\nset +T\n',
   },
 } as const satisfies Record<string, Ways>;
@@ -127,7 +133,8 @@ const openShell = async (
     throw new Error(first ? whyNotUp(spec.shell, first) : `The shell ${spec.shell} did not come up in time.`);
   }
 
-  const { before, afterInterrupt } = first === 10 ? WAYS.bash : WAYS.dash;
+  const { begin, after, afterInterrupt } = first === 10 ? WAYS.bash : WAYS.dash;
+  lines.add(`readonly __errand_at=${quoted(pipes.folder)}\n${begin}`);
 
   return {
     async run(script, io) {
@@ -155,7 +162,7 @@ const openShell = async (
       };
       io.stop.addEventListener('abort', interrupt, { once: true });
       io.onSignal((signal) => launched.signal(signal));
-      lines.add(`${before}${toLines(files, done.nonce)}`);
+      lines.add(`${toLines(files, done.nonce)}${after}`);
       if (io.stop.aborted) void interrupt();
       const how = await Promise.race([done.status, gone]);
       over.abort();
@@ -187,20 +194,19 @@ const toLaunchSpec = ({ key, shell, env, cwd, isolation }: ShellSpec, folder: st
 
 const sessionOf = (key: AttemptKey): string => splitAttemptKey(key).id;
 
-const newName = (): string => randomBytes(16).toString('hex');
+/** Of a file, or what tells an end: nobody guesses it. */
+const newName = (): string => randomBytes(12).toString('hex');
 
 /**
  * The shell's own input and output are in no script's reach: while one runs they are at numbers that its children do not inherit, and
  * what tells its end is read by the shell only when the script is over.
  */
-const toLines = (
-  files: { readonly script: string; readonly stdin: string; readonly stdout: string; readonly stderr: string },
-  nonce: string,
-): string => {
-  const { script, stdin, stdout, stderr } = files;
-  const run = `\\command . ${quoted(script)} <${quoted(stdin)} >${quoted(stdout)} 2>${quoted(stderr)}\n`;
-  return `${run}${toLine(nonce, '$?')}__errand_busy=\n`;
+const toLines = ({ script, stdin, stdout, stderr }: ScriptFiles, nonce: string): string => {
+  const run = `\\command . ${inFolder(script)} <${inFolder(stdin)} >${inFolder(stdout)} 2>${inFolder(stderr)}\n`;
+  return `__errand_begin\n${run}${toLine(nonce, '$?')}`;
 };
+
+const inFolder = (name: string | undefined): string => (name === undefined ? '/dev/null' : `"$__errand_at/${name}"`);
 
 const toLine = (nonce: string, status: string): string => `\\command echo "${nonce} ${status}"\n`;
 
@@ -305,7 +311,7 @@ const makeStatuses = () => {
       const lines = (rest + Buffer.from(bytes).toString('latin1')).split('\n');
       rest = (lines.pop() ?? '').slice(-MOST_LINE_BYTES);
       for (const line of lines) {
-        const [, nonce, status] = /^([0-9a-f]{32}) (\d{1,3})$/.exec(line) ?? [];
+        const [, nonce, status] = /^([0-9a-f]{24}) (\d{1,3})$/.exec(line) ?? [];
         if (nonce !== undefined && nonce === awaited?.nonce) awaited.resolve(Number(status));
       }
     },
