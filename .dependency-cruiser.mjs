@@ -142,6 +142,12 @@ export default {
       { path: '^(node_modules/)?(@google-cloud/|@azure/|@aws-sdk/client-lambda|dockerode)' },
     ),
     rule(
+      'telemetry-in-its-adapters',
+      'What tells of traces and keeps figures is loaded only where these are asked for.',
+      { path: '^(shared|functions|local|clients)/', pathNot: '^shared/telemetry/(otlp|prometheus)\\.ts$' },
+      { path: '^(node_modules/)?(@opentelemetry/|prom-client)' },
+    ),
+    rule(
       'clients-see-the-contract',
       'A client is no part of the server; its embedded.ts is the one door.',
       { path: '^clients/', pathNot: '^clients/cli/embedded\\.ts$' },

@@ -15,6 +15,8 @@ export const ENVIRONMENT = {
   issuers: 'ERRAND_ISSUERS',
   /** The secret that holds the owner's key, by its ARN. */
   keySecret: 'ERRAND_KEY_SECRET',
+  /** `emf`: ends of commands become metrics of CloudWatch; absent: there are none. */
+  metrics: 'ERRAND_METRICS',
   /** The secret from which the key is made that signs the audit log, by its ARN. */
   auditSecret: 'ERRAND_AUDIT_SECRET',
 } as const;

@@ -16,7 +16,10 @@ import { dynamodbClient } from '../shared/store/dynamodb/client.ts';
 import { dynamodbStore } from '../shared/store/dynamodb/dynamodb.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
 import { lastCheck, makeTargetHealth } from '../shared/store/target-health.ts';
-import { jsonLog } from '../shared/telemetry/log.ts';
+import { emfMetrics } from '../shared/telemetry/emf.ts';
+import { jsonLog, parseLogLevel } from '../shared/telemetry/log.ts';
+import { noMetrics } from '../shared/telemetry/metrics.ts';
+import { openTracing } from '../shared/telemetry/open-tracing.ts';
 import { awsIdentity, ENVIRONMENT, setting } from './environment.ts';
 
 /** What Standard Webhooks gives a receiver, at the least: a caller that tries one out waits for it. */
@@ -43,7 +46,9 @@ export const wire = (options: WireOptions = {}): Deps => {
   const region = setting('AWS_REGION');
   const clock = systemClock;
   const random = systemRandom;
-  const log = jsonLog(clock, (line) => process.stdout.write(line));
+  const level = parseLogLevel(process.env['ERRAND_LOG_LEVEL']);
+  const write = (line: string) => process.stdout.write(line);
+  const log = jsonLog(clock, write, { level });
   const endpoint = (service: string) => {
     const url = process.env[`AWS_ENDPOINT_URL_${service}`];
     return url === undefined ? {} : { endpoint: url };
@@ -73,6 +78,8 @@ export const wire = (options: WireOptions = {}): Deps => {
     clock,
     random,
     log,
+    tracing: openTracing(process.env, { clock, random, log, mayFreeze: true }),
+    metrics: process.env[ENVIRONMENT.metrics] === 'emf' ? emfMetrics(clock, write, { installation }) : noMetrics,
     access: makeAccess({
       principals: makePrincipals(store),
       clock,

@@ -54,6 +54,7 @@ export interface ApiStackProps extends StackProps {
   readonly bundles: string;
   /** JSON as in access.json. */
   readonly issuers: string | undefined;
+  readonly telemetry: Options['telemetry'];
   readonly apiRequestsPerSecond: number;
   readonly reserved: Options['reserved'];
 }
@@ -81,8 +82,8 @@ export class ApiStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
-    const { stage, data, queue, targets, pools, bundles, issuers, reserved, apiRequestsPerSecond } = props;
-    const environment = environmentOf(this, { stage, data, queue, targets, pools, issuers });
+    const { stage, data, queue, targets, pools, bundles, issuers, reserved, apiRequestsPerSecond, telemetry } = props;
+    const environment = environmentOf(this, { stage, data, queue, targets, pools, issuers, telemetry });
     const make = (entry: Endpoint['function'], permissions: readonly Permission[], timeout: Duration) =>
       new ErrandFunction(this, entry, {
         ...{ entry, stage, environment, permissions, timeout, bundles },

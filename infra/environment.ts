@@ -3,6 +3,7 @@ import { ENVIRONMENT } from '../functions/environment.ts';
 import type { Pool } from '../shared/domain/pools.ts';
 import type { TargetConfig } from '../shared/providers/targets.ts';
 import type { DataStack } from './data-stack.ts';
+import type { Options } from './options.ts';
 import type { QueueStack } from './queue-stack.ts';
 
 /** Marks what an installation makes at providers: 32 characters at most. */
@@ -22,6 +23,7 @@ export const environmentOf = (
     pools,
     runnerUrl,
     issuers,
+    telemetry,
   }: {
     readonly stage: string;
     readonly data: DataStack;
@@ -32,6 +34,7 @@ export const environmentOf = (
     readonly runnerUrl?: string;
     /** Only those that callers reach have to know. */
     readonly issuers?: string | undefined;
+    readonly telemetry: Options['telemetry'];
   },
 ): Record<string, string> => ({
   [ENVIRONMENT.table]: data.table.tableName,
@@ -43,6 +46,8 @@ export const environmentOf = (
   [ENVIRONMENT.eventBus]: queue.events.eventBusName,
   [ENVIRONMENT.keySecret]: data.key.secretArn,
   ...(issuers === undefined ? {} : { [ENVIRONMENT.issuers]: issuers }),
+  ...(telemetry.emf ? { [ENVIRONMENT.metrics]: 'emf' } : {}),
+  ...(telemetry.otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: telemetry.otlpEndpoint }),
   [ENVIRONMENT.auditSecret]: data.auditKey.secretArn,
   [ENVIRONMENT.targets]: stack.toJsonString({
     installation: installationOf(stage),

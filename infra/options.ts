@@ -16,6 +16,12 @@ export interface Options {
   readonly reserved: Readonly<Record<'output' | 'runner' | 'sweep', number | undefined>>;
   /** The ARN of an SNS topic that is told of alarms. Without one they are only shown. */
   readonly alarmTopic: string | undefined;
+  readonly telemetry: {
+    /** A collector that takes OTLP over HTTP and asks for no secret: a function's environment is no place for one. Undefined: nothing is traced. */
+    readonly otlpEndpoint: string | undefined;
+    /** Whether ends of commands become metrics of CloudWatch, at its price. */
+    readonly emf: boolean;
+  };
   /** JSON as in access.json: whose access tokens are good. Without it none is. */
   readonly issuers: string | undefined;
   /** A table that was restored, to be used in the place of the stack's own. */
@@ -35,6 +41,7 @@ export const readOptions = (app: App): Options => ({
     sweep: readReserved(app, 'sweepConcurrency'),
   },
   alarmTopic: readTopic(app),
+  telemetry: { otlpEndpoint: readEndpoint(app), emf: readMetrics(app) },
   issuers: readIssuers(app),
   restoredTable: readRestoredTable(app),
 });
@@ -61,6 +68,20 @@ const readTopic = (app: App): string | undefined => {
   if (topic === undefined) return undefined;
   if (typeof topic === 'string' && /^arn:[^:]+:sns:[^:]+:\d{12}:[^:]+$/.test(topic)) return topic;
   throw new Error(`alarmTopic must be the ARN of an SNS topic, not ${JSON.stringify(topic)}`);
+};
+
+const readEndpoint = (app: App): string | undefined => {
+  const endpoint: unknown = app.node.tryGetContext('otlpEndpoint');
+  if (endpoint === undefined) return undefined;
+  const url = typeof endpoint === 'string' ? URL.parse(endpoint) : null;
+  if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href;
+  throw new Error('otlpEndpoint must be a URL such as https://collector.example.com:4318, without a password');
+};
+
+const readMetrics = (app: App): boolean => {
+  const metrics: unknown = app.node.tryGetContext('metrics');
+  if (metrics === undefined || metrics === 'emf') return metrics === 'emf';
+  throw new Error(`metrics must be emf, not ${JSON.stringify(metrics)}`);
 };
 
 const readRestoredTable = (app: App): string | undefined => {

@@ -16,11 +16,11 @@ import { WorkersStack } from './workers-stack.ts';
 export const makeStacks = (app: App, { bundles }: { readonly bundles: string }) => {
   const { name: stage, isProduction } = readStage(app);
   const { targets, pools, runnerUrl } = readTargets(app, stage, Aws.REGION);
-  const { executor, alarmTopic, issuers, restoredTable, apiRequestsPerSecond, reserved } = readOptions(app);
+  const { executor, alarmTopic, issuers, restoredTable, apiRequestsPerSecond, reserved, telemetry } = readOptions(app);
   const kept = { terminationProtection: isProduction };
   const data = new DataStack(app, `errand-${stage}-data`, { ...kept, restoredTable });
   const queue = new QueueStack(app, `errand-${stage}-queue`, kept);
-  const shared = { ...kept, stage, data, queue, targets, pools, bundles, reserved };
+  const shared = { ...kept, stage, data, queue, targets, pools, bundles, reserved, telemetry };
   const api = new ApiStack(app, `errand-${stage}-api`, { ...shared, issuers, apiRequestsPerSecond });
   const reached = { ...shared, runnerUrl: runnerUrl ?? api.runnerUrl };
   const workers = new WorkersStack(app, `errand-${stage}-workers`, { ...reached, executor });

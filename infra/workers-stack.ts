@@ -22,8 +22,8 @@ import {
   mayKeepCheckpoints,
   mayPublish,
   mayRead,
-  mayReadWebhookSecrets,
   mayReadOutput,
+  mayReadWebhookSecrets,
   mayRemoveInput,
   mayRunMicrovms,
   maySearch,
@@ -48,6 +48,7 @@ export interface WorkersStackProps extends StackProps {
   readonly bundles: string;
   readonly executor: Options['executor'];
   readonly reserved: Options['reserved'];
+  readonly telemetry: Options['telemetry'];
 }
 
 const BATCH = 10;

@@ -6,7 +6,7 @@ const LOOK_EVERY_MS = 5_000;
 
 /** Fires schedules when they are due, to the timer's precision, until the process is about to end. */
 export const keepFiring = async (deps: Deps): Promise<void> => {
-  const { clock, closing, log, changes } = deps;
+  const { clock, closing, log, changes, metrics } = deps;
   let stored = false;
   let wake = () => {};
   const hear = () => {
@@ -23,10 +23,13 @@ export const keepFiring = async (deps: Deps): Promise<void> => {
   while (!closing.aborted) {
     stored = false;
     const until = clock.now() + LOOK_EVERY_MS;
-    const next = await fireDue(deps, until).catch((error: unknown) => {
+    let next: number | undefined;
+    try {
+      next = await fireDue(deps, until);
+      metrics.passed('schedules');
+    } catch (error) {
       if (!closing.aborted) log.error('Schedules could not be looked at; the next look will try again', { error });
-      return undefined;
-    });
+    }
     await wait(Math.max(1, (next ?? until) - clock.now()));
   }
 };

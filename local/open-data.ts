@@ -21,10 +21,15 @@ import type { Queue, WakeUp } from '../shared/queue/queue.ts';
 import { sealedFiles } from '../shared/secrets/sealed-files.ts';
 import { makePrincipals } from '../shared/store/principals.ts';
 import { isWorkflowReference } from '../shared/store/schema.ts';
+import { countedLog } from '../shared/telemetry/counted-log.ts';
 import type { Log } from '../shared/telemetry/log.ts';
+import { noMetrics } from '../shared/telemetry/metrics.ts';
+import { openTracing } from '../shared/telemetry/open-tracing.ts';
+import type { PrometheusOptions } from '../shared/telemetry/prometheus.ts';
 import { signerOf } from './audit-key.ts';
 import { installationOf } from './installation.ts';
 import { openIssuers } from './issuers.ts';
+import { meteredStore } from './metered-store.ts';
 import { openStore } from './open-store.ts';
 import { ownerKeyOf } from './owner-key.ts';
 import { readTargets } from './targets.ts';
@@ -48,6 +53,8 @@ export interface OpenDataOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Whether figures are kept of what happens here, for GET /metrics. @default false */
+  readonly counts?: boolean;
   /** Where runners elsewhere reach this process, known once it listens. Only asked for when such a target is used. */
   readonly runnerUrl: () => string;
 }
@@ -67,11 +74,16 @@ const WORKFLOWS_AT_ONCE = 4;
 
 /** Wires everything together over one folder: SQLite, files, the in-process queue, local execution. */
 export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
-  const { dataDirectory, work = true, concurrency = 64, clock, random, log } = options;
+  const { dataDirectory, work = true, concurrency = 64, clock, random } = options;
   const { targets: configs, pools, runnerUrl, installation: named, local: here } = readTargets(dataDirectory);
+  const names = ['local', ...[...configs, ...pools].map(({ name }) => name)];
+  const metrics = options.counts ? await loadMetrics({ clock, targets: names }) : noMetrics;
+  const log = countedLog(options.log, metrics);
+  const tracing = openTracing(process.env, { clock, random, log, mayFreeze: false });
   const workers = openWorkerLocks(dataDirectory);
   const dead = workers.dead();
-  const store = openStore(dataDirectory, { random, log, wasKilled: dead.length > 0 });
+  const opened = openStore(dataDirectory, { random, log, wasKilled: dead.length > 0 });
+  const store = options.counts ? meteredStore(opened, metrics) : opened;
   const worker = `worker-${clock.now()}-${random.hex(4)}`;
   const lock = workers.take(worker);
   workers.remove(dead);
@@ -152,7 +164,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     sealsOnRead: true,
     removalSettleSeconds: 30,
     closing: closing.signal,
-    log,
+    ...{ log, tracing, metrics },
   });
   if (work) {
     const take = async (wakeUp: WakeUp): Promise<void> => {
@@ -177,12 +189,17 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
       await Promise.all([provider, ...elsewhere].map((one) => one.close()));
       await drained;
       await endAllSessions(deps);
+      await tracing.close();
       // First, as a lock that is left says that the store was not closed.
       lock.release();
       await store.close();
     },
   };
 };
+
+/** Only servers keep figures, so that only they load what keeps them. */
+const loadMetrics = async (options: PrometheusOptions) =>
+  (await import('../shared/telemetry/prometheus.ts')).prometheusMetrics(options);
 
 /** Another folder's, or another machine's with a folder of that name, is another store. */
 const storeIdOf = (dataDirectory: string): string =>

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../machine/system-clock.ts';
 import { keepDelivering } from '../shared/app/keep-delivering.ts';
 import { keepDeliveringWebhooks } from '../shared/app/keep-delivering-webhooks.ts';
-import { jsonLog } from '../shared/telemetry/log.ts';
+import { jsonLog, parseLogLevel } from '../shared/telemetry/log.ts';
 import { type DoorOptions, isLoopbackHost, LOOPBACK, openDoor } from './door.ts';
 import { makeDataFolder } from './durable-folders.ts';
 import { keepFiring } from './firing.ts';
@@ -43,7 +43,8 @@ export const serve = async ({
   const directory = resolve(dataDirectory);
   makeDataFolder(directory);
   const lock = lockServer(directory);
-  const log = jsonLog(systemClock, (line) => process.stderr.write(line));
+  const level = parseLogLevel(process.env['ERRAND_LOG_LEVEL']);
+  const log = jsonLog(systemClock, (line) => process.stderr.write(line), { level });
   let url = '';
   try {
     const data = await openData({
@@ -53,6 +54,7 @@ export const serve = async ({
       clock: systemClock,
       random: systemRandom,
       log,
+      counts: true,
       runnerUrl: () => url,
     });
     try {

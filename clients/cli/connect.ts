@@ -37,8 +37,20 @@ export interface Place {
  * @throws Error in words for a person
  */
 export const connect = async (options: ConnectOptions, terminal: Pick<Terminal, 'env'>): Promise<Connection> => {
-  const { embedded, close, ...place } = await findPlace(options, terminal);
-  return { client: makeClient(place), embedded, close };
+  const { embedded, close, fetch = globalThis.fetch, ...place } = await findPlace(options, terminal);
+  return { client: makeClient({ ...place, fetch: withTrace(fetch, terminal.env) }), embedded, close };
+};
+
+/** The trace that this process was told to belong to (https://opentelemetry.io/docs/specs/otel/context/env-carriers/) goes on in what it submits. */
+const withTrace = (fetch: typeof globalThis.fetch, env: NodeJS.ProcessEnv): typeof globalThis.fetch => {
+  const { TRACEPARENT: traceparent, TRACESTATE: tracestate } = env;
+  if (!traceparent) return fetch;
+  return (input, init) => {
+    const headers = new Headers(init?.headers);
+    headers.set('traceparent', traceparent);
+    if (tracestate) headers.set('tracestate', tracestate);
+    return fetch(input, { ...init, headers });
+  };
 };
 
 /** The same, for who does not ask by a client. */

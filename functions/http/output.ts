@@ -3,6 +3,7 @@ import { followOutput } from '../../shared/app/follow-output.ts';
 import { followWorkflow } from '../../shared/app/follow-workflow.ts';
 import { openOutput } from '../../shared/app/open-output.ts';
 import { followEvents, readEvents } from '../../shared/app/read-events.ts';
+import { getWorkflow } from '../../shared/app/workflows.ts';
 import { eventReply, parseLastSequence, workflowReply } from '../../shared/http/event-replies.ts';
 import { streamingHttpFunction } from '../../shared/http/http-function.ts';
 import {
@@ -37,6 +38,7 @@ export const output = (deps: Deps) =>
       return eventReply(await followEvents(deps, actor, { ...query, after }, { forSeconds, poll: wait !== undefined }));
     },
     followWorkflow: async (_, { actor, params, headers, remainingSeconds }) => {
+      if (!wantsEvents(headers['accept'])) return json(200, await getWorkflow(deps, actor, params.id));
       const wait = parsePreferWait(headers['prefer'], remainingSeconds);
       const forSeconds = wait ?? (remainingSeconds && remainingSeconds - MARGIN_SECONDS);
       return workflowReply(await followWorkflow(deps, actor, params.id, { forSeconds, poll: wait !== undefined }));

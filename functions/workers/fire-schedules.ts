@@ -15,6 +15,7 @@ export const fireSchedulesEachMinute = (deps: Deps) => async (): Promise<number>
   const until = clock.now() + AHEAD_MS;
   for (let looks = 1; ; looks++) {
     const next = await fireDue(deps, until);
+    await deps.tracing.flush();
     if (next === undefined) return looks;
     await clock.sleep(Math.min(Math.max(0, next - clock.now()), LOOK_EVERY_MS));
   }

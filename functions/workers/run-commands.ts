@@ -6,5 +6,8 @@ import { consumeSqsBatch } from '../../shared/queue/sqs-batch.ts';
 /** Takes wake-ups from SQS and does what is to be done about each command or workflow. */
 export const runCommands =
   (deps: Deps) =>
-  (event: SQSEvent): Promise<SQSBatchResponse> =>
-    consumeSqsBatch(event, async (wakeUp) => void (await advance(deps, wakeUp)), deps);
+  async (event: SQSEvent): Promise<SQSBatchResponse> => {
+    const response = await consumeSqsBatch(event, async (wakeUp) => void (await advance(deps, wakeUp)), deps);
+    await deps.tracing.flush();
+    return response;
+  };

@@ -43,5 +43,6 @@ export const sweepOnSchedule =
     await checkTargets(deps, minute % CHECK_EVERY_MINUTES === 0 ? {} : { only: 'troubled' });
     if (minute % ORPHANS_EVERY_MINUTES === 0) await endOrphans(deps);
     await removeTenants(deps, { seconds: REMOVAL_SECONDS });
+    await deps.tracing.flush();
     return undefined;
   };

@@ -3,24 +3,29 @@ import { attemptKeyOf } from '../domain/ids.ts';
 import type { Observation } from '../engine/types.ts';
 import type { Observed } from '../providers/provider.ts';
 import type { Reference } from '../store/schema.ts';
+import { withinTrace } from '../telemetry/trace-scope.ts';
 import type { Deps } from './deps.ts';
 import { type Moved, observeCommand, targetOf } from './observe-command.ts';
 import { runAttempt, toRunName } from './run-attempt.ts';
 
 /** Looks at a command and does what is to be done: the one way in for wake-ups. Safe to call at any time, any number of times. */
-export const advanceCommand = async (deps: Deps, reference: Reference): Promise<void> => {
-  const looked = { kind: 'looked', worker: deps.worker, ticket: deps.random.hex(16), holding: false } as const;
-  await perform(deps, reference, await observeCommand(deps, reference, looked));
-};
+export const advanceCommand = (deps: Deps, reference: Reference): Promise<void> =>
+  // Whoever's work led here, this is not part of it.
+  withinTrace(undefined, async () => {
+    const looked = { kind: 'looked', worker: deps.worker, ticket: deps.random.hex(16), holding: false } as const;
+    await perform(deps, reference, await observeCommand(deps, reference, looked));
+  });
 
 export const perform = async (deps: Deps, reference: Reference, moved: Moved | undefined): Promise<void> => {
-  if (!moved) return;
-  for (const effect of moved.effects) {
-    if (effect.kind === 'wake') await wake(deps, reference, moved.stored.command, effect.at);
-    else if (effect.kind === 'start') await perform(deps, reference, await runAttempt(deps, reference, moved.stored));
-    else if (effect.kind === 'release') await tryToRelease(deps, reference, effect.attempt);
-    else await lookAtRun(deps, reference, { stop: effect.kind === 'stop' });
-  }
+  if (!moved || moved.effects.length === 0) return;
+  await withinTrace(moved.stored.command.trace, async () => {
+    for (const effect of moved.effects) {
+      if (effect.kind === 'wake') await wake(deps, reference, moved.stored.command, effect.at);
+      else if (effect.kind === 'start') await perform(deps, reference, await runAttempt(deps, reference, moved.stored));
+      else if (effect.kind === 'release') await tryToRelease(deps, reference, effect.attempt);
+      else await lookAtRun(deps, reference, { stop: effect.kind === 'stop' });
+    }
+  });
 };
 
 /**

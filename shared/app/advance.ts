@@ -1,6 +1,7 @@
 import type { Instant } from '../domain/clock.ts';
 import type { WakeUp } from '../queue/queue.ts';
 import { isWorkflowReference } from '../store/schema.ts';
+import { withinTrace } from '../telemetry/trace-scope.ts';
 import { advanceCommand } from './advance-command.ts';
 import type { Deps } from './deps.ts';
 
@@ -12,5 +13,6 @@ export const advance = async (deps: Deps, { id }: WakeUp): Promise<Instant | und
   }
   // Loaded with the first: most workers never see one.
   const { advanceWorkflow } = await import('./advance-workflow.ts');
-  return advanceWorkflow(deps, id);
+  // Whoever's work led here, this is not part of it.
+  return withinTrace(undefined, () => advanceWorkflow(deps, id));
 };

@@ -32,6 +32,8 @@ import type { Triggers } from '../store/triggers.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import type { Workflows } from '../store/workflows.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import type { SigningKeys } from '../webhooks/signing-keys.ts';
 import type { Fleet } from './fleet.ts';
 import type { HeldRuns } from './held-runs.ts';
@@ -116,4 +118,6 @@ export interface Deps {
   /** Aborts when this process is about to end. */
   readonly closing: AbortSignal;
   readonly log: Log;
+  readonly tracing: Tracing;
+  readonly metrics: Metrics;
 }

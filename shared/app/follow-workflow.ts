@@ -1,7 +1,7 @@
 import type { WorkflowEvents } from '../contract/workflow-schemas.ts';
 import type { Actor } from '../domain/actor.ts';
+import type { WorkflowId } from '../domain/ids.ts';
 import { orderOf } from '../domain/workflow-graph.ts';
-import type { WorkflowId } from '../domain/workflows.ts';
 import { workflowReferenceOf } from '../store/schema.ts';
 import type { StoredWorkflow } from '../store/workflows.ts';
 import type { Deps } from './deps.ts';

@@ -7,7 +7,7 @@ const TENANTS_EVERY_SECONDS = 5;
 
 /** Tells subscriptions of events as they happen, in all tenants, until the process is about to end. Without subscriptions it does nothing. */
 export const keepDelivering = async (deps: Deps): Promise<void> => {
-  const { clock, closing, log, subscriptions } = deps;
+  const { clock, closing, log, metrics, subscriptions } = deps;
   if (subscriptions.length === 0) return;
   const loops = new Map<TenantId, Promise<void>>();
   while (!closing.aborted) {
@@ -15,6 +15,7 @@ export const keepDelivering = async (deps: Deps): Promise<void> => {
       for await (const tenant of tenantsOf(deps)) {
         if (!loops.has(tenant)) loops.set(tenant, keepTelling(deps, tenant));
       }
+      metrics.passed('events');
     } catch (error) {
       log.error('The tenants whose events are told of could not be listed', { error });
     }

@@ -23,12 +23,15 @@ import { makeStdinLog } from '../store/stdin-log.ts';
 import { makeTriggers } from '../store/triggers.ts';
 import { makeWebhooks } from '../store/webhooks.ts';
 import { makeWorkflows } from '../store/workflows.ts';
+import { noMetrics } from '../telemetry/metrics.ts';
+import { noTracing } from '../telemetry/tracing.ts';
 import { makeSigningKeys } from '../webhooks/signing-keys.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
 import { makeHeldRuns } from './held-runs.ts';
 import { makeHeldSessions } from './held-sessions.ts';
+import { meteredTarget } from './metered-target.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
 export interface Parts
@@ -59,17 +62,23 @@ export interface Parts
   readonly pools?: Deps['pools'];
   /** @default it asks nobody */
   readonly egress?: Deps['egress'];
+  /** @default nothing is told of */
+  readonly tracing?: Deps['tracing'];
+  /** @default nothing is counted */
+  readonly metrics?: Deps['metrics'];
 }
 
 export const makeDeps = (parts: Parts): Deps => {
-  const { clock, random, store, objects, vault, changes, closing, lookEverySeconds, targets, pools = [], log } = parts;
+  const { clock, random, store, objects, vault, changes, closing, lookEverySeconds, pools = [], log } = parts;
+  const { metrics = noMetrics, tracing = noTracing } = parts;
+  const targets = metrics === noMetrics ? parts.targets : metered(parts.targets, metrics, clock);
   const auditLog = makeAuditLog(store, clock, random, changes);
   const isTimed = (name: string) => pools.some(({ by, targets: names }) => by === 'latency' && names.includes(name));
   const deps: Omit<Deps, 'eventFeed'> = {
     subscriptions: [],
     egress: closedEgress,
     ...parts,
-    pools,
+    ...{ pools, targets, metrics, tracing },
     fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
     order: makeCommandOrder(store, makeCommandIds(clock, random)),
     rates: makeRates(clock),
@@ -103,3 +112,12 @@ export const makeDeps = (parts: Parts): Deps => {
   };
   return { ...deps, eventFeed: makeEventFeed(deps) };
 };
+
+const metered = (
+  [first, ...others]: Deps['targets'],
+  metrics: Deps['metrics'],
+  clock: Deps['clock'],
+): Deps['targets'] => [
+  meteredTarget(first, metrics, clock),
+  ...others.map((one) => meteredTarget(one, metrics, clock)),
+];

@@ -7,6 +7,7 @@ import type { Stored } from '../store/commands.ts';
 import { type Reference, workflowReferenceOf } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
 import type { Deps, Target } from './deps.ts';
+import { noteChange } from './note-change.ts';
 
 /** What came of telling the engine about an observation. */
 export interface Moved {
@@ -49,6 +50,7 @@ export const observeCommand = async (
     const saved = await deps.commands.save(stored, next, alongside, deps.meter.end(stored.command, next));
     if (saved.ok) {
       deps.changes.announce(reference, 'record', saved.stored);
+      noteChange(deps, stored.command, next);
       if (seen.kind === 'redeemed') await noteStart(deps, next);
       if (isSlowStart(deps, stored.command, seen, next)) {
         await deps.fleet.saw(currentAttempt(next)?.target ?? '', {

@@ -15,6 +15,7 @@ import { type Moved, observeCommand, targetOf } from './observe-command.ts';
 import { resolveSecrets } from './resolve-secrets.ts';
 import { runInSession } from './run-in-session.ts';
 import { storeEnd } from './store-end.ts';
+import { environmentOf } from './trace-environment.ts';
 
 /**
  * Carries an attempt from its start to its stored end; the caller performs the effects of that end.
@@ -93,7 +94,7 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
     secrets = resolved.values;
   }
   try {
-    const run = toRun(command, attempt);
+    const run = toRun(deps, command, attempt);
     const outcome = await (command.session === undefined
       ? secrets
         ? runWithSecrets(provider.start, run, io, secrets)
@@ -141,18 +142,21 @@ export const toRunName = (reference: Reference, { number, worker, ref }: Attempt
 /** What is executed: the argv itself, or the script by its shell. */
 export const toArgv = ({ argv, shell, script }: CommandSpec): Run['argv'] => argv ?? [shell, '-c', script ?? ''];
 
-const toRun = ({ id, tenant, spec }: Stored['command'], attempt: Attempt): Run => ({
-  ...toRunName(referenceOf(tenant, id), attempt),
-  token: toRunnerToken({ tenant, id, attempt: attempt.number, ticket: attempt.ticket }),
-  argv: toArgv(spec),
-  env: spec.env,
-  ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
-  ...(spec.image === undefined ? {} : { image: spec.image }),
-  ...(spec.cpu === undefined ? {} : { cpu: spec.cpu }),
-  ...(spec.memoryMiB === undefined ? {} : { memoryMiB: spec.memoryMiB }),
-  isolation: attempt.isolation ?? spec.isolation,
-  timeoutSeconds: spec.timeoutSeconds,
-});
+const toRun = (deps: Deps, command: Stored['command'], attempt: Attempt): Run => {
+  const { id, tenant, spec } = command;
+  return {
+    ...toRunName(referenceOf(tenant, id), attempt),
+    token: toRunnerToken({ tenant, id, attempt: attempt.number, ticket: attempt.ticket }),
+    argv: toArgv(spec),
+    env: environmentOf(deps, command, attempt.number),
+    ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+    ...(spec.image === undefined ? {} : { image: spec.image }),
+    ...(spec.cpu === undefined ? {} : { cpu: spec.cpu }),
+    ...(spec.memoryMiB === undefined ? {} : { memoryMiB: spec.memoryMiB }),
+    isolation: attempt.isolation ?? spec.isolation,
+    timeoutSeconds: spec.timeoutSeconds,
+  };
+};
 
 const toObservation = (
   attempt: number,

@@ -16,6 +16,7 @@ import { type Moved, observeCommand, targetOf } from './observe-command.ts';
 import { type Resolved, resolveSecrets } from './resolve-secrets.ts';
 import { toArgv } from './run-attempt.ts';
 import { storeEnd } from './store-end.ts';
+import { environmentOf } from './trace-environment.ts';
 
 /** An inline run costs for as long as it lives, so that a stop is worth more looks. */
 const LOOK_EVERY_SECONDS = { inline: 3, detached: 10 } as const;
@@ -80,13 +81,13 @@ const TOO_OLD =
 const toOrder = (
   deps: Deps,
   { command }: Stored,
-  { target }: Attempt,
+  { target, number }: Attempt,
   secrets: SecretValues | undefined,
 ): StartOrder => {
   const { spec } = command;
   return {
     argv: toArgv(spec),
-    env: spec.env,
+    env: environmentOf(deps, command, number),
     ...(secrets ? { secrets: toBase64(secrets) } : {}),
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
     stdin: spec.stdin.kind === 'fixed' ? { base64: spec.stdin.base64 } : spec.stdin.kind,

@@ -8,14 +8,18 @@ import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { hasQuotas } from '../domain/quotas.ts';
 import type { SessionId } from '../domain/sessions.ts';
+import type { TraceContext } from '../domain/trace-context.ts';
 import type { Watch } from '../events/changes.ts';
 import { Overtaken } from '../store/command-order.ts';
 import { allOf, type Idempotency } from '../store/commands.ts';
 import { type Reference, referenceOf } from '../store/schema.ts';
+import { spanIdOf } from '../telemetry/command-spans.ts';
+import { currentTrace } from '../telemetry/trace-scope.ts';
 import { askBefore, noteAsked } from './answers.ts';
 import { noteRefusal } from './audit-events.ts';
 import { type Admitted, decideSubmission } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
+import { noteChange } from './note-change.ts';
 import { requireSecrets } from './resolve-secrets.ts';
 import { specify } from './specify.ts';
 
@@ -103,6 +107,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     if (earlier) return { command: await repeatedCommand(deps, actor, earlier), repeated: true };
     return { command: asked.answer, repeated: false, cache: 'hit' };
   }
+  const trace = await traceOf(deps, { tenant: actor.tenant, id });
   const expiresAt = now + spec.queueTtlSeconds * 1_000;
   const quota = hasQuotas(actor.limits) ? deps.meter.submission(actor.tenant, actor.limits) : undefined;
   const command: Command = {
@@ -128,6 +133,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
     ...(quota ? { metered: true } : {}),
+    ...(trace ? { trace } : {}),
   };
   const added = await deps.commands.add(
     command,
@@ -141,6 +147,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   const reference = referenceOf(actor.tenant, stored.command.id);
   const watch = watched ? deps.changes.watch(reference, ['record']) : undefined;
   deps.changes.announce(reference, 'record');
+  noteChange(deps, undefined, stored.command);
   await wake(deps, stored.command);
   if (asked) await noteAsked(deps, asked, stored.command);
   return { command: stored.command, repeated: false, watch, ...(asked ? { cache: 'miss' } : {}) };
@@ -162,6 +169,13 @@ const repeatedCommand = async (
   }
   return stored.command;
 };
+
+/** What it is submitted within; without that, where traces are told of, it is the start of one. */
+const traceOf = async (
+  { tracing }: Pick<Deps, 'tracing'>,
+  command: Pick<Command, 'tenant' | 'id'>,
+): Promise<TraceContext | undefined> =>
+  currentTrace() ?? (tracing.exports ? tracing.begin(undefined, 'command', spanIdOf(command, 'command')) : undefined);
 
 /** The command is stored, so it will run: a queue that fails only makes it wait for the sweeper. */
 const wake = async (deps: Deps, { id, tenant, spec }: Command): Promise<void> => {

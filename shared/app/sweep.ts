@@ -55,11 +55,14 @@ const diedWithUs = (deps: Deps, command: Command): boolean =>
   targetOf(deps, currentAttempt(command)?.target ?? '')?.features.runner !== 'remote';
 
 const findUnfinished = async (deps: Deps): Promise<Stored[]> => {
+  const { metrics } = deps;
   const references = await deps.commands.due(Number.POSITIVE_INFINITY, MOST_RECOVERED);
   const found: Stored[] = [];
   for (const reference of references) {
     const stored = await deps.commands.find(reference);
-    if (stored) found.push(stored);
+    if (!stored) continue;
+    found.push(stored);
+    metrics.found(stored.command);
   }
   return found;
 };

@@ -3,13 +3,14 @@ import { type Instant, toTimestamp } from '../domain/clock.ts';
 import { type Attempt, type Command, currentAttempt } from '../domain/command.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { StreamName } from '../domain/output.ts';
+import { parentOf } from '../domain/trace-context.ts';
 import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { piecesOf } from './read-output.ts';
 
 /** The command as callers see it, without its output. */
 export const toSummary = (command: Command): CommandSummary => {
-  const { id, status, spec, result, replayOf, session, scheduledBy, triggeredBy, workflow, policy } = command;
+  const { id, status, spec, result, replayOf, session, scheduledBy, triggeredBy, workflow, policy, trace } = command;
   const { argv, script, image, cwd } = spec;
   return {
     id,
@@ -41,6 +42,7 @@ export const toSummary = (command: Command): CommandSummary => {
     ...(triggeredBy ? { triggeredBy: { trigger: triggeredBy.trigger, delivery: triggeredBy.delivery ?? null } } : {}),
     ...(workflow ? { workflow: { ...workflow } } : {}),
     ...(policy ? { policy: { ...policy } } : {}),
+    ...(trace ? { traceId: parentOf(trace).traceId } : {}),
   };
 };
 

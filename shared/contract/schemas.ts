@@ -275,6 +275,7 @@ const summaryFields = {
     .describe(
       'What of the tenant’s policy let it in: a version, its rule or its default, an approval. Absent without one.',
     ),
+  traceId: z.string().optional().describe('The trace that it belongs to (W3C Trace Context). Absent without one.'),
 };
 
 /** A command as it is listed: everything but its output. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { WORKFLOW_ID, type WorkflowId } from '../domain/ids.ts';
 import { JSON_POINTER } from '../domain/json-pointer.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { faultsOf, sizeFaultOf } from '../domain/workflow-graph.ts';
@@ -8,9 +9,7 @@ import {
   NODE_STATUSES,
   type PlannedNode,
   RUN_STATUSES,
-  WORKFLOW_ID,
   WORKFLOW_STATUSES,
-  type WorkflowId,
 } from '../domain/workflows.ts';
 import { Name } from './access-schemas.ts';
 import {

@@ -1,8 +1,8 @@
 import type { Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
-import type { CommandId, TenantId } from './ids.ts';
+import type { CommandId, TenantId, WorkflowId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
-import type { WorkflowId } from './workflows.ts';
+import type { TraceContext } from './trace-context.ts';
 
 /** From which status a command may move to which. The empty rows are final. */
 const NEXT = {
@@ -246,6 +246,8 @@ export interface Command {
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */
   readonly metered?: true;
+  /** What it was submitted within. */
+  readonly trace?: TraceContext;
 }
 
 /** Where a command may run. */

@@ -5,10 +5,16 @@ import type { Clock, Random } from './clock.ts';
 export type CommandId = string & { readonly __brand: 'CommandId' };
 export type TenantId = string & { readonly __brand: 'TenantId' };
 
+/** `wfl_` and 16 hex digits. */
+export type WorkflowId = string & { readonly __brand: 'WorkflowId' };
+
 export const COMMAND_ID = /^cmd_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 export const TENANT_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export const isCommandId = (text: string): text is CommandId => COMMAND_ID.test(text);
+
+export const WORKFLOW_ID = /^wfl_[0-9a-f]{16}$/;
+export const isWorkflowId = (text: string): text is WorkflowId => WORKFLOW_ID.test(text);
 
 export const isTenantId = (text: string): text is TenantId => TENANT_ID.test(text);
 

@@ -25,6 +25,7 @@ export const PERMISSIONS = [
   'events:read',
   'webhooks:read',
   'webhooks:manage',
+  'metrics:read',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
@@ -44,6 +45,9 @@ const RUNNING = [
   'sessions:use',
 ] as const satisfies readonly Permission[];
 
+/** About the whole installation, not about a tenant. */
+const INSTALLATION: readonly Permission[] = ['tenants:manage', 'metrics:read'];
+
 /** The built-in roles. A tenant may define more, out of the same permissions. */
 export const ROLES = {
   /** Sees what was run, and what it said. */
@@ -60,12 +64,12 @@ export const ROLES = {
     'triggers:manage',
   ],
   /** All within the tenant. */
-  admin: PERMISSIONS.filter((permission) => permission !== 'tenants:manage'),
+  admin: PERMISSIONS.filter((permission) => !INSTALLATION.includes(permission)),
   /** Sees what was done and why, and changes nothing. */
   auditor: [...READING, 'keys:own', 'members:read', 'policies:read', 'audit:read'],
   /** A program that was let loose: runs commands, and can neither widen what it may do nor approve it. */
   agent: RUNNING,
-  /** The installation's: also makes tenants. */
+  /** The installation's: also makes tenants, and sees how it does. */
   owner: PERMISSIONS,
 } as const satisfies Record<string, readonly Permission[]>;
 export type RoleName = keyof typeof ROLES;

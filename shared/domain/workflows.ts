@@ -1,12 +1,7 @@
 import type { Scope } from './actor.ts';
 import type { Instant } from './clock.ts';
-import type { CommandId, TenantId } from './ids.ts';
+import type { CommandId, TenantId, WorkflowId } from './ids.ts';
 import type { Json, Scalar } from './json-pointer.ts';
-
-/** `wfl_` and 16 hex digits. */
-export type WorkflowId = string & { readonly __brand: 'WorkflowId' };
-export const WORKFLOW_ID = /^wfl_[0-9a-f]{16}$/;
-export const isWorkflowId = (text: string): text is WorkflowId => WORKFLOW_ID.test(text);
 
 export const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 

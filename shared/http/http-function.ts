@@ -5,12 +5,13 @@ import { executionModeStreamifyResponse } from '@middy/core/StreamifyResponse';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { DEFAULT_TENANT } from '../access/rights.ts';
 import type { Deps } from '../app/deps.ts';
-import { type EndpointName, matchEndpoint } from '../contract/endpoints.ts';
+import type { EndpointName, Match } from '../contract/endpoints.ts';
 import type { Actor } from '../domain/actor.ts';
 import { toTimestamp } from '../domain/clock.ts';
 import { AppError, NoSuchHook } from '../domain/errors.ts';
 import type { RunnerRight } from '../domain/runner-token.ts';
 import { type Admitting, admit } from './admit.ts';
+import { observeRequests } from './observe-requests.ts';
 import { challengeOf, originOf } from './origin.ts';
 import { type Parsed, parseRequest } from './parse-request.ts';
 import { PROBLEM_TYPE, toProblem } from './problem.ts';
@@ -57,37 +58,46 @@ export const httpFunction = (deps: Deps, handlers: Handlers): HttpHandler =>
 export const streamingHttpFunction = (deps: Deps, handlers: Handlers): StreamingHttpHandler =>
   stack(deps, handlers, executionModeStreamifyResponse) as unknown as StreamingHttpHandler;
 
-const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionModeStandard) =>
-  middy<APIGatewayProxyEventV2, Reply>({ executionMode, timeoutEarlyInMillis: 0 })
-    .use(problemJson(deps))
-    .handler(async (event: APIGatewayProxyEventV2, context: Context) => {
-      const { name, params } = route(event, handlers);
-      const { rateLimit, ...caller } = await admit(deps, name, event);
-      const parsed = parseRequest(name, {
-        params,
-        query: event.queryStringParameters ?? {},
-        headers: event.headers,
-        body: Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8'),
-      });
-      // The table's types tie a name to its request; a lookup by a name known only at run time loses that tie.
-      const handle = handlers[name] as (deps: Deps, request: Request<EndpointName>) => Promise<Reply>;
-      const remainingSeconds = context.getRemainingTimeInMillis
-        ? context.getRemainingTimeInMillis() / 1_000
-        : undefined;
-      const reply = await handle(deps, {
-        ...{ ...parsed, ...caller, remainingSeconds },
-        requestId: event.requestContext.requestId,
-        origin: originOf(event),
-      });
-      return withRequestId({ ...reply, headers: { ...rateLimit, ...reply.headers } }, event);
+const stack = (deps: Deps, handlers: Handlers, executionMode: typeof executionModeStandard) => {
+  const observed = observeRequests(deps);
+  const answer = answerer(deps, handlers);
+  // middy knows not of what its own requests are.
+  const requestEnd = observed.end as (request: unknown) => Promise<void>;
+  return middy<APIGatewayProxyEventV2, Reply>({ executionMode, timeoutEarlyInMillis: 0, requestEnd })
+    .use(problemJson(deps, observed.refused))
+    .handler((event: APIGatewayProxyEventV2, context: Context) =>
+      observed.within(event, (match) => answer(event, context, match)),
+    );
+};
+
+const answerer =
+  (deps: Deps, handlers: Handlers) =>
+  async (event: APIGatewayProxyEventV2, context: Context, match: Match): Promise<Reply> => {
+    const { name, params } = route(event, handlers, match);
+    const { rateLimit, ...caller } = await admit(deps, name, event);
+    const parsed = parseRequest(name, {
+      params,
+      query: event.queryStringParameters ?? {},
+      headers: event.headers,
+      body: Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8'),
     });
+    // The table's types tie a name to its request; a lookup by a name known only at run time loses that tie.
+    const handle = handlers[name] as (deps: Deps, request: Request<EndpointName>) => Promise<Reply>;
+    const remainingSeconds = context.getRemainingTimeInMillis ? context.getRemainingTimeInMillis() / 1_000 : undefined;
+    const reply = await handle(deps, {
+      ...{ ...parsed, ...caller, remainingSeconds },
+      requestId: event.requestContext.requestId,
+      origin: originOf(event),
+    });
+    return withRequestId({ ...reply, headers: { ...rateLimit, ...reply.headers } }, event);
+  };
 
 const route = (
   event: APIGatewayProxyEventV2,
   handlers: Handlers,
+  match: Match,
 ): { name: EndpointName; params: Record<string, string> } => {
   const { method, path } = event.requestContext.http;
-  const match = matchEndpoint(method, event.rawPath);
   if (match.kind === 'wrong-method') {
     const allow = match.allow.join(', ');
     throw new AppError('method-not-allowed', `${path} takes ${allow}, not ${method}.`, { headers: { allow } });
@@ -101,13 +111,18 @@ const route = (
   return match;
 };
 
-const problemJson = (deps: Admitting): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
+const problemJson = (
+  deps: Admitting,
+  refused: ReturnType<typeof observeRequests>['refused'],
+): MiddlewareObj<APIGatewayProxyEventV2, Reply> => ({
   onError: async ({ error: thrown, event }): Promise<Reply> => {
     const { log } = deps;
     const { requestId } = event.requestContext;
     const error = await withFailuresCounted(deps, thrown, event);
     const problem = toProblem(error, requestId);
-    if (problem.status >= 500) log.error('A request failed', { requestId, error });
+    refused(event, problem.code, () => {
+      if (problem.status >= 500) log.error('A request failed', { requestId, error });
+    });
     const headers = error instanceof AppError ? { ...error.headers, ...challengeOf(deps.access, error, event) } : {};
     const body = JSON.stringify({ ...problem, instance: event.rawPath.slice(0, 200) });
     return withRequestId(

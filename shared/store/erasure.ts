@@ -1,7 +1,6 @@
-import type { TenantId } from '../domain/ids.ts';
+import type { TenantId, WorkflowId } from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
 import type { TriggerId } from '../domain/triggers.ts';
-import type { WorkflowId } from '../domain/workflows.ts';
 import type { Objects } from '../objects/objects.ts';
 import { indexKeys, keys, partitionsOf, type Reference, type WorkflowReference } from './schema.ts';
 import type { Key, Range, Store } from './store.ts';

@@ -1,9 +1,15 @@
 import type { Instant } from '../domain/clock.ts';
-import { type CommandId, isCommandId, isTenantId, type TenantId } from '../domain/ids.ts';
+import {
+  type CommandId,
+  isCommandId,
+  isTenantId,
+  isWorkflowId,
+  type TenantId,
+  type WorkflowId,
+} from '../domain/ids.ts';
 import type { ScheduleId } from '../domain/schedules.ts';
 import type { TriggerId } from '../domain/triggers.ts';
 import type { WebhookId } from '../domain/webhooks.ts';
-import { isWorkflowId, type WorkflowId } from '../domain/workflows.ts';
 import type { IndexName, Key } from './store.ts';
 
 /** The table's own attributes, as every adapter and the CDK stack name them. */

@@ -1,6 +1,6 @@
 import type { Instant, Random } from '../domain/clock.ts';
-import type { CommandId, TenantId } from '../domain/ids.ts';
-import type { NodeState, Plan, Run, RunStatus, Workflow, WorkflowId } from '../domain/workflows.ts';
+import type { CommandId, TenantId, WorkflowId } from '../domain/ids.ts';
+import type { NodeState, Plan, Run, RunStatus, Workflow } from '../domain/workflows.ts';
 import type { Idempotency } from './commands.ts';
 import {
   dueAtOf,

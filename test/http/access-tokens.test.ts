@@ -62,7 +62,7 @@ const open = async () => {
   gateway = makeGateway(await testWorker({ store, clock, access, log, work: false }));
 };
 const note = (message: string, fields = {}) => void logged.push(`${message} ${JSON.stringify(fields)}`);
-const log = { info: note, warn: note, error: note };
+const log = { debug: note, info: note, warn: note, error: note };
 
 const guarded = (Object.keys(endpoints) as EndpointName[]).filter(
   (name) => !['anyone', 'runner'].includes((endpoints[name] as Endpoint).access ?? ''),

@@ -41,7 +41,7 @@ describe('the list of tools', () => {
       'list_targets',
       'explain_policy',
     ]);
-    expect(hash).toBe('416967a2d497c26683f94f7ca642c99f57f0b3b782f9ccb985290f16989fc341');
+    expect(hash).toBe('844244650443cd7c93c3b79434c4432f4469c315d17559d68570515b80ca07b1');
   });
 
   test.for(REVISIONS)(

@@ -59,6 +59,10 @@ const GOOD: Readonly<Record<string, object>> = {
   'POST /v1/policies:explain': { command: { argv: ['true'] } },
   'POST /v1/schedules': { everySeconds: 3_600, command: { argv: ['true'] } },
   'PUT /v1/schedules/{id}': { everySeconds: 3_600, command: { argv: ['true'] } },
+  'POST /v1/workflows': { nodes: { only: { command: { argv: ['true'] } } } },
+  'POST /v1/triggers': { signature: { kind: 'github' }, command: { argv: ['true', '{{ body.x }}'] } },
+  'PUT /v1/triggers/{id}': { signature: { kind: 'github' }, command: { argv: ['true', '{{ body.x }}'] } },
+  'POST /v1/triggers/{id}/rotate': {},
   'PUT /v1/secrets/{name}': { value: 'hidden' },
   // A name of this machine: nothing is asked of it.
   'POST /v1/webhooks': { url: 'https://localhost/', events: ['command.*'] },
@@ -199,7 +203,9 @@ const openFilled = async () => {
   const approvals = await ask<{ items: { id: string }[] }>('GET', '/v1/approvals');
   const known = new Map([
     ['commands', await post('/v1/commands', { argv: ['true'], stdin: 'open' })],
+    ['triggers', await post('/v1/triggers', GOOD['POST /v1/triggers'] ?? {})],
     ['schedules', await post('/v1/schedules', { name: 'hourly', everySeconds: 3_600, command: { argv: ['true'] } })],
+    ['workflows', await post('/v1/workflows', { nodes: { only: { command: { argv: ['true'] } } } })],
     ['webhooks', await post('/v1/webhooks', { url: 'https://localhost/', events: ['command.*'] })],
     ['tenants', await post('/v1/tenants', { id: 'acme', name: 'Acme' })],
     ['members', ada],
@@ -239,13 +245,16 @@ describe('whatever is sent to', () => {
 
   test('any of them, each was taken once, so that it is not only the validation that answers', () => {
     expect(operations.filter(({ name }) => !taken.has(name)).map(({ name }) => name)).toEqual([
-      // Nothing runs here, no session was begun, and no issuer is trusted.
+      // Nothing runs, is signed or is counted here, no session was begun, and no issuer is trusted.
       'POST /v1/commands/{id}/signal',
       'POST /v1/session-tokens/refresh',
       'DELETE /v1/session-tokens/{id}',
       'GET /v1/commands/{id}/receipt',
+      'POST /v1/workflows/{id}/resume',
+      'POST /hooks/{id}',
       'GET /.well-known/oauth-protected-resource/mcp',
       'GET /.well-known/oauth-protected-resource',
+      'GET /metrics',
     ]);
   });
 });

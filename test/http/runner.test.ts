@@ -12,6 +12,7 @@ import { LIMITS } from '../../shared/domain/limits.ts';
 import { encodeFramed } from '../../shared/runner/framed.ts';
 import { referenceOf } from '../../shared/store/schema.ts';
 import { jsonLog } from '../../shared/telemetry/log.ts';
+import { withinTrace } from '../../shared/telemetry/trace-scope.ts';
 import { owner, testWorker } from '../support/deps.ts';
 import { fakeClock, settle } from '../support/fake-clock.ts';
 import { scriptedProvider } from '../support/scripted-provider.ts';
@@ -613,5 +614,29 @@ describe('what is secret', () => {
     for (const secret of [ticket, one.token, RUNNER, 'value-of-a-variable']) {
       expect([...texts, ...lines].filter((text) => text.includes(secret))).toEqual([]);
     }
+  });
+});
+
+describe('the trace that a command was submitted within', () => {
+  const TRACE = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', tracestate: 'vendor=1' };
+  const TOLD = { TRACEPARENT: TRACE.traceparent, TRACESTATE: TRACE.tracestate };
+
+  test.for<[string, Record<string, string>, Record<string, string>]>([
+    ['is told to the runner of any provider', { A: 'a' }, { ...TOLD, A: 'a' }],
+    ['gives way to a variable of its own', { TRACEPARENT: 'own' }, { TRACEPARENT: 'own' }],
+    ['gives way to a state of its own', { TRACESTATE: 'own' }, { TRACESTATE: 'own' }],
+  ])('%s', async ([, env, expected]) => {
+    const { start } = await open();
+    const one = await withinTrace(TRACE, () => start({ env }));
+    expect(parsed(await one.redeem())).toMatchObject({ env: expected });
+    expect(Object.keys(parsed(await one.redeem()).env).sort()).toEqual(Object.keys(expected).sort());
+  });
+
+  test('is in no command that was submitted without one, though another ran just before', async () => {
+    const { start } = await open();
+    const first = await withinTrace(TRACE, () => start());
+    await first.redeem();
+    const second = await start();
+    expect(parsed(await second.redeem())).toMatchObject({ env: {} });
   });
 });

@@ -188,6 +188,25 @@ describe('the stacks', () => {
     Template.fromStack(restored.stacks.data).resourceCountIs('AWS::DynamoDB::GlobalTable', 1);
   });
 
+  test('all functions but the executor are told of a collector and of metrics, if these are asked for', () => {
+    const toldIn = (template: Template) =>
+      (Object.values(template.findResources('AWS::Lambda::Function')) as Resource[]).map(({ Properties }) => {
+        const { Environment } = Properties as { Environment?: { Variables: Record<string, unknown> } };
+        return [Environment?.Variables['OTEL_EXPORTER_OTLP_ENDPOINT'], Environment?.Variables['ERRAND_METRICS']];
+      });
+    const { stacks: asked } = make({ otlpEndpoint: 'https://collector.example.com:4318', metrics: 'emf' });
+    const told = ['https://collector.example.com:4318/', 'emf'];
+    const [api, workers] = [toldIn(Template.fromStack(asked.api)), toldIn(Template.fromStack(asked.workers))];
+    expect(api).toEqual(api.map(() => told));
+    expect(workers).toContainEqual([undefined, undefined]);
+    expect(workers.filter(([endpoint]) => endpoint !== undefined)).toEqual([told, told, told]);
+    expect(toldIn(templates.api).flat().filter(Boolean)).toEqual([]);
+    for (const bad of ['collector:4318', 'https://user:word@collector.example.com']) {
+      expect(() => make({ otlpEndpoint: bad })).toThrow('otlpEndpoint must be a URL');
+    }
+    expect(() => make({ metrics: 'all' })).toThrow('metrics must be emf');
+  });
+
   test('functions that callers reach know the issuers that were named, and no other function does', () => {
     const file = join(folder, 'access.json');
     const issuers = [{ issuer: 'https://login.example.com/', audience: 'errand', tenant: 'acme' }];
@@ -335,20 +354,38 @@ describe('a bundle', () => {
     expect(readdirSync(join(folder, 'own', 'execute'))).toContain('exec-wrapper.sh');
   });
 
+  test('of none loads anything of OpenTelemetry before a span is told of, and none holds what keeps figures', () => {
+    for (const entry of ['commands', 'run-commands'] as const) {
+      const { outputs } = bundleFunction(entry, join(folder, 'own')).metafile;
+      const [index = ''] = Object.keys(outputs).filter((file) => file.endsWith('index.mjs'));
+      const eager = new Set<string>();
+      const load = (file: string): void => {
+        if (eager.has(file)) return;
+        eager.add(file);
+        for (const { path, kind } of outputs[file]?.imports ?? []) if (kind === 'import-statement') load(path);
+      };
+      load(index);
+      const inputs = [...eager].flatMap((file) => Object.keys(outputs[file]?.inputs ?? {}));
+      expect(inputs.some((input) => input.includes('open-tracing'))).toBe(true);
+      expect(inputs.filter((input) => /@opentelemetry/.test(input))).toEqual([]);
+      expect(inputsOf(entry).filter((input) => /prom-client/.test(input))).toEqual([]);
+    }
+  });
+
   test.for([
-    ['commands', 990],
-    ['hooks', 1_000],
-    ['mcp', 1_380],
-    ['output', 960],
-    ['providers', 960],
-    ['schedules', 1_000],
-    ['fire-schedules', 960],
-    ['webhooks', 960],
-    ['deliver-webhooks', 860],
-    ['system', 960],
-    ['runner', 970],
-    ['triggers', 1_000],
-    ['workflows', 1_000],
+    ['commands', 1_070],
+    ['hooks', 1_080],
+    ['mcp', 1_460],
+    ['output', 1_040],
+    ['providers', 1_040],
+    ['schedules', 1_090],
+    ['fire-schedules', 1_040],
+    ['webhooks', 1_040],
+    ['deliver-webhooks', 940],
+    ['system', 1_040],
+    ['runner', 1_050],
+    ['triggers', 1_080],
+    ['workflows', 1_080],
     ['execute', 200],
     ['prepare-target', 4_000],
   ] as const)('of %s stays below %i KiB, what it loads lazily included', ([entry, kib]) => {

@@ -146,7 +146,7 @@ const logOf = (world: World, { name }: Life): Log => {
     const { error } = fields;
     world.note(name, `logs: ${message}${error instanceof Error ? ` (${error.message})` : ''}`);
   };
-  return { info: write, warn: write, error: write };
+  return { debug: () => {}, info: write, warn: write, error: write };
 };
 
 const none = async (): Promise<never> => {

@@ -106,8 +106,12 @@ export interface Server extends Cli {
 }
 
 /** Starts `errand serve` on a free port, and resolves once it serves. */
-export const startServer = async (dataDirectory = tempDirectory(), args: readonly string[] = []): Promise<Server> => {
-  const started = startCli(['serve', '--port', '0', ...args], { dataDirectory });
+export const startServer = async (
+  dataDirectory = tempDirectory(),
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<Server> => {
+  const started = startCli(['serve', '--port', '0', ...args], { dataDirectory, env });
   await started.says('Errand serves at');
   const [url = ''] = /https?:\/\/[^ ]+/.exec(started.stdout().toString()) ?? [];
   return { ...started, url };

@@ -1,9 +1,9 @@
 import type * as z from 'zod';
 import { getWorkflow, submitWorkflow } from '../../shared/app/workflows.ts';
 import { SubmitWorkflow, type WorkflowView } from '../../shared/contract/workflow-schemas.ts';
-import { toTenantId } from '../../shared/domain/ids.ts';
+import { toTenantId, type WorkflowId } from '../../shared/domain/ids.ts';
 import { startWorkflow } from '../../shared/domain/workflow-steps.ts';
-import type { Plan, PlannedNode, Workflow, WorkflowId } from '../../shared/domain/workflows.ts';
+import type { Plan, PlannedNode, Workflow } from '../../shared/domain/workflows.ts';
 import { T0 } from './commands.ts';
 import { owner, type TestWorker } from './deps.ts';
 

@@ -19,6 +19,8 @@ const id = z.strictObject({ id: CommandIdText });
 export const submitHeaders = {
   'idempotency-key': 'The same key and body twice give one command and the same answer, for 24 hours.',
   prefer: `\`wait=N\` (N ≤ ${LIMITS.waitSeconds} seconds): answer when the command has ended, if it ends in time (RFC 7240).`,
+  traceparent:
+    'The trace that the command is to belong to (W3C Trace Context); its process is told of it by TRACEPARENT.',
 };
 export const submitAnswers = {
   200: { description: 'It ended within `Prefer: wait`.', schema: CommandView },

@@ -10,6 +10,14 @@ export const systemEndpoints = {
     summary: 'Targets, what they can do, and whether they are healthy',
     answers: { 200: { description: 'All targets.', schema: TargetList } },
   },
+  readMetrics: {
+    method: 'GET',
+    path: '/metrics',
+    function: 'providers',
+    permission: 'metrics:read',
+    summary: 'Figures of a server for Prometheus; docs/observability.md lists them',
+    answers: { 200: { description: 'All figures, in the text format 0.0.4.', mediaTypes: ['text/plain'] } },
+  },
   checkHealth: {
     method: 'GET',
     path: '/healthz',

@@ -70,13 +70,15 @@ export const workflowEndpoints = {
     summary: 'Follow a workflow live until it has ended',
     params: workflow,
     headers: {
+      accept: '`text/event-stream` follows it; otherwise it is answered as it is now.',
       prefer:
         '`wait=N` makes it a long poll: the events end, with a heartbeat, once there was one, or after N seconds.',
     },
     answers: {
       200: {
         description:
-          'Events: `workflow` with all of it, first of all; `node` with each that changed; `heartbeat`; `end` with all of it.',
+          'The workflow. Live: events `workflow` with all of it, first of all, `node` with each that changed, `heartbeat`, and `end` with all of it.',
+        schema: WorkflowView,
         mediaTypes: ['text/event-stream'],
       },
     },

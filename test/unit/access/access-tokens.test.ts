@@ -70,7 +70,7 @@ beforeEach(() => {
   [asked, logged, isAway] = [[], [], false];
   const jwk = (key: KeyObject, kid: string) => ({ ...key.export({ format: 'jwk' }), kid, use: 'sig' });
   keySet = [jwk(rsa.publicKey, 'rsa'), jwk(ec.publicKey, 'ec')];
-  const egress: Egress = {
+  const egress: Pick<Egress, 'send'> = {
     async send({ url }) {
       asked.push(url);
       if (isAway) throw new EgressError('unreachable');
@@ -84,7 +84,7 @@ beforeEach(() => {
   tokens = makeAccessTokens({
     issuers: [issuer(ISSUER, 'acme'), issuer(OTHER, 'other')],
     ...{ egress, clock },
-    log: { info: note, warn: note, error: note },
+    log: { debug: note, info: note, warn: note, error: note },
   });
 });
 
@@ -356,7 +356,7 @@ describe('access.json', () => {
 
 describe('an issuer without a jwksUrl', () => {
   const discovered = (metadata: unknown, status = 200) => {
-    const egress: Egress = {
+    const egress: Pick<Egress, 'send'> = {
       async send({ url }) {
         asked.push(url);
         if (isAway) throw new EgressError('unreachable');
@@ -404,7 +404,7 @@ describe('an issuer without a jwksUrl', () => {
           throw new Error('no network here');
         }) as never,
       });
-      const egress: Egress = {
+      const egress: Pick<Egress, 'send'> = {
         send: async (request) =>
           request.url === where
             ? { status: 200, headers: {}, body: Buffer.from(JSON.stringify(METADATA_OF_IT)) }

@@ -82,7 +82,8 @@ describe('a batch of wake-ups', () => {
       {
         level: 'error',
         messageId: 'm1',
-        reference: wakeUp(2).id,
+        tenant: 'default',
+        command: commandId(2),
         receiveCount: '2',
         queue: expect.stringContaining('wake-ups-normal'),
       },

@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type CommandId, toTenantId } from '../../../shared/domain/ids.ts';
+import { type CommandId, toTenantId, type WorkflowId } from '../../../shared/domain/ids.ts';
 import type { ScheduleId } from '../../../shared/domain/schedules.ts';
 import type { TriggerId } from '../../../shared/domain/triggers.ts';
 import type { WebhookId } from '../../../shared/domain/webhooks.ts';
-import type { WorkflowId } from '../../../shared/domain/workflows.ts';
 import {
   dueBy,
   duePartitions,
@@ -101,6 +100,8 @@ test('every kind of item is in a partition that the removal of its tenant finds,
     '/hooks/acme',
     '/removals',
     '/tenants',
+    // Expires by itself.
+    'acme/answers/1',
     'acme/audit',
     // Expires by itself.
     'acme/idempotency/1',

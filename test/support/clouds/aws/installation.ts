@@ -27,6 +27,8 @@ export interface InstallationOptions {
   readonly folder: string;
   /** Targets beside `lambda`, as in targets.json. */
   readonly targets?: readonly object[];
+  /** More variables for each function, as whoever deploys may set them. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 /** Errand as it is deployed to AWS, on this machine: the bundles, and a server for each service that they use. */
@@ -86,7 +88,11 @@ const TIMEOUT_SECONDS: Readonly<Record<string, number>> = {
   'deliver-webhooks': 180,
 };
 
-export const openInstallation = async ({ folder, targets = [] }: InstallationOptions): Promise<Installation> => {
+export const openInstallation = async ({
+  folder,
+  targets = [],
+  variables = {},
+}: InstallationOptions): Promise<Installation> => {
   const [dynamodb, fauxqs] = await Promise.all([startDynamodbLocal(), startFauxqs()]);
   plantSecret('key of the owner', Buffer.from(KEY));
   plantSecret('key of the audit log', Buffer.from(AUDIT_KEY));
@@ -106,6 +112,7 @@ export const openInstallation = async ({ folder, targets = [] }: InstallationOpt
   const buckets = [fauxqs.createBucket(), fauxqs.createBucket()] as const;
   // Lambda's own address is known only once it has its functions, and they are told of it.
   const environment: Record<string, string> = {
+    ...variables,
     ...FAKE_CREDENTIALS,
     AWS_SECRET_ACCESS_KEY: CANARIES.ASCII.toString(),
     AWS_REGION: AWS.region,
