@@ -5,7 +5,7 @@ import type {
   SessionView,
   SessionCommand as SubmitToSession,
 } from '../../shared/contract/session-schemas.ts';
-import type { SubmitOptions } from './client.ts';
+import type { SubmitOptions } from './submit-options.ts';
 import { allItems, type Json } from './transport.ts';
 
 export type NewSession = z.input<typeof CreateSession>;
