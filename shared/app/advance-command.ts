@@ -40,8 +40,9 @@ export const lookAtRun = async (deps: Deps, reference: Reference, { stop = false
   // Carried by this process, which looks after it.
   if (deps.runs.has(key)) return;
   const observed = await askProvider(deps, reference, attempt, stop);
+  const sure = observed !== undefined && deps.goneRuns.saw(key, observed.kind === 'gone', deps.rules.goneSeconds);
   const seen = observed
-    ? await toObservation(deps, reference, attempt.number, observed)
+    ? await toObservation(deps, reference, attempt.number, observed, sure)
     : ({ kind: 'unreachable', attempt: attempt.number } as const);
   await perform(deps, reference, await observeCommand(deps, reference, seen));
 };
@@ -81,13 +82,19 @@ const toObservation = async (
   reference: Reference,
   attempt: number,
   observed: Observed,
+  sure: boolean,
 ): Promise<Observation> => {
   if (observed.kind === 'alive') return { kind: 'alive', attempt };
   if (observed.kind === 'failed') return { kind: 'rejected', attempt, detail: observed.detail, retryable: false };
   const output = { ...(await deps.output.size(reference, attempt)), droppedBytes: 0 };
   const detail = observed.detail ?? 'Whoever carried the command is gone; how it ended cannot be known.';
   const { exit, unheard } = observed;
-  return { kind: 'gone', attempt, output, detail, ...(exit ? { exit } : {}), ...(unheard ? { unheard } : {}) };
+  return {
+    ...{ kind: 'gone', attempt, output, detail },
+    ...(exit ? { exit } : {}),
+    ...(unheard ? { unheard } : {}),
+    ...(sure ? { sure } : {}),
+  };
 };
 
 /** A provider that cannot remove what an earlier attempt left must not keep the next one from its start. */

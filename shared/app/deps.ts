@@ -36,6 +36,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/tracing.ts';
 import type { SigningKeys } from '../webhooks/signing-keys.ts';
 import type { Fleet } from './fleet.ts';
+import type { GoneRuns } from './gone-runs.ts';
 import type { HeldRuns } from './held-runs.ts';
 import type { HeldSessions } from './held-sessions.ts';
 
@@ -111,6 +112,7 @@ export interface Deps {
   readonly fleet: Fleet;
   /** The runs that this process carries. */
   readonly runs: HeldRuns;
+  readonly goneRuns: GoneRuns;
   /** Who this process is, in attempts that it holds. */
   readonly worker: string;
   /** How often those who wait look at the store, in case a change was not announced here. */

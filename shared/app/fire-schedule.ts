@@ -33,12 +33,13 @@ export const fireSchedule = async (deps: Deps, reference: ScheduleReference): Pr
     const now = deps.clock.now();
     const look = lookAtSchedule(schedule, now);
     if (look.kind === 'nothing') return dueAtOf(schedule);
+    const at = look.kind === 'fire' ? look.at : await begunOf(deps, schedule);
     // Whoever was faster passed the same instants: all are told from the same record.
-    if (look.kind === 'pass') {
+    if (at === undefined) {
       await deps.schedules.change(reference, (latest) =>
         latest.next === schedule.next && latest.version === schedule.version ? lookAgain(latest, now) : undefined,
       );
-    } else await fire(deps, schedule, look.at);
+    } else await fire(deps, schedule, at);
   }
   return deps.clock.now();
 };
@@ -157,6 +158,12 @@ const wasSubmitted = async (
   { tenant }: Schedule,
   idempotency: Idempotency,
 ): Promise<boolean> => (await commands.findRepeated(tenant, idempotency, clock.now())) !== undefined;
+
+/** The next instant, if somebody submitted its command who died before it was noted: missed it was not. */
+const begunOf = async (deps: Deps, schedule: Schedule): Promise<Instant | undefined> => {
+  const { next } = schedule;
+  return next !== undefined && (await wasSubmitted(deps, schedule, idempotencyOf(schedule, next))) ? next : undefined;
+};
 
 const cancelAll = async (deps: Deps, actor: Actor, open: readonly Command[]): Promise<void> => {
   for (const { id } of open) {

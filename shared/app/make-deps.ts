@@ -29,6 +29,7 @@ import { makeSigningKeys } from '../webhooks/signing-keys.ts';
 import type { Deps } from './deps.ts';
 import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
+import { makeGoneRuns } from './gone-runs.ts';
 import { makeHeldRuns } from './held-runs.ts';
 import { makeHeldSessions } from './held-sessions.ts';
 import { meteredTarget } from './metered-target.ts';
@@ -107,6 +108,7 @@ export const makeDeps = (parts: Parts): Deps => {
     signingKeys: makeSigningKeys({ vault, random, clock }),
     workflows: makeWorkflows(store, random, (reference) => changes.announce(reference, 'record')),
     runs: makeHeldRuns(),
+    goneRuns: makeGoneRuns({ clock, closing }),
     eventCursors: makeEventCursors(store),
     answers: makeAnswers(store),
   };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { hashOf } from '../audit/chain.ts';
 import type { SubmitCommand } from '../contract/schemas.ts';
 import { type Actor, isInScope } from '../domain/actor.ts';
+import type { Instant } from '../domain/clock.ts';
 import type { Command } from '../domain/command.ts';
 import { AppError, type Fault } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
@@ -91,7 +92,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     admitted = await decideSubmission(deps, actor, { spec, landings, id });
   } catch (refusal) {
     // What was let in once is answered as it was, whatever has changed since.
-    const earlier = idempotency && (await deps.commands.findRepeated(actor.tenant, idempotency, now));
+    const earlier = idempotency && (await findStored(deps, actor, idempotency, now));
     if (!earlier) {
       if (refusal instanceof AppError && refusal.code === 'policy-denied') {
         await noteRefusal(deps, actor, 'command.denied', spec.target, { commandHash: hashOf(spec) });
@@ -151,6 +152,12 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   await wake(deps, stored.command);
   if (asked) await noteAsked(deps, asked, stored.command);
   return { command: stored.command, repeated: false, watch, ...(asked ? { cache: 'miss' } : {}) };
+};
+
+/** What a key was used for. One that is taken by a request whose command is stored in a moment was used for nothing yet. */
+const findStored = async ({ commands }: Deps, { tenant }: Actor, idempotency: Idempotency, now: Instant) => {
+  const earlier = await commands.findRepeated(tenant, idempotency, now);
+  return earlier && (await commands.find(referenceOf(tenant, earlier.id))) ? earlier : undefined;
 };
 
 const repeatedCommand = async (

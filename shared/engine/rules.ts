@@ -10,6 +10,8 @@ export interface EngineRules {
   readonly pollSeconds: number;
   /** A queued command is looked at again after so long, in case its wake-up was lost. */
   readonly requeueSeconds: number;
+  /** A provider of detached runs is believed that one is gone, and that nobody can say how it ended, once it has said so for so long. */
+  readonly goneSeconds: number;
   /** A stop that has not been seen to work is repeated after so long. */
   readonly stopSeconds: number;
   /** A provider that does not answer is asked again after half the time that it has not answered, at most after so long. */
@@ -28,6 +30,7 @@ export const DEFAULT_RULES: EngineRules = {
   startSeconds: 60,
   pollSeconds: 15,
   requeueSeconds: 30,
+  goneSeconds: 30,
   stopSeconds: 15,
   unreachableSeconds: 300,
   releaseSeconds: 3_600,

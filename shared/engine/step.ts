@@ -78,7 +78,7 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
       return mayHaveRun(attempt, context) ? stay(command) : giveUpStart(command, attempt, seen, context);
     case 'gone':
       if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);
-      if (isTooEarly(attempt, seen, context)) return stay(command);
+      if (isUnsure(attempt, seen, context)) return stay(command);
       if (seen.exit) return hear(command, attempt, { ...seen, kind: 'ended', exit: seen.exit }, context);
       return conclude(
         command,
@@ -90,19 +90,14 @@ const hear = (command: Command, attempt: Attempt, seen: AttemptObservation, cont
 };
 
 /**
- * A provider that has just made a run may not show it yet, to one that asks because of a cancel. Its runner was heard of a moment ago, so that
- * only the runner's own word counts; whoever asked asks again.
+ * A provider that has just made a run may not show it yet, to one that asks because of a cancel, or by a clock that is ahead. The word of its
+ * runner counts at once; whoever asked the provider asks again, since the command stays due.
  */
-const isTooEarly = (
+const isUnsure = (
   attempt: Attempt,
-  seen: { readonly ticket?: string; readonly exit?: unknown },
+  { ticket, exit, sure }: { readonly ticket?: string; readonly exit?: unknown; readonly sure?: true },
   context: StepContext,
-): boolean =>
-  isDetached(attempt, context) &&
-  attempt.startedAt !== undefined &&
-  seen.ticket === undefined &&
-  seen.exit === undefined &&
-  context.now < attempt.startedAt + context.rules.leaseSeconds * 1_000;
+): boolean => isDetached(attempt, context) && ticket === undefined && exit === undefined && sure === undefined;
 
 const lookAtQueued = (
   command: Command,

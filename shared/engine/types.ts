@@ -47,6 +47,8 @@ export type Observation =
       readonly exit?: Exit;
       /** Nobody saw it gone: it was not heard of for a whole lease, where nobody can be asked for it. */
       readonly unheard?: true;
+      /** The provider has said so for `goneSeconds`, by a timer. */
+      readonly sure?: true;
       readonly ticket?: string;
     }
   /** Whoever read the run hears nothing of it any more. Its runner is elsewhere and may live: its looks will tell. */

@@ -32,7 +32,7 @@ import { tempDirectory } from '../support/temp-directory.ts';
 import { testVault } from '../support/vault.ts';
 
 /** Real time passes here, so leases are short. */
-const RULES = { ...DEFAULT_RULES, leaseSeconds: 3, pollSeconds: 1, stopSeconds: 2 };
+const RULES = { ...DEFAULT_RULES, leaseSeconds: 3, goneSeconds: 2, pollSeconds: 1, stopSeconds: 2 };
 
 /** Everything real: the store, the handlers behind a port, and the runner as a process of its own. */
 const open = async () => {

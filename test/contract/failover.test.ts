@@ -37,7 +37,10 @@ import { tempDirectory } from '../support/temp-directory.ts';
 import { testVault } from '../support/vault.ts';
 
 /** Real time passes here, so waits are short. */
-const RULES = { ...DEFAULT_RULES, startSeconds: 1, pollSeconds: 1, stopSeconds: 1, unreachableSeconds: 1 };
+const RULES = {
+  ...DEFAULT_RULES,
+  ...{ startSeconds: 1, goneSeconds: 1, pollSeconds: 1, stopSeconds: 1, unreachableSeconds: 1 },
+};
 
 const until = async (isSo: () => boolean | Promise<boolean>): Promise<void> => {
   while (!(await isSo())) await systemClock.sleep(50);

@@ -1,8 +1,10 @@
 import { cancelCommand } from '../../shared/app/cancel-command.ts';
 import type { Deps } from '../../shared/app/deps.ts';
+import { moveCommand } from '../../shared/app/move-command.ts';
 import { openOutput } from '../../shared/app/open-output.ts';
 import { piecesOf } from '../../shared/app/read-output.ts';
 import { requireCommand } from '../../shared/app/require-command.ts';
+import { createSchedule } from '../../shared/app/schedules.ts';
 import { signalCommand } from '../../shared/app/signal-command.ts';
 import { submitCommand } from '../../shared/app/submit-command.ts';
 import { toSummary } from '../../shared/app/view.ts';
@@ -13,8 +15,9 @@ import type { CommandId } from '../../shared/domain/ids.ts';
 import { referenceOf } from '../../shared/store/schema.ts';
 import type { Faults } from './faults.ts';
 import type { CallerEvent, FinalView, Piece, Seen } from './history.ts';
+import { SECOND_TARGET } from './node.ts';
 import type { Served } from './place.ts';
-import type { JobPlan } from './scenario.ts';
+import type { JobPlan, SchedulePlan } from './scenario.ts';
 import type { World } from './world.ts';
 
 const PATIENCE_MS = 30_000;
@@ -70,24 +73,43 @@ const toReply = (error: unknown, tellBug: CallerParts['tellBug']): Reply<never> 
   return { kind: 'nothing' };
 };
 
+const sleepIn =
+  ({ world }: CallerParts) =>
+  (milliseconds: number) =>
+    new Promise<void>((resolve) => void world.after(milliseconds, resolve));
+
+/** Again until there is an answer. */
+const insist = async <T>(
+  parts: CallerParts,
+  act: (deps: Deps) => Promise<T>,
+): Promise<Exclude<Reply<T>, { kind: 'nothing' }>> => {
+  for (;;) {
+    const reply = await request(parts, act);
+    if (reply.kind !== 'nothing') return reply;
+    await sleepIn(parts)(parts.world.rng.between(100, 5_000));
+  }
+};
+
+/** Has a schedule made, and calls back once it was answered. A lost answer makes another one. */
+export const putUp = (parts: CallerParts, { name, body, createAfterMs }: SchedulePlan, answered: () => void): void => {
+  const { world, actor } = parts;
+  world.after(createAfterMs, () => {
+    void insist(parts, (deps) => createSchedule(deps, actor, body)).then((reply) => {
+      world.note('caller', `${name} is ${reply.kind === 'answer' ? `made as ${reply.value.id}` : reply.code}`);
+      answered();
+    });
+  });
+};
+
 /** Lives one job through: submits until it was answered, looks, changes its mind, sends input. */
 export const liveThrough = (parts: CallerParts, plan: JobPlan, tell: (event: CallerEvent) => void): void => {
   const { world, actor } = parts;
   const job = plan.name;
-  const sleep = (milliseconds: number) => new Promise<void>((resolve) => void world.after(milliseconds, resolve));
-
-  /** Again until there is an answer. */
-  const insist = async <T>(act: (deps: Deps) => Promise<T>): Promise<Exclude<Reply<T>, { kind: 'nothing' }>> => {
-    for (;;) {
-      const reply = await request(parts, act);
-      if (reply.kind !== 'nothing') return reply;
-      await sleep(world.rng.between(100, 5_000));
-    }
-  };
+  const sleep = sleepIn(parts);
 
   const submit = async (): Promise<CommandId | undefined> => {
     const submission = { body: plan.body, idempotencyKey: `key-of-${job}` };
-    const reply = await insist((deps) => submitCommand(deps, actor, submission));
+    const reply = await insist(parts, (deps) => submitCommand(deps, actor, submission));
     if (reply.kind === 'refusal') {
       tell({ kind: 'refused', at: world.now(), job, code: reply.code });
       return undefined;
@@ -117,9 +139,16 @@ export const liveThrough = (parts: CallerParts, plan: JobPlan, tell: (event: Cal
   const cancel = async (id: CommandId): Promise<void> => {
     if (plan.cancelAfterMs === undefined) return;
     await sleep(plan.cancelAfterMs);
-    const reply = await insist((deps) => cancelCommand(deps, actor, id));
+    const reply = await insist(parts, (deps) => cancelCommand(deps, actor, id));
     world.note('caller', `cancel of ${job}: ${reply.kind === 'answer' ? 'taken' : reply.code}`);
     if (reply.kind === 'answer') tell({ kind: 'cancel-confirmed', at: world.now(), job });
+  };
+
+  const move = async (id: CommandId): Promise<void> => {
+    if (plan.moveAfterMs === undefined) return;
+    await sleep(plan.moveAfterMs);
+    const reply = await request(parts, (deps) => moveCommand(deps, actor, id, SECOND_TARGET));
+    world.note('caller', `move of ${job}: ${reply.kind}`);
   };
 
   const signal = async (id: CommandId): Promise<void> => {
@@ -135,10 +164,11 @@ export const liveThrough = (parts: CallerParts, plan: JobPlan, tell: (event: Cal
     for (const { afterMs, bytes } of plan.input) {
       await sleep(afterMs);
       const at = from;
-      if ((await insist((deps) => writeStdin(deps, actor, id, { bytes, from: at }))).kind === 'refusal') return;
+      const reply = await insist(parts, (deps) => writeStdin(deps, actor, id, { bytes, from: at }));
+      if (reply.kind === 'refusal') return;
       from += bytes.length;
     }
-    await insist((deps) => endStdin(deps, actor, id));
+    await insist(parts, (deps) => endStdin(deps, actor, id));
   };
 
   world.after(plan.submitAfterMs, () => {
@@ -147,6 +177,7 @@ export const liveThrough = (parts: CallerParts, plan: JobPlan, tell: (event: Cal
       if (id === undefined) return;
       void look(id);
       void cancel(id);
+      void move(id);
       void signal(id);
       void feed(id);
     });
@@ -154,22 +185,26 @@ export const liveThrough = (parts: CallerParts, plan: JobPlan, tell: (event: Cal
 };
 
 const toSeen = (command: Parameters<typeof toSummary>[0]): Seen => {
-  const { id, status, startedAt, result, attempts } = JSON.parse(JSON.stringify(toSummary(command))) as Seen;
+  const { id, status, startedAt, result, attempts } = toSummary(command);
   return { id, status, startedAt, result, attempts };
 };
 
 /** What a caller reads of each command once everything is over. */
 export const readAll = async (deps: Deps, actor: Actor): Promise<FinalView[]> => {
-  const { commands } = await deps.commands.list(actor.tenant, {}, { limit: 100 });
   const views: FinalView[] = [];
-  for (const command of commands) {
+  for await (const command of commandsOf(deps, actor)) {
     const output = new Map<number, readonly Piece[]>();
     for (const { number } of command.attempts) output.set(number, await readPieces(deps, actor, command.id, number));
     const { job } = JSON.parse(command.spec.argv?.[1] ?? '{}') as { job: string };
-    views.push({ job, seen: toSeen(command), output });
+    const { scheduledBy, submittedAt } = command;
+    views.push({ job, seen: toSeen(command), output, submittedAt, ...(scheduledBy ? { scheduledBy } : {}) });
   }
   return views;
 };
+
+async function* commandsOf({ commands }: Deps, { tenant }: Actor) {
+  for await (const page of commands.pages(tenant)) yield* page;
+}
 
 const readPieces = async (deps: Deps, actor: Actor, id: CommandId, attempt: number): Promise<Piece[]> => {
   const opened = await openOutput(deps, actor, id, { attempt });

@@ -1,4 +1,15 @@
-import type { Execution, FinalView, History, Piece, Seen, SeenAttempt, Stream } from './history.ts';
+import type {
+  Execution,
+  FinalView,
+  History,
+  Job,
+  Piece,
+  ScheduleHistory,
+  Seen,
+  SeenAttempt,
+  SeenFiring,
+  Stream,
+} from './history.ts';
 
 /*
  * Judges a run by the promises of docs/reliability.md, from outside: by what callers saw and what providers executed. It knows nothing of
@@ -27,6 +38,7 @@ export const check = (history: History): string[] => [
   ...nothingIsLeft(history),
   ...countsRight(history),
   ...isAudited(history),
+  ...firesOnce(history),
 ];
 
 /** What was acknowledged is there, is one, and has ended. */
@@ -77,13 +89,19 @@ const endsOnce = ({ stored, events, finals }: History): string[] => {
 
 const essence = ({ status, result, startedAt }: Seen): string => JSON.stringify([status, startedAt, result]);
 
+type Wanted = Pick<Job, 'maxAttempts' | 'retryOn'> & Partial<Pick<Job, 'targets' | 'moves'>>;
+
 /** A ticket is redeemed once, and a further attempt is made only for what the caller named. */
 const executesAtMostOnce = ({ executions, finals, jobs, promises }: History): string[] => {
   const faults: string[] = [];
   for (const { job, seen } of finals) {
     const own = executions.filter(({ command }) => command === seen.id);
-    const wanted = jobs.find(({ name }) => name === job);
-    if (!wanted) continue;
+    // What a schedule submits asks for no retry.
+    const wanted: Wanted = jobs.find(({ name }) => name === job) ?? { maxAttempts: 1, retryOn: [] };
+    for (const { number, target } of seen.attempts) {
+      if (wanted.targets && !wanted.targets.includes(target))
+        faults.push(`${job}, attempt ${number}, was on ${target}, where it may not run`);
+    }
     const executed = [...new Set(own.map(({ attempt }) => attempt))].sort((a, b) => a - b);
     if (promises.startTicket) {
       for (const attempt of executed) {
@@ -95,7 +113,10 @@ const executesAtMostOnce = ({ executions, finals, jobs, promises }: History): st
       faults.push(`${job} was executed in ${executed.length} attempts of ${wanted.maxAttempts}`);
     for (const attempt of executed.slice(0, -1)) {
       const cause = causeOf(seen.attempts.find(({ number }) => number === attempt));
-      if (!wanted.retryOn.includes(cause)) faults.push(`${job} was executed again after attempt ${attempt}: ${cause}`);
+      // What is moved is stopped first, and runs again only where that is allowed.
+      const isMoved = wanted.moves && cause === 'canceled' && wanted.retryOn.includes('lost');
+      if (!isMoved && !wanted.retryOn.includes(cause))
+        faults.push(`${job} was executed again after attempt ${attempt}: ${cause}`);
     }
     if (promises.startTicket && promises.knowsGone) {
       for (const [i, one] of own.entries()) {
@@ -246,6 +267,42 @@ const isAudited = ({ audit, finals }: History): string[] => {
     }
   }
   return faults;
+};
+
+/** Each instant of a schedule becomes something, one command at most, and all that was submitted is of an instant. */
+const firesOnce = ({ schedules, finals, clocksWereWrong }: History): string[] =>
+  schedules.flatMap((schedule) => {
+    const faults: string[] = [];
+    const { id, from, until, everyMs, firings } = schedule;
+    const own = finals.filter(({ scheduledBy }) => scheduledBy?.schedule === id);
+    const say = (at: number, what: string) => faults.push(`${short(id)}, ${new Date(at).toISOString()}: ${what}`);
+    if (!schedule.hasEnded) faults.push(`${short(id)} has instants left`);
+    for (const { seen, submittedAt, scheduledBy } of own) {
+      const at = scheduledBy?.at ?? 0;
+      if (at < from || at > until || (at - from) % everyMs !== 0) say(at, 'a command of no instant');
+      // What was given up after ten minutes of faults may have been on its way: docs/reliability.md, "What is not promised".
+      const isNoted = firings.some((one) => one.command === seen.id || (one.at === at && one.reason === 'unavailable'));
+      if (!isNoted) say(at, 'a command that the history never had');
+      if (!clocksWereWrong && submittedAt < at) say(at, 'submitted before its time');
+    }
+    for (const { at, command } of firings) {
+      if (command !== undefined && !own.some(({ seen }) => seen.id === command)) say(at, 'its command is not there');
+    }
+    for (let at = from; at <= until; at += everyMs) {
+      const times = own.filter(({ scheduledBy }) => scheduledBy?.at === at).length;
+      if (times > 1) say(at, `submitted ${times} times`);
+      const became = firings.filter((firing) => at >= firing.at && at < firing.at + (firing.count ?? 1) * everyMs);
+      if (became.length === 0) say(at, 'nothing became of it');
+      if (times === 0 && !became.some((firing) => mayBeLeftOut(schedule, firing))) say(at, 'not submitted');
+    }
+    return faults;
+  });
+
+const mayBeLeftOut = ({ overlap, catchUp }: ScheduleHistory, { outcome, reason }: SeenFiring): boolean => {
+  if (outcome === 'missed') return catchUp !== 'all';
+  if (outcome === 'skipped') return overlap !== 'allow';
+  // A fault that lasted for ten minutes, by the clock of whoever met it.
+  return outcome === 'refused' && reason === 'unavailable';
 };
 
 const short = (id: string): string => id.slice(-4);

@@ -4,7 +4,7 @@ import type { CrashPoint } from './life.ts';
 import { TARGET } from './node.ts';
 import type { ProfileName } from './profiles.ts';
 import { runSeed } from './run-seed.ts';
-import type { JobPlan, Scenario } from './scenario.ts';
+import type { JobPlan, Scenario, SchedulePlan } from './scenario.ts';
 
 const PROGRAM: Program = {
   job: 'job-1',
@@ -21,6 +21,8 @@ interface Story {
   readonly program?: Partial<Program>;
   readonly body?: Partial<SubmitCommand>;
   readonly cancelAfterMs?: number;
+  /** Submitted by a schedule at each of three instants, not by a caller. */
+  readonly isScheduled?: boolean;
 }
 
 /** What one command goes through while everything is done to it. */
@@ -35,9 +37,26 @@ export const STORIES = {
   },
 } as const satisfies Record<string, Story>;
 
+export const SCHEDULED: Story = { isScheduled: true };
+
 export type StoryName = keyof typeof STORIES;
 
-const scenarioOf = ({ program, body, cancelAfterMs }: Story): Scenario => {
+const START_AT = Date.parse('2030-06-01T12:00:00Z');
+
+const planOf = (program: Program): SchedulePlan => ({
+  name: program.job,
+  createAfterMs: 300,
+  body: {
+    everySeconds: 10,
+    startAt: new Date(START_AT + 1_000).toISOString(),
+    endAt: new Date(START_AT + 21_000).toISOString(),
+    overlap: 'allow',
+    catchUp: 'all',
+    command: { argv: toArgv(program), target: TARGET, timeoutSeconds: 60 },
+  },
+});
+
+const scenarioOf = ({ program, body, cancelAfterMs, isScheduled = false }: Story): Scenario => {
   const full = { ...PROGRAM, ...program };
   const plan: JobPlan = {
     name: full.job,
@@ -50,11 +69,12 @@ const scenarioOf = ({ program, body, cancelAfterMs }: Story): Scenario => {
     submitsTwice: false,
   };
   return {
-    startAt: Date.parse('2030-06-01T12:00:00Z'),
+    startAt: START_AT,
     nodes: 1,
-    jobs: [plan],
+    jobs: isScheduled ? [] : [plan],
+    schedules: isScheduled ? [planOf(full)] : [],
     faultsForMs: 10_000,
-    limits: { unfinishedCommands: 10 },
+    limits: isScheduled ? undefined : { unfinishedCommands: 10 },
     seals: true,
   };
 };

@@ -42,10 +42,18 @@ const KINDS = {
   // Between runners, callers and us.
   'request-lost': [0.005, 0.15],
   'answer-lost': [0.005, 0.15],
-} as const satisfies Record<string, readonly [least: number, most: number]>;
+} as const satisfies Rates;
 
-export type FaultKind = keyof typeof KINDS;
-export const FAULT_KINDS = Object.keys(KINDS) as readonly FaultKind[];
+/** What came later is drawn after all others, so that a seed stays what it was. */
+const LATER_KINDS = {
+  // A whole place of execution. An occasion is a minute.
+  'place-away': [0.05, 0.5],
+} as const satisfies Rates;
+
+type Rates = Readonly<Record<string, readonly [least: number, most: number]>>;
+
+export type FaultKind = keyof typeof KINDS | keyof typeof LATER_KINDS;
+export const FAULT_KINDS = [...Object.keys(KINDS), ...Object.keys(LATER_KINDS)] as readonly FaultKind[];
 
 /** Which faults a run has, how often each strikes, and how often each did. */
 export interface Faults {
@@ -61,17 +69,18 @@ export interface Faults {
  * A swarm (Groce et al., "Swarm Testing", ISSTA 2012): each seed turns each fault on or off and gives it a rate of its own, so that no
  * fault hides another by always coming first.
  */
-export const makeFaults = (rng: Rng, without: readonly FaultKind[] = []): Faults => {
+export const makeFaults = (rng: Rng): Faults => {
   const share = rng.pick([0, 0.15, 0.4, 0.7]);
   const rates = new Map<FaultKind, number>();
-  for (const kind of FAULT_KINDS) {
-    const [least, most] = KINDS[kind];
-    const rate = least * (most / least) ** rng.fraction();
-    if (rng.chance(share) && !without.includes(kind)) rates.set(kind, rate);
-  }
-  // Together nothing could tell them from the truth: docs/reliability.md, "What is not promised".
-  if (rates.has('clock-skew') || rates.has('clock-jump')) rates.delete('gone-after-start');
+  const drawRates = (kinds: Rates): void => {
+    for (const [kind, [least, most]] of Object.entries(kinds)) {
+      const rate = least * (most / least) ** rng.fraction();
+      if (rng.chance(share)) rates.set(kind as FaultKind, rate);
+    }
+  };
+  drawRates(KINDS);
   const draws = rng.fork();
+  drawRates(LATER_KINDS);
   const struck = new Map<FaultKind, number>();
   return {
     strikes(kind) {

@@ -19,6 +19,10 @@ export interface Job {
   readonly maxAttempts: number;
   /** All that it sends as input. */
   readonly input: Uint8Array;
+  /** Where it may run. */
+  readonly targets: readonly string[];
+  /** Whether it asks to have it moved while it may run. */
+  readonly moves: boolean;
 }
 
 /** One execution of a command, as the provider knows it. */
@@ -46,6 +50,7 @@ export interface SeenResult {
 
 export interface SeenAttempt {
   readonly number: number;
+  readonly target: string;
   readonly status: string;
   readonly startedAt: string | null;
   readonly endedAt: string | null;
@@ -74,6 +79,9 @@ export type CallerEvent =
 export interface FinalView {
   readonly job: string;
   readonly seen: Seen;
+  readonly submittedAt: number;
+  /** Of one that a schedule submitted. */
+  readonly scheduledBy?: { readonly schedule: string; readonly at: number };
   /** By attempt. */
   readonly output: ReadonlyMap<number, readonly Piece[]>;
 }
@@ -85,11 +93,36 @@ export interface StoredStatus {
   readonly status: string;
 }
 
+/** What became of an instant of a schedule, or of `count` in a row. */
+export interface SeenFiring {
+  readonly at: number;
+  readonly outcome: string;
+  readonly command?: string;
+  readonly reason?: string;
+  readonly count?: number;
+}
+
+/** A schedule, and all that was ever in its history. */
+export interface ScheduleHistory {
+  readonly id: string;
+  /** Its first instant, as it was stored first, the last one that there can be, and how far two are apart. */
+  readonly from: number;
+  readonly until: number;
+  readonly everyMs: number;
+  readonly overlap: string;
+  readonly catchUp: string;
+  readonly hasEnded: boolean;
+  readonly firings: readonly SeenFiring[];
+}
+
 export interface History {
   readonly jobs: readonly Job[];
   readonly events: readonly CallerEvent[];
   readonly executions: readonly Execution[];
   readonly stored: readonly StoredStatus[];
+  readonly schedules: readonly ScheduleHistory[];
+  /** Whether the clocks of processes were wrong. */
+  readonly clocksWereWrong: boolean;
   /** Whether anything at all went wrong. */
   readonly wasTroubled: boolean;
   readonly finals: readonly FinalView[];

@@ -26,6 +26,7 @@ export interface Life {
   freeze(milliseconds: number): void;
   /** Sets how far its clock is ahead of the truth. */
   setClock(aheadMs: number): void;
+  /** At once, if it is dead already. */
   onDeath(act: () => void): void;
 }
 
@@ -48,9 +49,11 @@ export const makeLife = (world: World, name: string, rng: Rng, { crashAt }: Life
     for (const act of backlog.splice(0)) if (isAlive) act();
   };
 
+  const isAwake = (): boolean => isAlive && thawsAt <= world.now() && backlog.length === 0;
+
   const deliver = (act: () => void): void => {
     if (!isAlive) return;
-    if (thawsAt <= world.now() && backlog.length === 0) {
+    if (isAwake()) {
       act();
       return;
     }
@@ -100,13 +103,14 @@ export const makeLife = (world: World, name: string, rng: Rng, { crashAt }: Life
         const point = crashAt?.(life, what);
         if (point === 'before-call') return life.crash(`before ${what}`);
         let isAnswered = false;
-        const once = (answer: () => void) => {
+        const once = <V>(settle: (value: V) => void, value: V) => {
           if (isAnswered) return;
           isAnswered = true;
           if (point === 'after-call' && isAlive) life.crash(`after ${what}`);
-          deliver(answer);
+          if (isAwake()) settle(value);
+          else deliver(() => settle(value));
         };
-        perform({ resolve: (value) => once(() => resolve(value)), reject: (error) => once(() => reject(error)) });
+        perform({ resolve: (value) => once(resolve, value), reject: (error) => once(reject, error) });
       }),
     crash(why) {
       if (!isAlive) return;
@@ -124,7 +128,7 @@ export const makeLife = (world: World, name: string, rng: Rng, { crashAt }: Life
       aheadMs = milliseconds;
       world.note(name, `has a clock that is ${milliseconds} ms ahead`);
     },
-    onDeath: (act) => void mourners.push(act),
+    onDeath: (act) => void (isAlive ? mourners.push(act) : act()),
   };
   return life;
 };

@@ -31,6 +31,7 @@ type Partition<T> = { readonly sk: string; readonly own: string; readonly value:
 
 export const makeMemory = ({ show = (change) => change(), onPut }: MemoryOptions = {}): Memory => {
   const items = new Map<string, Partition<Item>>();
+  const expiring = new Map<string, Item>();
   const indexes: Record<IndexName, Map<string, Partition<IndexEntry>>> = { due: new Map(), list: new Map() };
 
   const get = ({ pk, sk }: Key): Item | undefined => {
@@ -68,6 +69,8 @@ export const makeMemory = ({ show = (change) => change(), onPut }: MemoryOptions
         reindex(get(key), item);
         if (item) put(items, key, '', item);
         else remove(items, key, '');
+        if (item?.expiresAt !== undefined) expiring.set(nameOf(key), item);
+        else expiring.delete(nameOf(key));
         if (item) onPut?.(item);
       }
       return { ok: true };
@@ -77,12 +80,11 @@ export const makeMemory = ({ show = (change) => change(), onPut }: MemoryOptions
     queryIndex: (index, pk, range) => within(indexes[index].get(pk) ?? [], range),
 
     removeExpired(now) {
-      for (const partition of [...items.values()]) {
-        for (const { value } of [...partition]) {
-          if (value.expiresAt === undefined || value.expiresAt > now) continue;
-          reindex(value, undefined);
-          remove(items, value, '');
-        }
+      for (const value of [...expiring.values()]) {
+        if ((value.expiresAt ?? now) > now) continue;
+        expiring.delete(nameOf(value));
+        reindex(value, undefined);
+        remove(items, value, '');
       }
     },
   };
@@ -90,15 +92,44 @@ export const makeMemory = ({ show = (change) => change(), onPut }: MemoryOptions
 
 /** As it will be read: plain JSON, that nobody can change. */
 const toStored = ({ bytes, ...item }: Item): Item => {
-  const json = JSON.stringify(item.data);
-  if (json === undefined) throw new TypeError('Not a write: data that is no JSON');
-  return { ...item, data: freeze(JSON.parse(json)), ...(bytes ? { bytes: new Uint8Array(bytes) } : {}) };
+  const data = toJson(item.data);
+  if (data === undefined) throw new TypeError('Not a write: data that is no JSON');
+  return { ...item, data, ...(bytes ? { bytes: new Uint8Array(bytes) } : {}) };
 };
 
-const freeze = (value: unknown): unknown => {
-  if (typeof value !== 'object' || value === null) return value;
-  for (const one of Object.values(value)) freeze(one);
-  return Object.freeze(value);
+/** What JSON would make of it, which it is the quicker for not having been text. */
+const toJson = (value: unknown): unknown => {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value;
+    case 'number':
+      return Number.isFinite(value) ? value : null;
+    case 'object':
+      // What is frozen was read from here, as most of what is written.
+      if (value === null || Object.isFrozen(value)) return value;
+      // A date, a buffer, a map: rarely here, and rarely meant.
+      return isPlain(value) ? copyOf(value) : toJson(JSON.parse(JSON.stringify(value)));
+    case 'bigint':
+      throw new TypeError('Not a write: a bigint is no JSON');
+    default:
+      return undefined;
+  }
+};
+
+const copyOf = (value: object): object =>
+  Object.freeze(Array.isArray(value) ? value.map((one) => toJson(one) ?? null) : fieldsOf(value));
+
+const isPlain = (value: object): boolean =>
+  Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value));
+
+const fieldsOf = (value: object): object => {
+  const copy: Record<string, unknown> = {};
+  for (const name of Object.keys(value)) {
+    const one = toJson((value as Record<string, unknown>)[name]);
+    if (one !== undefined) copy[name] = one;
+  }
+  return copy;
 };
 
 const nameOf = ({ pk, sk }: Key): string => `${pk} ${sk}`;
@@ -106,6 +137,8 @@ const nameOf = ({ pk, sk }: Key): string => `${pk} ${sk}`;
 const LAST = '\u{10ffff}';
 
 const within = <T>(partition: Partition<T>, { from, to, limit, reverse = false }: Range): T[] => {
+  // Most of an index has nothing that is due.
+  if (partition.length === 0) return [];
   const first = from === undefined ? 0 : placeOf(partition, from);
   const last = to === undefined ? partition.length : placeOf(partition, to, LAST);
   const found = partition.slice(first, Math.max(first, last));
@@ -145,7 +178,8 @@ const placeOf = (partition: Partition<unknown>, sk: string, own = ''): number =>
 /** In the order of UTF-8, which is not that of UTF-16: there, surrogates come before U+E000 to U+FFFF. */
 const isBefore = (a: string, b: string): boolean => {
   for (let i = 0; i < a.length && i < b.length; i++) {
-    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
     if (x !== y) return rankOf(x) < rankOf(y);
   }
   return a.length < b.length;

@@ -59,7 +59,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-decides-who-may-start',
     profile: 'cloud-run',
-    seed: 1283,
+    seed: 121,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'blind-write',
     profile: 'cloud-run',
-    seed: 14,
+    seed: 3,
     edits: [
       {
         file: 'shared/store/commands.ts',
@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'end-is-not-final',
     profile: 'cloud-run',
-    seed: 31,
+    seed: 21,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -95,7 +95,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'cancel-in-any-state',
     profile: 'cloud-run',
-    seed: 53,
+    seed: 20,
     edits: [
       {
         file: 'shared/engine/stop.ts',
@@ -143,12 +143,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'gone-taken-for-never-started',
     profile: 'container-instances',
-    seed: 51,
+    seed: 7,
     edits: [
       {
         file: 'shared/engine/step.ts',
-        from: '      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);\n      if (isTooEarly',
-        to: '      if (!seen.exit) return giveUpStart(command, attempt, seen, context);\n      if (isTooEarly',
+        from: '      if (!mayHaveRun(attempt, context)) return giveUpStart(command, attempt, seen, context);\n      if (isUnsure',
+        to: '      if (!seen.exit) return giveUpStart(command, attempt, seen, context);\n      if (isUnsure',
       },
     ],
   },
@@ -182,7 +182,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'loser-goes-on',
     profile: 'local',
-    seed: 3,
+    seed: 13,
     edits: [
       {
         file: 'shared/app/observe-command.ts',
@@ -206,7 +206,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-lease',
     profile: 'cloud-run',
-    seed: 7,
+    seed: 73,
     edits: [
       {
         file: 'shared/engine/step.ts',
@@ -223,7 +223,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unclear-start-tried-again',
     profile: 'image',
-    seed: 1,
+    seed: 13,
     edits: [
       {
         file: 'shared/app/run-attempt.ts',
@@ -259,7 +259,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'output-stored-after-the-end',
     profile: 'local',
-    seed: 14,
+    seed: 171,
     edits: [
       {
         file: 'shared/app/store-end.ts',
@@ -271,7 +271,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'part-of-input-taken-twice',
     profile: 'cloud-run',
-    seed: 120,
+    seed: 162,
     edits: [
       {
         file: 'shared/store/stdin-log.ts',
@@ -312,7 +312,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'day-ends-twice',
     profile: 'image',
-    seed: 92,
+    seed: 72,
     edits: [
       {
         file: 'shared/limits/meter.ts',
@@ -336,7 +336,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'second-invocation-believed',
     profile: 'lambda',
-    seed: 1421,
+    seed: 117,
     edits: [
       {
         file: 'shared/providers/lambda/read-response.ts',
@@ -418,8 +418,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/submit-command.ts',
-        from: '  await wake(deps, stored.command);\n  return { command: stored.command, repeated: false, watch };',
-        to: '  return { command: stored.command, repeated: false, watch };',
+        from: '  await wake(deps, stored.command);\n  if (asked)',
+        to: '  if (asked)',
       },
     ],
   },
@@ -430,8 +430,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/submit-command.ts',
-        from: '  await wake(deps, stored.command);\n  return { command: stored.command, repeated: false, watch };',
-        to: '  return { command: stored.command, repeated: false, watch };',
+        from: '  await wake(deps, stored.command);\n  if (asked)',
+        to: '  if (asked)',
       },
       {
         file: 'shared/app/sweep.ts',
@@ -495,6 +495,76 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'shared/app/end-orphans.ts',
         from: '  if (run.createdAt === undefined || deps.clock.now() - run.createdAt < GRACE_MS) return false;',
         to: '  if (run.createdAt !== -1) return false;',
+      },
+    ],
+  },
+  {
+    name: 'run-left-though-it-had-begun',
+    profile: 'failover',
+    seed: 1158,
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (mayHaveRun(attempt, context) || state !== 'down' ||",
+        to: "if (state !== 'down' ||",
+      },
+    ],
+  },
+  {
+    name: 'ticket-good-on-the-target-before',
+    profile: 'failover',
+    seed: 1687,
+    edits: [
+      {
+        file: 'shared/engine/step.ts',
+        from: 'if (!attempt || attempt.number !== seen.attempt || ',
+        to: 'if (!attempt || ',
+      },
+      {
+        file: 'shared/engine/step.ts',
+        from: "if ('ticket' in seen && seen.ticket !== attempt.ticket)",
+        to: 'if (seen === undefined)',
+      },
+      {
+        file: 'shared/engine/step.ts',
+        from: "if (command.status !== 'starting' || attempt.ticket !== ticket ||",
+        to: "if (command.status !== 'starting' || ticket === '' ||",
+      },
+    ],
+  },
+  {
+    name: 'firing-has-no-key',
+    profile: 'schedules-far',
+    seed: 2,
+    edits: [
+      {
+        file: 'shared/app/fire-schedule.ts',
+        from: 'submitter, { body, idempotency, scheduledBy }',
+        to: 'submitter, { body, ...(at < 0 ? { idempotency } : {}), scheduledBy }',
+      },
+    ],
+  },
+  {
+    name: 'instant-passed-before-it-is-submitted',
+    profile: 'schedules',
+    seed: 5,
+    edits: [
+      {
+        file: 'shared/app/fire-schedule.ts',
+        from: '  try {\n    const firing = await submit(deps, schedule, actor, { idempotency, at });',
+        to: "  try {\n    await store({ outcome: 'submitted' });\n    const firing = await submit(deps, schedule, actor, { idempotency, at });",
+      },
+    ],
+  },
+  {
+    name: 'missed-instants-forgotten',
+    profile: 'schedules',
+    seed: 3,
+    edits: [
+      {
+        file: 'shared/domain/schedule-steps.ts',
+        from: '  return noteFiring({ ...schedule, next: resumeAt }, missed);',
+        to: '  return missed.at < 0 ? undefined as never : { ...schedule, next: resumeAt };',
       },
     ],
   },

@@ -1,4 +1,6 @@
+import { fireSchedulesEachMinute } from '../../functions/workers/fire-schedules.ts';
 import { sweepOnSchedule } from '../../functions/workers/sweep.ts';
+import { keepFiring } from '../../local/firing.ts';
 import { keepSweeping } from '../../local/sweeping.ts';
 import { advance } from '../../shared/app/advance.ts';
 import { checkTargets } from '../../shared/app/check-targets.ts';
@@ -31,29 +33,26 @@ export interface NodeParts {
   readonly memory: Memory;
   readonly blobs: Blobs;
   readonly place: Place;
+  readonly second: Place | undefined;
   /** Undefined: one machine, on which each process has a queue of its own and the store is a file. */
   readonly farQueue: FarQueue | undefined;
   readonly seals: boolean;
+  /** Whether there are schedules to be fired. */
+  readonly fires: boolean;
   /** Asked at each write: whether its answer is lost. */
   readonly losesAnswer: () => boolean;
 }
 
 const OWNER = ownerOf(toTenantId('default'));
 export const TARGET = 'place';
+export const SECOND_TARGET = 'second-place';
 const SWEEP_EVERY_MS = 60_000;
+const FIRE_EVERY_MS = 60_000;
 const ORPHANS_EVERY_MS = 10 * 60_000;
 
 /** Starts a process of the control plane: all of it, from the use cases to the repositories, on simulated ports. */
 export const startNode = (life: Life, parts: NodeParts): Served => {
-  const { world, faults, memory, blobs, place, farQueue, seals, losesAnswer } = parts;
-  const provider = place.adapter(life);
-  const target: Target = {
-    name: TARGET,
-    provider: provider.name,
-    features: place.features,
-    load: async () => provider,
-    health: () => provider.health(),
-  };
+  const { world, faults, memory, blobs, place, second, farQueue, seals, fires, losesAnswer } = parts;
   const nearQueue = farQueue ? undefined : inProcessQueue({ clock: life.clock });
   const deps = makeDeps({
     ...testAudit,
@@ -72,7 +71,7 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
     vault: NO_VAULT,
     queue: farQueue ? farQueue.sender(life) : (nearQueue as NonNullable<typeof nearQueue>),
     changes: changesOf(life, faults),
-    targets: [target],
+    targets: [targetAt(life, TARGET, place), ...(second ? [targetAt(life, SECOND_TARGET, second)] : [])],
     worker: life.name,
     lookEverySeconds: 1,
     closing: new AbortController().signal,
@@ -81,11 +80,24 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
   if (nearQueue) {
     nearQueue.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
     void (seals ? keepSweeping(deps) : sweepOnly(deps));
+    if (fires) void keepFiring(deps);
   } else {
     farQueue?.consume(life, (body) => handleMessage(deps, body));
     void sweepEachMinute(deps, world, seals);
+    if (fires) void fireEachMinute(deps);
   }
   return { life, deps };
+};
+
+const targetAt = (life: Life, name: string, place: Place): Target => {
+  const provider = place.adapter(life);
+  return {
+    name,
+    provider: provider.name,
+    features: place.features,
+    load: async () => provider,
+    health: () => provider.health(),
+  };
 };
 
 /** As SQS hands it to a worker, in the shipped form. */
@@ -110,6 +122,15 @@ const sweepEachMinute = async (deps: Deps, world: World, seals: boolean): Promis
     void onSchedule({ time: new Date(world.now()).toISOString() }).catch((error: unknown) =>
       deps.log.error('A sweep failed', { error }),
     );
+  }
+};
+
+/** As the rule of EventBridge calls it; each process for itself, so that several do at once. */
+const fireEachMinute = async (deps: Deps): Promise<void> => {
+  const fire = fireSchedulesEachMinute(deps);
+  for (;;) {
+    void fire().catch((error: unknown) => deps.log.error('A look at the schedules failed', { error }));
+    await deps.clock.sleep(FIRE_EVERY_MS);
   }
 };
 

@@ -3,18 +3,19 @@ import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { isFinal, type Status } from '../../shared/domain/command.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import type { Item } from '../../shared/store/store.ts';
-import { type CallerParts, liveThrough, readAll } from './caller.ts';
+import { type CallerParts, liveThrough, putUp, readAll } from './caller.ts';
 import { check } from './checker.ts';
 import { makeExecutions } from './executions.ts';
 import { type FaultKind, makeFaults } from './faults.ts';
 import type { CallerEvent, History, StoredStatus } from './history.ts';
 import { type CrashPoint, type Life, makeLife } from './life.ts';
 import { makeMemory } from './memory-store.ts';
-import { type NodeParts, startNode } from './node.ts';
+import { type NodeParts, startNode, TARGET } from './node.ts';
 import type { PlaceParts, Served } from './place.ts';
 import { PROFILES, type Profile, type ProfileName } from './profiles.ts';
 import { makeRng } from './rng.ts';
 import { makeScenario, type Scenario } from './scenario.ts';
+import { watchSchedules } from './schedule-histories.ts';
 import { makeFarQueue } from './simulated-queue.ts';
 import { type Line, makeWorld } from './world.ts';
 
@@ -59,7 +60,7 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   const { keepsLines = false, calm = false } = options;
   const profile: Profile = PROFILES[name];
   const chance = makeRng(seed);
-  const scenario = options.scenario ?? makeScenario(chance.fork());
+  const scenario = options.scenario ?? makeScenario(chance.fork(), profile);
   const faults = makeFaults(chance.fork());
   if (calm) faults.end();
   const world = makeWorld(chance.between(0, 2 ** 31), scenario.startAt, keepsLines);
@@ -67,10 +68,12 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   const unfinished = new Set<string>();
   const events: CallerEvent[] = [];
   const bugs: string[] = [];
+  const schedules = watchSchedules();
 
   const memory = makeMemory({
     show: showLate(),
     onPut: (item) => {
+      schedules.saw(item);
       const status = statusOf(item);
       if (!status) return;
       stored.push({ at: world.now(), ...status });
@@ -109,8 +112,10 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     memory,
     blobs: new Map(),
     place: profile.place(placeParts),
+    second: profile.second?.(placeParts),
     farQueue: profile.far ? makeFarQueue(world, faults) : undefined,
     seals: scenario.seals,
+    fires: scenario.schedules.length > 0,
     losesAnswer: () => {
       writes++;
       const isLost = options.losesAnswer?.(writes) ?? false;
@@ -152,26 +157,36 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   for (let place = 0; place < scenario.nodes; place++) world.after(world.rng.between(0, 200), () => bear(place));
   const actor: Actor = { ...ACTOR, limits: scenario.limits };
   const callers: CallerParts = { world, faults, reachable: alive, actor, tellBug: placeParts.tellBug };
-  for (const plan of scenario.jobs) liveThrough(callers, plan, (event) => void events.push(event));
+  const silent = new Set(scenario.jobs.map(({ name: job }) => job));
+  for (const plan of scenario.jobs) {
+    liveThrough(callers, plan, (event) => {
+      events.push(event);
+      if (event.kind !== 'seen') silent.delete(event.job);
+    });
+  }
+  let unanswered = scenario.schedules.length;
+  for (const plan of scenario.schedules) putUp(callers, plan, () => unanswered--);
 
-  const { place } = nodeParts;
+  const { place, second } = nodeParts;
+  const left = (): readonly string[] => [...place.left(), ...(second?.left() ?? [])];
   await world.run(() => false, scenario.startAt + scenario.faultsForMs);
   const quietAt = world.now();
   world.note('world', 'is quiet from now on');
   faults.end();
   for (const { life } of alive()) life.setClock(0);
-  const answered = (): boolean =>
-    scenario.jobs.every(({ name: job }) => events.some((event) => event.job === job && event.kind !== 'seen'));
-  await world.run(() => answered() && unfinished.size === 0, quietAt + MOST_UNFINISHED_MS);
+  const answered = (): boolean => unanswered === 0 && silent.size === 0;
+  const isOver = () => answered() && unfinished.size === 0 && schedules.open() === 0;
+  await world.run(isOver, quietAt + MOST_UNFINISHED_MS);
   const endedAt = world.now();
-  const unanswered = answered() ? [] : ['A caller got no answer.'];
-  await world.run(() => place.left().length === 0, quietAt + MOST_LEFT_MS);
+  const silence = answered() ? [] : ['A caller got no answer.'];
+  await world.run(() => left().length === 0, quietAt + MOST_LEFT_MS);
   // What comes late would show now.
   const overAt = world.now();
   await world.run(() => false, overAt + 3 * MINUTE_MS);
 
   const reader = startNode(makeLife(world, 'reader', makeRng(1)), {
     ...nodeParts,
+    fires: false,
     farQueue: makeFarQueue(world, faults),
   });
   let view: Pick<History, 'finals' | 'usage' | 'audit'> | undefined;
@@ -185,17 +200,21 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   if (!view) throw new Error('The end could not be read.');
   const clocksWereWrong = faults.struck.has('clock-skew') || faults.struck.has('clock-jump');
   const history: History = {
-    jobs: scenario.jobs.map(({ name: job, body, input }) => ({
+    jobs: scenario.jobs.map(({ name: job, body, input, moveAfterMs }) => ({
       name: job,
       retryOn: body.retry?.on ?? [],
       maxAttempts: body.retry?.maxAttempts ?? 1,
       input: Buffer.concat(input.map(({ bytes }) => bytes)),
+      targets: [body.target ?? TARGET, ...(body.failover ?? [])],
+      moves: moveAfterMs !== undefined,
     })),
     events,
     executions: executions.all,
     stored,
+    schedules: schedules.all(),
+    clocksWereWrong,
     wasTroubled: faults.struck.size > 0 || placed > 0,
-    left: place.left(),
+    left: left(),
     quietAt,
     overAt: endedAt,
     promises: profile.promises,
@@ -208,7 +227,7 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   return {
     seed,
     profile: name,
-    violations: [...new Set([...bugs, ...unanswered, ...check(history)])],
+    violations: [...new Set([...bugs, ...silence, ...check(history)])],
     trace: world.trace(),
     events: world.events(),
     struck: faults.struck,

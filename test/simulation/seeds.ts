@@ -30,4 +30,20 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       seed: 10_458,
       found: 'a command that ran on after it was told to be canceled: the provider did not show it yet',
     },
+    {
+      profile: 'cloud-run',
+      seed: 30_024,
+      found: 'the same, asked by a process whose clock was minutes ahead',
+    },
+    {
+      profile: 'schedules-far',
+      seed: 22,
+      found: 'an instant that was submitted, and told to be missed: who submitted it died before it was noted',
+    },
+    {
+      profile: 'schedules-far',
+      seed: 10_403,
+      found:
+        'a submission that met a fault while another with its key was on its way, and was refused for good: it was taken for one that is no longer kept',
+    },
   ];

@@ -78,13 +78,15 @@ export const makeWorld = (seed: number, startAt: number, keepsLines: boolean): W
         now = next.at;
         happened++;
         next.act();
-        // Whatever follows from it by itself has happened before the next event does.
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        await settled();
       }
       if (!isOver()) now = Math.max(now, until);
     },
   };
 };
+
+/** Whatever follows from an event by itself has happened before the next one does. Ticks would be cheaper, but some of what runs here asks for ticks itself. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const isBefore = (a: Event, b: Event): boolean => (a.at === b.at ? a.order < b.order : a.at < b.at);
 

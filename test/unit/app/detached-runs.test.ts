@@ -22,7 +22,7 @@ import { scriptedProvider } from '../../support/scripted-provider.ts';
 const RUNNER = 'a'.repeat(32);
 const NEVER = new Promise<never>(() => {});
 const GONE: Observed = { kind: 'gone' };
-const { startSeconds, stopSeconds, leaseSeconds } = DEFAULT_RULES;
+const { startSeconds, stopSeconds, leaseSeconds, goneSeconds } = DEFAULT_RULES;
 const END = {
   kind: 'ended',
   exit: { exitCode: 0, signal: null },
@@ -289,7 +289,25 @@ describe('what the provider says of a run', () => {
     if (isRedeemed) await redeem();
     provider.script.observe = async () => observed;
     await later(isRedeemed ? leaseSeconds : startSeconds);
+    if (isRedeemed) await later(goneSeconds);
     expect(await now(command)).toMatchObject(expected);
+  });
+
+  test('that it is gone is believed once it has said so for long enough, and never in between, whatever the clock says', async () => {
+    const { provider, submit, redeem, later, now } = await open();
+    const command = await submit();
+    await redeem();
+    provider.script.observe = async () => GONE;
+    await later(10 * leaseSeconds);
+    await later(goneSeconds - 1);
+    provider.script.observe = async () => ({ kind: 'alive' });
+    await later(1);
+    provider.script.observe = async () => GONE;
+    await later(leaseSeconds);
+    await later(goneSeconds - 1);
+    expect((await now(command)).status).toBe('running');
+    await later(1);
+    expect((await now(command)).status).toBe('lost');
   });
 
   test('or does not say, for a while, decides nothing', async () => {
@@ -346,6 +364,7 @@ describe('a cancel of a running command', () => {
     expect(provider.canceled).toHaveLength(2);
     provider.script.observe = async () => GONE;
     await later(stopSeconds);
+    await later(goneSeconds);
     expect(await now(command)).toMatchObject({ status: 'canceled', result: { reason: 'canceled' } });
   });
 });
@@ -422,6 +441,7 @@ describe('what an ended run left', () => {
     for (let attempt = 1; attempt <= 3; attempt++) {
       await redeem();
       await later(leaseSeconds);
+      await later(goneSeconds);
       await later(10);
     }
     expect(provider.starts).toHaveLength(3);

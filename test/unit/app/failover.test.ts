@@ -28,7 +28,7 @@ const END = {
   output: { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 0 },
 } as const satisfies EndHead;
 const AWAY: StartOutcome = { kind: 'rejected', fault: { detail: 'It answers 503.', retryable: true } };
-const { leaseSeconds, pollSeconds, startSeconds } = DEFAULT_RULES;
+const { leaseSeconds, goneSeconds, pollSeconds, startSeconds } = DEFAULT_RULES;
 
 /** Two detached targets, `local` and `far`, that do as they are told. */
 const open = async ({ pools = [] }: { readonly pools?: readonly Pool[] } = {}) => {
@@ -117,6 +117,7 @@ describe('a command with failover', () => {
     await redeem(rightOf(near));
     near.script.observe = async () => ({ kind: 'gone' });
     await later(leaseSeconds);
+    await later(goneSeconds);
     await later(5);
     expect([near.starts.length, far.starts.length]).toEqual([1, 1]);
   });

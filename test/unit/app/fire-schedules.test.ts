@@ -149,6 +149,27 @@ describe('exactly once', () => {
     expect(nextAt[0]).toBe('2030-01-01T00:02:00.000Z');
   });
 
+  test.for([
+    ['free', 1],
+    ['costly', 1],
+    ['costly', 2],
+  ] as const)(
+    'with %s transactions, after a crash behind write %i and a time away, it was not missed',
+    async ([atomicWrites, writes]) => {
+      const clock = fakeClock();
+      const store: Store = { ...sqliteStore({ file: ':memory:' }), atomicWrites };
+      const survivor = await testWorker({ clock, store, work: false });
+      const victim = await testWorker({ clock, store: dying(store, writes), work: false, name: 'worker-2' });
+      const made = await schedule(survivor, { overlap: 'allow', catchUp: 'last' });
+      await clock.advance(MINUTE);
+      await fireDue(victim, clock.now());
+      await clock.advance(10 * MINUTE);
+      await fireDue(survivor, clock.now());
+      expect(await instantsOf(survivor)).toEqual(['00:01', '00:11']);
+      expect(told(await read(survivor, made))).toEqual(['00:01 submitted', '00:02 missed late 9', '00:11 submitted']);
+    },
+  );
+
   test('when several look at once, whatever they meet', async () => {
     const clock = fakeClock();
     const store = sqliteStore({ file: ':memory:' });

@@ -27,6 +27,7 @@ const alive: Observation = { kind: 'alive', attempt: 1 };
 const released: Observation = { kind: 'released', attempt: 1 };
 const output = { stdoutBytes: 3, stderrBytes: 0, droppedBytes: 0 };
 const gone = { kind: 'gone', attempt: 1, output, detail: 'The provider has no such run.' } as const;
+const surelyGone = { ...gone, sure: true } as const;
 const ended = (exit: Partial<Exit> = {}): Observation => ({
   kind: 'ended',
   attempt: 1,
@@ -192,7 +193,7 @@ describe('a run elsewhere that is gone', () => {
   });
 
   test('afterwards is lost, with what the provider says of it', () => {
-    expect(step(running(), gone, at(31)).next).toMatchObject({
+    expect(step(running(), surelyGone, at(31)).next).toMatchObject({
       status: 'lost',
       result: { reason: 'lost', detail: gone.detail, stdoutBytes: 3 },
       attempts: [{ held: true }],
@@ -250,7 +251,7 @@ describe('a run elsewhere', () => {
     const stopping = step(command, looked, at(seconds)).next;
     const still = step(stopping, alive, at(seconds + 1)).next;
     expect(still).toMatchObject({ status: 'running', dueAt: T0 + (seconds + stopSeconds) * SECOND });
-    expect(step(still, gone, at(Math.max(seconds + 2, leaseSeconds))).next.status).toBe(status);
+    expect(step(still, surelyGone, at(seconds + 2)).next.status).toBe(status);
     expect(step(still, ended({ exitCode: null, signal: 'SIGTERM' }), at(seconds + 2)).next.status).toBe(status);
   });
 
@@ -300,7 +301,7 @@ describe('what an ended run left at its provider', () => {
   });
 
   test('is to be removed even there when nobody saw it end', () => {
-    expect(step(running(), gone, at(31, leavesNothing)).next).toMatchObject({
+    expect(step(running(), surelyGone, at(31, leavesNothing)).next).toMatchObject({
       status: 'lost',
       attempts: [{ held: true }],
       dueAt: T0 + 31 * SECOND,
@@ -338,7 +339,7 @@ describe('what an ended run left at its provider', () => {
 
   test('does not hold back a retry: the earlier one is removed when the next starts', () => {
     const command = running({}, { retry: { maxAttempts: 2, on: ['lost'] } });
-    const waiting = step(command, gone, at(31)).next;
+    const waiting = step(command, surelyGone, at(31)).next;
     expect(waiting).toMatchObject({ status: 'queued', attempts: [{ status: 'lost', held: true }] });
     const { next, effects } = step(waiting, looked, at(40));
     expect(effects).toMatchObject([
@@ -411,10 +412,11 @@ describe('a provider that refuses for long', () => {
   });
 });
 
-test('a provider that shows nothing of a run right after its start is asked again; the word of its runner counts at once', () => {
+test('a provider that shows nothing of a run is asked again, whatever the time; the word of its runner counts at once', () => {
   const canceling = running({ cancelRequestedAt: T0 });
-  const seen = { kind: 'gone', attempt: 1, output: { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 0 } } as const;
-  expect(step(canceling, seen, at(leaseSeconds - 1)).next).toBe(canceling);
-  expect(step(canceling, seen, at(leaseSeconds)).next.status).not.toBe('running');
-  expect(step(canceling, { ...seen, ticket: 'ticket-1' }, at(1)).next.status).not.toBe('running');
+  for (const seconds of [1, leaseSeconds, 100 * leaseSeconds]) {
+    expect(step(canceling, gone, at(seconds)).next).toBe(canceling);
+  }
+  expect(step(canceling, surelyGone, at(1)).next.status).not.toBe('running');
+  expect(step(canceling, { ...gone, ticket: 'ticket-1' }, at(1)).next.status).not.toBe('running');
 });

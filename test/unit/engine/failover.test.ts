@@ -28,6 +28,7 @@ const DOWN = { state: 'down', why: 'It answers 503.', downUntil: T0 + 90 * SECON
 
 const looked = (ticket: string) => ({ kind: 'looked', worker: 'worker-2', ticket, holding: false }) as const;
 const output = { stdoutBytes: 0, stderrBytes: 0, droppedBytes: 0 };
+const surelyGone: Observation = { kind: 'gone', attempt: 1, output, sure: true };
 const rejected: Observation = { kind: 'rejected', attempt: 1, detail: 'It is full.', retryable: true };
 const starting = (target: string, over: Partial<Command> = {}) =>
   aStarting({ attempts: [anAttempt({ target, ...(target === 'far' ? { held: true } : {}) })], ...over }, SPEC);
@@ -123,7 +124,7 @@ describe('a target that is down', () => {
 
 describe('a retry', () => {
   test.for<[string, Observation, string]>([
-    ['of what was lost goes to the next target', { kind: 'gone', attempt: 1, output }, 'far'],
+    ['of what was lost goes to the next target', surelyGone, 'far'],
     [
       'after an exit code stays where it was',
       { kind: 'ended', attempt: 1, exit: { exitCode: 1, signal: null }, output },
@@ -202,7 +203,7 @@ describe('a move', () => {
     const asked = step(running('near', rerun), move, at(1)).next;
     const stopping = step(asked, { ...looked(''), worker: 'worker-1', holding: true }, at(1)).next;
     const canceling = step(stopping, { kind: 'cancel-requested' }, at(2)).next;
-    const { next } = step(canceling, { kind: 'gone', attempt: 1, output }, at(3));
+    const { next } = step(canceling, surelyGone, at(3));
     expect(next).toMatchObject({ status: 'canceled' });
     expect(next).not.toHaveProperty('moveTo');
   });
@@ -222,6 +223,7 @@ describe('whatever is seen of several targets, in whatever order', () => {
     (attempt) => ({ kind: 'unreachable', attempt }),
     (attempt) => ({ kind: 'alive', attempt }),
     (attempt) => ({ kind: 'gone', attempt, output }),
+    (attempt) => ({ ...surelyGone, attempt }),
     (attempt) => ({ kind: 'ended', attempt, exit: exit(0), output }),
     (attempt) => ({ kind: 'ended', attempt, exit: exit(1), output }),
     () => ({ kind: 'move-requested', target: 'near' }),

@@ -363,6 +363,12 @@ describe('whatever is seen in whatever order', () => {
       kind: fc.constant('gone' as const),
       attempt: fc.integer({ min: 1, max: 4 }),
       output: fc.constant(output),
+      sure: fc.constant(true as const),
+    }),
+    fc.record({
+      kind: fc.constant('gone' as const),
+      attempt: fc.integer({ min: 1, max: 4 }),
+      output: fc.constant(output),
       exit: fc.constant({ exitCode: 137, signal: null, outOfMemory: true }),
     }),
     fc.record({
