@@ -48,11 +48,11 @@ describe.skipIf(!isOnLinux)('a session', () => {
       ...{ running: null, waiting: 0, endedAt: null },
     });
     expect(Date.parse(session.expiresAt ?? '') - Date.parse(session.lastUsedAt)).toBe(60_000);
-    await exec(errand, session, 'mkdir a; cd a; x=kept; y=(1 2)');
+    await exec(errand, session, 'mkdir a; cd a; x=kept; y=2');
     const command = await exec(
       errand,
       session,
-      'echo "$x ${y[1]} ${#TOKEN}"; basename "$PWD"; cat; echo e >&2; false',
+      'echo "$x $y $(printf %s "$TOKEN" | wc -c)"; basename "$PWD"; cat; echo e >&2; false',
       {
         ...{ stdin: 'open', labels: { own: 'b' } },
       },
