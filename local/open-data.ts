@@ -6,6 +6,7 @@ import { systemResolve } from '../machine/resolver.ts';
 import { makeAccess } from '../shared/access/access.ts';
 import { advance } from '../shared/app/advance.ts';
 import type { Deps, Target } from '../shared/app/deps.ts';
+import { endAllSessions } from '../shared/app/end-session.ts';
 import { makeDeps } from '../shared/app/make-deps.ts';
 import type { Clock, Random } from '../shared/domain/clock.ts';
 import { isLoopbackAddress } from '../shared/egress/addresses.ts';
@@ -181,9 +182,13 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     expectsRunners: runnerUrl === undefined && elsewhere.some(({ features }) => features.runner === 'remote'),
     async close() {
       closing.abort();
+      const sessions = deps.heldSessions.all();
+      // Their shells end with their provider, and not by themselves.
+      for (const held of sessions) held.ending = true;
       const drained = Promise.all([commands.close(), workflows.close()]);
       await Promise.all([provider, ...elsewhere].map((one) => one.close()));
       await drained;
+      await endAllSessions(deps);
       await tracing.close();
       // First, as a lock that is left says that the store was not closed.
       lock.release();

@@ -1,6 +1,7 @@
 import { checkTargets } from '../shared/app/check-targets.ts';
 import type { Deps } from '../shared/app/deps.ts';
 import { endOrphans } from '../shared/app/end-orphans.ts';
+import { loseSessions, tendSessions } from '../shared/app/end-session.ts';
 import { removeTenants } from '../shared/app/remove-tenants.ts';
 import { sealAudit } from '../shared/app/seal-audit.ts';
 import { recover, sweep } from '../shared/app/sweep.ts';
@@ -29,6 +30,8 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
   };
   // What a killed server left on this machine does not go on for ten minutes more.
   const targets = deps.targets.filter(({ features }) => features.mode === 'inline' && features.leavesBehind);
+  // Before the commands, whose sessions are then known to be lost.
+  await attempt(() => loseSessions(deps));
   await attempt(() => recover(deps));
   await attempt(() => sweepWorkflows(deps, { all: true }));
   await attempt(() => endOrphans({ ...deps, targets }));
@@ -37,6 +40,7 @@ export const keepSweeping = async (deps: Deps): Promise<void> => {
   while (!closing.aborted) {
     await clock.sleep(SWEEP_SECONDS * 1_000, closing);
     if (!closing.aborted) await attempt(() => sweep(deps), 'sweep');
+    if (!closing.aborted) await attempt(() => tendSessions(deps));
     if (!closing.aborted) await attempt(() => sweepWorkflows(deps));
     if (!closing.aborted) await attempt(() => sealAudit(deps), 'audit');
     if (!closing.aborted) await attempt(() => removeTenants(deps, { seconds: REMOVAL_SECONDS }));

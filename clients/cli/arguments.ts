@@ -171,7 +171,7 @@ export const toWholeSubmission: typeof toSubmission = async (argv, options, term
   return toSubmission(argv, options, terminal);
 };
 
-const readScript = async (path: string, { stdin }: Pick<Terminal, 'stdin'>): Promise<string> => {
+export const readScript = async (path: string, { stdin }: Pick<Terminal, 'stdin'>): Promise<string> => {
   if (path !== '-') {
     return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
       const why = cause.code === 'ENOENT' ? 'no such file' : cause.message;

@@ -8,6 +8,7 @@ import { addPolicy } from './program/policy.ts';
 import { addSchedules } from './program/schedules.ts';
 import { addSecrets } from './program/secrets.ts';
 import { addServers } from './program/servers.ts';
+import { addSessions } from './program/sessions.ts';
 import { addTenancy } from './program/tenancy.ts';
 import { addTriggers } from './program/triggers.ts';
 import { addWebhooks } from './program/webhooks.ts';
@@ -21,6 +22,7 @@ const TOPICS = [
   addKeys,
   addSecrets,
   addSchedules,
+  addSessions,
   addTriggers,
   addWebhooks,
   addWorkflows,

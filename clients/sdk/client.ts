@@ -18,6 +18,8 @@ import { makePolicyCalls, type PolicyCalls } from './policies.ts';
 import { makeScheduleCalls, type ScheduleCalls } from './schedules.ts';
 import { makeSecretCalls, type SecretCalls } from './secrets.ts';
 import { makeSessionTokenCalls, type SessionTokenCalls } from './session-tokens.ts';
+import { makeSessionCalls, type SessionCalls, type SessionCommand } from './sessions.ts';
+import type { AbortOptions, SubmitOptions, WaitOptions } from './submit-options.ts';
 import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
 import {
   type ApiKeySource,
@@ -53,20 +55,7 @@ export interface ClientOptions {
 export type Submission = z.input<typeof SubmitCommand>;
 export type Replay = z.input<typeof ReplayCommand>;
 
-export interface AbortOptions {
-  /** Ends our waiting, not the command; the call rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface WaitOptions extends AbortOptions {
-  /** Waits so long for the end, at most 60 s; the command may come back unfinished. */
-  readonly waitSeconds?: number;
-}
-
-export interface SubmitOptions extends WaitOptions {
-  /** @default one made for this call, so that a repeated request submits once */
-  readonly idempotencyKey?: string;
-}
+export type { AbortOptions, SubmitOptions, WaitOptions } from './submit-options.ts';
 
 export interface ListOptions {
   readonly status?: CommandSummary['status'] | undefined;
@@ -101,6 +90,7 @@ export interface Client
     ScheduleCalls,
     WebhookCalls,
     SecretCalls,
+    SessionCalls,
     SessionTokenCalls,
     TenancyCalls,
     TriggerCalls,
@@ -157,7 +147,11 @@ export const makeClient = (options: ClientOptions): Client => {
   const send: Send = (method, path) => transport.request(method, path, {}, async () => {});
   const toCommand = (id: string, more = ''): string => `/v1/commands/${encodeURIComponent(id)}${more}`;
 
-  const submit = (path: string, body: Submission | Replay, { idempotencyKey, ...wait }: SubmitOptions) =>
+  const submit = (
+    path: string,
+    body: Submission | Replay | SessionCommand,
+    { idempotencyKey, ...wait }: SubmitOptions,
+  ) =>
     json<CommandView>('POST', path, {
       json: body,
       headers: { 'idempotency-key': idempotencyKey ?? makeKey(), ...toPrefer(wait) },
@@ -240,6 +234,7 @@ export const makeClient = (options: ClientOptions): Client => {
     ...makeScheduleCalls(json, send, makeKey),
     ...makeWebhookCalls(json, send),
     ...makeSecretCalls(json, send),
+    ...makeSessionCalls(json, submit),
     ...makeSessionTokenCalls(json, send),
     ...makeTenancyCalls(json, send),
     ...makeTriggerCalls(json, send),

@@ -12,9 +12,11 @@ import { waitForCommand } from '../../shared/app/wait-for-command.ts';
 import { endStdin, writeStdin } from '../../shared/app/write-stdin.ts';
 import { httpFunction } from '../../shared/http/http-function.ts';
 import { json, parseIdempotencyKey, parsePreferWait, submittedReply } from '../../shared/http/replies.ts';
+import { sessionHandlers } from '../../shared/http/session-handlers.ts';
 
 export const commands = (deps: Deps) =>
   httpFunction(deps, {
+    ...sessionHandlers,
     readUsage: async (_, { actor }) => json(200, await readUsage(deps, actor)),
     submitCommand: async (_, { actor, body, headers, remainingSeconds }) => {
       const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds);

@@ -34,6 +34,7 @@ const eventOf = (
 export const submissionOf = (command: Command): AuditEvent => {
   const { id, spec, submittedBy, submittedWith, submittedAt, policy, replayOf, scheduledBy, triggeredBy, workflow } =
     command;
+  const { session } = command;
   return {
     type: 'command.submitted',
     at: toTimestamp(submittedAt),
@@ -52,6 +53,7 @@ export const submissionOf = (command: Command): AuditEvent => {
       ...(policy ? { policy } : {}),
       ...(replayOf === undefined ? {} : { replayOf }),
       ...(scheduledBy ? { schedule: scheduledBy.schedule } : {}),
+      ...(session === undefined ? {} : { session }),
       ...(triggeredBy ? { trigger: triggeredBy.trigger } : {}),
       ...(workflow ? { workflow: workflow.id, node: workflow.node } : {}),
     },

@@ -25,6 +25,7 @@ import type { OutputLog } from '../store/output-log.ts';
 import type { Policies } from '../store/policies.ts';
 import type { Principals } from '../store/principals.ts';
 import type { Schedules } from '../store/schedules.ts';
+import type { Sessions } from '../store/sessions.ts';
 import type { StdinLog } from '../store/stdin-log.ts';
 import type { Store } from '../store/store.ts';
 import type { Triggers } from '../store/triggers.ts';
@@ -37,6 +38,7 @@ import type { SigningKeys } from '../webhooks/signing-keys.ts';
 import type { Fleet } from './fleet.ts';
 import type { GoneRuns } from './gone-runs.ts';
 import type { HeldRuns } from './held-runs.ts';
+import type { HeldSessions } from './held-sessions.ts';
 
 /** A configured place of a provider. */
 export interface Target {
@@ -84,6 +86,10 @@ export interface Deps {
   readonly vault: Vault;
   readonly erasure: Erasure;
   readonly schedules: Schedules;
+  /** What is kept of warm shells. */
+  readonly sessions: Sessions;
+  /** Those whose shell this process holds. */
+  readonly heldSessions: HeldSessions;
   readonly triggers: Triggers;
   readonly webhooks: Webhooks;
   readonly signingKeys: SigningKeys;

@@ -18,6 +18,7 @@ import { DEFAULT_OUTPUT, makeOutputLog } from '../store/output-log.ts';
 import { makePolicies } from '../store/policies.ts';
 import { makePrincipals } from '../store/principals.ts';
 import { makeSchedules } from '../store/schedules.ts';
+import { makeSessions } from '../store/sessions.ts';
 import { makeStdinLog } from '../store/stdin-log.ts';
 import { makeTriggers } from '../store/triggers.ts';
 import { makeWebhooks } from '../store/webhooks.ts';
@@ -30,6 +31,7 @@ import { makeEventFeed } from './event-feed.ts';
 import { makeFleet } from './fleet.ts';
 import { makeGoneRuns } from './gone-runs.ts';
 import { makeHeldRuns } from './held-runs.ts';
+import { makeHeldSessions } from './held-sessions.ts';
 import { meteredTarget } from './metered-target.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
@@ -99,6 +101,8 @@ export const makeDeps = (parts: Parts): Deps => {
     secrets: makeSecrets({ store, vault, clock, random }),
     erasure: makeErasure(store, objects),
     schedules: makeSchedules(store, changes.announceSchedule),
+    sessions: makeSessions(store),
+    heldSessions: makeHeldSessions(),
     triggers: makeTriggers(store),
     webhooks: makeWebhooks(store, clock),
     signingKeys: makeSigningKeys({ vault, random, clock }),

@@ -19,6 +19,9 @@ export const moveCommand = async (deps: Deps, actor: Actor, id: CommandId, targe
   const stored = await requireCommand(deps, actor, id);
   const { command } = stored;
   if (isFinal(command.status)) throw new AppError('already-final', `${id} has already ended: ${command.status}.`);
+  if (command.session !== undefined) {
+    throw new AppError('conflict', `${id} belongs to ${command.session}, whose shell is on ${command.spec.target}.`);
+  }
   const legs = routeOf(command.spec).filter(({ places }) => places.some((place) => place.target === target));
   if (legs.length === 0) throw refusal('invalid-request', `${id} may not run on ${target}: ${mayRunOn(command)}.`);
   const { targets: names } = actor.scope;

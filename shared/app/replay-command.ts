@@ -1,6 +1,7 @@
 import type { ReplayCommand, SubmitCommand } from '../contract/schemas.ts';
 import type { Actor } from '../domain/actor.ts';
 import type { CommandSpec } from '../domain/command.ts';
+import { AppError } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { Deps } from './deps.ts';
 import { requireCommand } from './require-command.ts';
@@ -8,7 +9,7 @@ import { type Submission, type Submitted, submitCommand } from './submit-command
 
 /**
  * Submits the same again as a new command, with `changes` on top. It is checked anew, as any submission is.
- * @throws AppError 'not-found', and as `submitCommand`
+ * @throws AppError 'not-found'; 'conflict' for a command of a session; and as `submitCommand`
  */
 export const replayCommand = async (
   deps: Deps,
@@ -17,6 +18,10 @@ export const replayCommand = async (
   { changes, ...submission }: Omit<Submission, 'body' | 'replayOf'> & { readonly changes: ReplayCommand },
 ): Promise<Submitted> => {
   const { command } = await requireCommand(deps, actor, id);
+  if (command.session !== undefined) {
+    const detail = `${id} ran in the shell of ${command.session}, with what it had then. Send its script to a session again.`;
+    throw new AppError('conflict', detail);
+  }
   const body = { ...toBody(command.spec, changes), ...changes };
   return submitCommand(deps, actor, { ...submission, body, replayOf: id });
 };

@@ -13,6 +13,7 @@ import { type Reference, referenceOf, splitReference } from '../store/schema.ts'
 import type { Deps } from './deps.ts';
 import { type Moved, observeCommand, targetOf } from './observe-command.ts';
 import { resolveSecrets } from './resolve-secrets.ts';
+import { runInSession } from './run-in-session.ts';
 import { storeEnd } from './store-end.ts';
 import { environmentOf } from './trace-environment.ts';
 
@@ -94,7 +95,11 @@ const startAtProvider = async (deps: Deps, { command }: Stored, attempt: Attempt
   }
   try {
     const run = toRun(deps, command, attempt);
-    const outcome = await (secrets ? runWithSecrets(provider.start, run, io, secrets) : provider.start(run, io));
+    const outcome = await (command.session === undefined
+      ? secrets
+        ? runWithSecrets(provider.start, run, io, secrets)
+        : provider.start(run, io)
+      : runInSession(deps, command, command.session, io));
     const sign = signOf(outcome);
     if (sign) await deps.fleet.saw(target.name, sign);
     return outcome;

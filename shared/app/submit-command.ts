@@ -8,6 +8,7 @@ import { AppError, type Fault } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { hasQuotas } from '../domain/quotas.ts';
+import type { SessionId } from '../domain/sessions.ts';
 import type { TraceContext } from '../domain/trace-context.ts';
 import type { Watch } from '../events/changes.ts';
 import { Overtaken } from '../store/command-order.ts';
@@ -30,10 +31,14 @@ export interface Submission {
   readonly replayOf?: CommandId;
   /** The schedule that submits it, and for which instant. */
   readonly scheduledBy?: Command['scheduledBy'];
+  /** Whose shell runs it. */
+  readonly session?: SessionId;
   /** The trigger that submits it, and for which delivery. */
   readonly triggeredBy?: Command['triggeredBy'];
   /** The node of a workflow that it is of. */
   readonly workflow?: Command['workflow'];
+  /** Called once it is stored, and before anything could happen to it. Not for a repetition. */
+  readonly stored?: (id: CommandId) => void;
   /** In place of a key: what else makes a repetition the same submission. */
   readonly idempotency?: Idempotency;
   /** Whether the caller will wait for the end. */
@@ -68,7 +73,7 @@ export const submitCommand = async (deps: Deps, actor: Actor, submission: Submis
 };
 
 const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission): Promise<Submitted> => {
-  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, workflow, watched = false } = submission;
+  const { idempotencyKey, replayOf, scheduledBy, triggeredBy, workflow, session, watched = false } = submission;
   const { body, spec, landings } = specify(deps, actor.scope, submission.body);
   await requireSecrets(deps, actor, body);
   const now = deps.clock.now();
@@ -79,7 +84,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
       ? submission.idempotency
       : {
           keyHash: sha256(idempotencyKey),
-          bodyHash: hashOf([replayOf ?? null, body]),
+          bodyHash: hashOf([replayOf ?? null, body, ...(session === undefined ? [] : [session])]),
           expiresAt: now + LIMITS.idempotencySeconds * 1_000,
         };
   let admitted: Admitted;
@@ -124,6 +129,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     attempts: [],
     ...(replayOf === undefined ? {} : { replayOf }),
     ...(scheduledBy ? { scheduledBy } : {}),
+    ...(session === undefined ? {} : { session }),
     ...(triggeredBy ? { triggeredBy } : {}),
     ...(workflow ? { workflow } : {}),
     ...(admitted.admission ? { policy: admitted.admission } : {}),
@@ -138,6 +144,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   );
   if (added.kind === 'repeated') return { command: await repeatedCommand(deps, actor, added), repeated: true };
   const { stored } = added;
+  submission.stored?.(stored.command.id);
   const reference = referenceOf(actor.tenant, stored.command.id);
   const watch = watched ? deps.changes.watch(reference, ['record']) : undefined;
   deps.changes.announce(reference, 'record');

@@ -10,7 +10,7 @@ import { piecesOf } from './read-output.ts';
 
 /** The command as callers see it, without its output. */
 export const toSummary = (command: Command): CommandSummary => {
-  const { id, status, spec, result, replayOf, scheduledBy, triggeredBy, workflow, policy, trace } = command;
+  const { id, status, spec, result, replayOf, session, scheduledBy, triggeredBy, workflow, policy, trace } = command;
   const { argv, script, image, cwd } = spec;
   return {
     id,
@@ -37,6 +37,7 @@ export const toSummary = (command: Command): CommandSummary => {
     result: result ?? null,
     attempts: command.attempts.map(toAttemptView),
     replayOf: replayOf ?? null,
+    ...(session === undefined ? {} : { session }),
     ...(scheduledBy ? { scheduledBy: { schedule: scheduledBy.schedule, at: toTimestamp(scheduledBy.at) } } : {}),
     ...(triggeredBy ? { triggeredBy: { trigger: triggeredBy.trigger, delivery: triggeredBy.delivery ?? null } } : {}),
     ...(workflow ? { workflow: { ...workflow } } : {}),

@@ -9,6 +9,7 @@ import { runnerEndpoints } from './endpoints/runner.ts';
 import { scheduleEndpoints } from './endpoints/schedules.ts';
 import { secretEndpoints } from './endpoints/secrets.ts';
 import { sessionTokenEndpoints } from './endpoints/session-tokens.ts';
+import { sessionEndpoints } from './endpoints/sessions.ts';
 import { systemEndpoints } from './endpoints/system.ts';
 import { triggerEndpoints } from './endpoints/triggers.ts';
 import { usageEndpoints } from './endpoints/usage.ts';
@@ -27,6 +28,7 @@ export const endpoints = {
   ...auditEndpoints,
   ...eventEndpoints,
   ...scheduleEndpoints,
+  ...sessionEndpoints,
   ...triggerEndpoints,
   ...webhookEndpoints,
   ...workflowEndpoints,

@@ -256,6 +256,7 @@ const summaryFields = {
   result: ResultView.nullable(),
   attempts: z.array(AttemptView),
   replayOf: CommandIdText.nullable(),
+  session: z.string().optional().describe('Whose shell runs it. Absent unless it was submitted to a session.'),
   scheduledBy: z
     .object({ schedule: z.string(), at: Timestamp.describe('The instant that it fired for.') })
     .optional()
@@ -347,6 +348,10 @@ const TargetView = z
         .describe('What a command of isolation `sandbox` gets where it asks for nothing else.'),
       longestTimeoutSeconds: z.int(),
       ownUser: z.boolean().optional().describe('Whether each command of isolation `process` has a user of its own.'),
+      sessions: z
+        .array(z.enum(ISOLATION_LEVELS))
+        .optional()
+        .describe('The levels at which it holds sessions. Absent where it holds none.'),
       launcher: z.enum(LAUNCHERS).optional().describe('What starts the commands of a target on this machine.'),
     }),
   })

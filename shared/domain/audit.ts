@@ -32,6 +32,8 @@ export const AUDIT_TYPES = [
   'secret.put',
   'secret.removed',
   'security.alert',
+  'session.ended',
+  'session.started',
   'session-token.created',
   'session-token.reused',
   'session-token.revoked',

@@ -234,6 +234,8 @@ export interface Command {
   readonly attempts: readonly Attempt[];
   readonly result?: Result;
   readonly replayOf?: CommandId;
+  /** Whose shell runs it. */
+  readonly session?: string;
   /** Which schedule submitted it, for which instant. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: Instant };
   /** Which trigger submitted it, and what its sender calls the delivery that made it do so. */

@@ -67,6 +67,8 @@ const EVENTS = {
   'schedule.triggered': { type: 'schedule.triggered', ...ofTenant },
   'secret.put': { type: 'secret.changed', ...ofTenant },
   'secret.removed': { type: 'secret.removed', ...ofTenant },
+  'session.ended': { type: 'session.ended', ...ofTenant },
+  'session.started': { type: 'session.started', ...ofTenant },
   'session-token.created': { type: 'session_token.created', ...ofTenant },
   'session-token.reused': { type: 'session_token.reused', ...ofTenant },
   'session-token.revoked': { type: 'session_token.revoked', ...ofTenant },

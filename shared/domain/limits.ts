@@ -88,6 +88,15 @@ export const LIMITS = {
   scheduleOpen: 20,
   /** Firings of one schedule that are shown. */
   scheduleHistory: 20,
+  /** Warm shells of a tenant that have not ended. */
+  sessions: 20,
+  /** Of one server, of all tenants. */
+  sessionsOfServer: 64,
+  /** Commands that wait for one session's shell. */
+  sessionWaiting: 64,
+  sessionLifeSeconds: 7 * 24 * 3_600,
+  /** An ended session is kept for so long. */
+  sessionKeptSeconds: 7 * 24 * 3_600,
   /** Of a tenant. */
   triggers: 100,
   /** What a trigger submits, as JSON, before its values. */

@@ -14,6 +14,8 @@ export const PERMISSIONS = [
   'approvals:answer',
   'schedules:read',
   'schedules:manage',
+  'sessions:use',
+  'sessions:manage',
   'triggers:read',
   'triggers:manage',
   'secrets:read',
@@ -36,7 +38,12 @@ const READING = [
   'providers:read',
   'usage:read',
 ] as const satisfies readonly Permission[];
-const RUNNING = [...READING, 'commands:submit', 'commands:control'] as const satisfies readonly Permission[];
+const RUNNING = [
+  ...READING,
+  'commands:submit',
+  'commands:control',
+  'sessions:use',
+] as const satisfies readonly Permission[];
 
 /** About the whole installation, not about a tenant. */
 const INSTALLATION: readonly Permission[] = ['tenants:manage', 'metrics:read'];

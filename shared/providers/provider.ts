@@ -2,6 +2,7 @@ import type { Instant } from '../domain/clock.ts';
 import type { Exit, Isolation, LauncherKind, SignalName } from '../domain/command.ts';
 import type { AttemptKey, TenantId } from '../domain/ids.ts';
 import type { StreamName } from '../domain/output.ts';
+import type { SessionShell } from '../domain/sessions.ts';
 
 /** What a provider can do, as data: submission checks it, GET /v1/providers shows it, the contract suite skips by it. */
 export interface ProviderFeatures {
@@ -48,6 +49,8 @@ export interface ProviderFeatures {
   readonly ownUser?: boolean;
   /** What starts the commands, where that is this machine. */
   readonly launcher?: LauncherKind;
+  /** The levels at which it can hold a warm shell. Absent: at none. */
+  readonly sessions?: readonly Isolation[];
 }
 
 /** What names an attempt at its provider. */
@@ -136,6 +139,38 @@ export type Observed =
   /** It never executed and never will: its image cannot be pulled, the provider refuses its shape. */
   | { readonly kind: 'failed'; readonly detail: string };
 
+/** A warm shell, as it is to be. */
+export interface ShellSpec {
+  /** Names it at the provider, as the key of an attempt does. */
+  readonly key: AttemptKey;
+  readonly tenant: TenantId;
+  readonly shell: SessionShell;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly isolation: Isolation;
+}
+
+/** One shell that executes script after script and keeps its state between them. */
+export interface Shell {
+  /**
+   * Executes a script in the shell itself and resolves with how it ended; one at a time. Its output is all that was written until
+   * then: what its background jobs write later goes nowhere. `stop` interrupts it (SIGINT, for its children too), and ends the shell
+   * if that does not help. A script that ends the shell ends as the shell does.
+   */
+  run(script: ShellScript, io: Pick<RunIo, 'output' | 'stop' | 'onSignal'>): Promise<ShellOutcome>;
+  /** Ends it and all that was started in it. Resolves when all is gone; twice is the same as once. */
+  end(): Promise<void>;
+  /** Resolves when the shell and all of it is gone, with one sentence for a person. */
+  readonly ended: Promise<{ readonly detail: string }>;
+}
+
+export type ShellOutcome = Extract<StartOutcome, { kind: 'ended' | 'lost' }>;
+
+export interface ShellScript {
+  readonly text: string;
+  readonly stdin: Uint8Array;
+}
+
 /** A run that the provider still holds. */
 export interface HeldRun extends RunName {
   readonly createdAt: Instant | undefined;
@@ -173,6 +208,11 @@ export interface Provider {
    * unknown and ended ones are fine. Resolves once it was asked for: only `observe` says that it is gone.
    */
   cancel(run: RunName): Promise<void>;
+  /**
+   * A warm shell, once it is up. There where `features.sessions` is. After its holder died, `observe` with its key ends what is left.
+   * @throws Error in words for a person when it does not come up; nothing is left of it
+   */
+  openShell?(spec: ShellSpec): Promise<Shell>;
   /** Every run of this installation that the provider holds, for the search for those that nobody waits for. */
   held?(): AsyncIterable<HeldRun>;
   health(): Promise<Health>;

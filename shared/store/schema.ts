@@ -98,6 +98,8 @@ export const keys = {
     pk: `${tenant}/policy`,
     sk: `version/${sortable(version, 8)}`,
   }),
+  /** A warm shell. */
+  session: (tenant: TenantId, id: string): Key => ({ pk: `${tenant}/sessions`, sk: id }),
   schedule: (reference: ScheduleReference): Key => ({ pk: reference, sk: 'schedule' }),
   trigger: (tenant: TenantId, id: TriggerId): Key => ({ pk: `${tenant}/triggers`, sk: id }),
   /** What became of a delivery, by when it came. */
@@ -171,6 +173,7 @@ export const partitionsOf = (tenant: TenantId): readonly string[] =>
     keys.role(tenant, ''),
     keys.apiKey(tenant, ''),
     keys.sessionToken(tenant, ''),
+    keys.session(tenant, ''),
     keys.secret(tenant, ''),
     keys.policy(tenant),
     keys.webhook(tenant, '' as WebhookId),

@@ -16,13 +16,13 @@ import {
 
 const id = z.strictObject({ id: CommandIdText });
 
-const submitHeaders = {
+export const submitHeaders = {
   'idempotency-key': 'The same key and body twice give one command and the same answer, for 24 hours.',
   prefer: `\`wait=N\` (N ≤ ${LIMITS.waitSeconds} seconds): answer when the command has ended, if it ends in time (RFC 7240).`,
   traceparent:
     'The trace that the command is to belong to (W3C Trace Context); its process is told of it by TRACEPARENT.',
 };
-const submitAnswers = {
+export const submitAnswers = {
   200: { description: 'It ended within `Prefer: wait`.', schema: CommandView },
   202: { description: 'Stored durably; it will run.', schema: CommandView },
 };

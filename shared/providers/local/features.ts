@@ -28,6 +28,10 @@ export const featuresOf = (launcher: Launcher, sandbox: SandboxConfig): Provider
   longestTimeoutSeconds: 7 * 24 * 3_600,
   ownUser: launcher.can('ownUser'),
   launcher: launcher.kind,
+  // What a script writes comes by pipes that have names in a folder of this machine: out of a sandbox's sight.
+  ...(process.platform === 'linux'
+    ? { sessions: ['none', ...(launcher.can('process') ? (['process'] as const) : [])] as const }
+    : {}),
 });
 
 const sandboxFeatures = (

@@ -4,12 +4,14 @@ import type { LauncherKind } from '../../domain/command.ts';
 import { type AttemptKey, splitAttemptKey } from '../../domain/ids.ts';
 import { type Log, silentLog } from '../../telemetry/log.ts';
 import type { Health, Provider, ProviderFeatures, Run, RunIo, StartOutcome } from '../provider.ts';
+import { BASE_ENVIRONMENT } from './base-environment.ts';
 import { featuresOf } from './features.ts';
 import type { LaunchSpec } from './frames.ts';
 import { type Launched, type LaunchedRun, openLauncher } from './launcher.ts';
 import { MARKER } from './process-table.ts';
 import { endTree, killTree, makeTree } from './process-tree.ts';
 import { DEFAULT_SANDBOX, SANDBOX_FOLDER, type SandboxConfig, sandboxArgs } from './sandbox.ts';
+import { makeShells } from './shells.ts';
 import { removeWorkDirectory } from './work-directory.ts';
 import { makeWorkPlaces } from './work-places.ts';
 
@@ -35,12 +37,6 @@ export interface LocalOptions {
   readonly log?: Log;
 }
 
-/** What a command finds in its environment beside what was asked for. */
-const BASE_ENVIRONMENT = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  LANG: 'C.UTF-8',
-} as const;
-
 /** How long a look for a dead worker's run waits for what it killed to be gone. */
 const OBSERVE_PATIENCE_MS = 5_000;
 
@@ -61,6 +57,7 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
   const features = featuresOf(launcher, sandbox);
   const runs = new Map<AttemptKey, LaunchedRun>();
   const places = makeWorkPlaces(workDirectory, { ownUser: launcher.can('ownUser') });
+  const shells = makeShells({ launcher, places, graceSeconds });
   let closed = false;
 
   /** The folder is made while the ticket is redeemed; the command executes after both. */
@@ -106,6 +103,11 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
       }
     },
 
+    async openShell(spec) {
+      if (closed) throw new Error('The server is shutting down.');
+      return shells.open(spec);
+    },
+
     async observe({ key, worker }) {
       if (runs.has(key) || (await isOwnerAlive(worker))) return { kind: 'alive' };
       const left = await killTree(makeTree(key), OBSERVE_PATIENCE_MS);
@@ -129,7 +131,7 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
     async close() {
       closed = true;
       for (const run of runs.values()) run.stop();
-      await Promise.all([...runs.values()].map(({ end }) => end));
+      await Promise.all([...[...runs.values()].map(({ end }) => end), shells.close()]);
       await launcher.close();
     },
   };

@@ -5,8 +5,12 @@ import { join } from 'node:path';
 import type { Isolation } from '../../domain/command.ts';
 import type { AttemptKey } from '../../domain/ids.ts';
 
+const PIPES = '.pipes';
+
 /** Where the folders of runs lie. */
 export interface WorkPlaces {
+  /** For what the server and a warm shell pass to each other; beside the folder that is the shell's. @throws Error as `folderOf` */
+  pipesOf(key: AttemptKey, isolation: Isolation): string;
   /** @throws Error when there can be no place for it */
   folderOf(key: AttemptKey, isolation: Isolation): string;
   /** Each one that a run may have. */
@@ -20,13 +24,19 @@ export interface WorkPlaces {
 export const makeWorkPlaces = (workDirectory: string, { ownUser }: { ownUser: boolean }): WorkPlaces => {
   const name = createHash('sha256').update(workDirectory).digest('hex').slice(0, 12);
   const passable = join(tmpdir(), `errand-work-${name}`);
+  const folderOf: WorkPlaces['folderOf'] = (key, isolation) => {
+    if (!ownUser || isolation !== 'process') return join(workDirectory, key);
+    makePassable(passable);
+    return join(passable, key);
+  };
   return {
-    folderOf(key, isolation) {
-      if (!ownUser || isolation !== 'process') return join(workDirectory, key);
-      makePassable(passable);
-      return join(passable, key);
-    },
-    foldersOf: (key) => (ownUser ? [workDirectory, passable] : [workDirectory]).map((place) => join(place, key)),
+    folderOf,
+    pipesOf: (key, isolation) => `${folderOf(key, isolation)}${PIPES}`,
+    foldersOf: (key) =>
+      (ownUser ? [workDirectory, passable] : [workDirectory]).flatMap((place) => {
+        const folder = join(place, key);
+        return [folder, `${folder}${PIPES}`];
+      }),
   };
 };
 
