@@ -80,7 +80,7 @@ const toMessage = (headers: IncomingMessage['headers'], body: Buffer): Message =
 };
 
 /** The guarded client, bent for servers of this machine alone. */
-export const loopbackEgress = (clock: Clock): Egress =>
+const loopbackEgress = (clock: Clock): Egress =>
   makeEgress({
     clock,
     resolve: async () => ['127.0.0.1'],
