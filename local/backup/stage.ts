@@ -3,6 +3,7 @@ import { constants, copyFile, link, mkdir, readFile, rm, stat } from 'node:fs/pr
 import { dirname, join } from 'node:path';
 import { systemClock } from '../../machine/system-clock.ts';
 import { tenantsOf } from '../../shared/app/tenants-of.ts';
+import { vaultNameOf } from '../../shared/app/triggers.ts';
 import type { Clock, Instant } from '../../shared/domain/clock.ts';
 import { LIMITS } from '../../shared/domain/limits.ts';
 import { sealedFileOf } from '../../shared/secrets/sealed-files.ts';
@@ -12,6 +13,7 @@ import { makeRecords } from '../../shared/store/records.ts';
 import { keys } from '../../shared/store/schema.ts';
 import { copyDatabase, inspectDatabase, objectsNamedIn } from '../../shared/store/sqlite/copy-database.ts';
 import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
+import { makeTriggers } from '../../shared/store/triggers.ts';
 import { makeWebhooks } from '../../shared/store/webhooks.ts';
 import { nameOf } from '../../shared/webhooks/signing-keys.ts';
 import type { Manifest } from './manifest.ts';
@@ -27,7 +29,9 @@ export interface Staged {
 }
 
 /** Each time something was removed between the copy of the store and the look for its files. */
-const MOST_TRIES = 5;
+const MOST_TRIES = 100;
+/** One file that so many copies of the store name, and that is never there, was not removed meanwhile: it is lost. */
+const MOST_MISSES = 3;
 
 /**
  * Puts together what a data folder is at one instant, beside whoever works on it. First the store: what it names then was there before, and
@@ -40,6 +44,7 @@ export const stage = async (
   { clock, withoutKeys }: { readonly clock: Clock; readonly withoutKeys: boolean },
 ): Promise<Staged> => {
   const folder = join(dataDirectory, STAGE);
+  const misses = new Map<string, number>();
   for (let tries = 1; ; tries++) {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { mode: 0o700 });
@@ -54,7 +59,9 @@ export const stage = async (
       const facts = { ...inspectDatabase(copy), keys: await digestKeys(dataDirectory) };
       return { folder, names: [DATABASE, ...plain, ...named], madeAt, facts };
     }
-    if (tries === MOST_TRIES) {
+    const missed = (misses.get(missing) ?? 0) + 1;
+    misses.set(missing, missed);
+    if (missed === MOST_MISSES || tries === MOST_TRIES) {
       throw new Error(
         `${join(dataDirectory, missing)} is missing, though the store names it: the data folder is damaged.`,
       );
@@ -81,18 +88,22 @@ const digestKeys = async (folder: string): Promise<Manifest['keys']> => {
   return digests;
 };
 
-/** The present value of each secret, and the keys by which webhooks sign. */
+/** The present value of each secret, the keys by which webhooks sign, and those by which deliveries to triggers are known. */
 const secretFilesIn = async (databaseCopy: string): Promise<string[]> => {
   const store = sqliteStore({ file: databaseCopy });
   try {
     const secrets = makeRecords<Secret>(store);
     const webhooks = makeWebhooks(store, systemClock);
+    const triggers = makeTriggers(store);
     const files: string[] = [];
     for await (const tenant of tenantsOf({ principals: makePrincipals(store) })) {
       const found = await secrets.list(keys.secret(tenant, '').pk, { limit: LIMITS.secrets });
       const places = found.map(({ name, value }) => ({ tenant, name, value }));
       for (const { id, keys: kept } of await webhooks.list(tenant, { limit: LIMITS.webhooks })) {
         places.push(...kept.map(({ value }) => ({ tenant, name: nameOf(id), value })));
+      }
+      for (const { id, secrets: kept } of await triggers.list(tenant, { limit: LIMITS.triggers })) {
+        places.push(...kept.map(({ value }) => ({ tenant, name: vaultNameOf(id), value })));
       }
       files.push(...places.map((place) => `${SECRETS}/${sealedFileOf(place)}`));
     }

@@ -6,6 +6,7 @@ import { type Client, makeClient } from '../../clients/sdk/client.ts';
 import { DATABASE, LEFT_OUT, OBJECTS, PLAIN_FILES, SECRETS } from '../../local/backup/members.ts';
 import { cli, startServer } from '../support/cli.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
+import { GITHUB_PUSH, githubHeaders } from '../support/webhooks.ts';
 
 const sh = (script: string, over: Record<string, unknown> = {}) => ({ argv: ['/bin/sh', '-c', script], ...over });
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -181,6 +182,25 @@ describe('backups beside a server', () => {
     }
     isOver = true;
     await churning;
+  });
+
+  test('know who signs: a delivery that its sender signs is taken where it was restored, and a webhook signs on', async () => {
+    const folder = tempDirectory();
+    const { url } = await startServer(join(folder, 'data'));
+    const client = makeClient({ url });
+    const trigger = await client.createTrigger({ signature: { kind: 'github' }, command: { argv: ['true'] } });
+    const webhook = await client.createWebhook({ url: 'https://localhost/', events: ['*'], enabled: false });
+    await run(join(folder, 'data'), 'backup', join(folder, 'b.tar'));
+    await run(join(folder, 'copy'), 'restore', join(folder, 'b.tar'));
+    const restored = await startServer(join(folder, 'copy'));
+    const { body } = GITHUB_PUSH;
+    const deliver = (secret: string) =>
+      fetch(`${restored.url}${trigger.path}`, { method: 'POST', headers: githubHeaders(body, {}, secret), body });
+    expect((await deliver('another secret')).status).toBe(404);
+    expect((await deliver(trigger.secret ?? '')).status).toBe(202);
+    // Not for want of its key: the address is one of this machine.
+    const tried = await makeClient({ url: restored.url }).testWebhook(webhook.id);
+    expect(tried).toMatchObject({ delivered: false, try: { fault: 'address' } });
   });
 
   test('have all that a server puts into its folder, or name it as of no use elsewhere', async () => {
