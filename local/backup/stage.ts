@@ -45,11 +45,13 @@ export const stage = async (
 ): Promise<Staged> => {
   const folder = join(dataDirectory, STAGE);
   const misses = new Map<string, number>();
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { mode: 0o700 });
   for (let tries = 1; ; tries++) {
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { mode: 0o700 });
     const madeAt = clock.now();
     const copy = join(folder, DATABASE);
+    // The links stay: what was there at the try before cannot be removed any more.
+    for (const suffix of ['', '-wal', '-shm']) await rm(`${copy}${suffix}`, { force: true });
     await copyDatabase(join(dataDirectory, DATABASE), copy);
     const plain = await copyPlainFiles(dataDirectory, folder, withoutKeys);
     const objects = new Set(objectsNamedIn(copy));
@@ -117,16 +119,19 @@ const secretFilesIn = async (databaseCopy: string): Promise<string[]> => {
 const linkAll = async (from: string, to: string, names: readonly string[]): Promise<string | undefined> => {
   const folders = new Set(names.map((name) => dirname(join(to, name))));
   for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 });
+  let missing: string | undefined;
   for (const name of names) {
-    if (!(await linkOne(join(from, name), join(to, name)))) return name;
+    if (!(await linkOne(join(from, name), join(to, name)))) missing ??= name;
   }
-  return undefined;
+  return missing;
 };
 
 /** File systems without links, and those with too many. */
 const CANNOT_LINK = ['EPERM', 'EXDEV', 'EMLINK', 'ENOTSUP', 'ENOSYS'];
 
 const linkOne = async (from: string, to: string): Promise<boolean> => {
+  // Of the try before: what it is a link to never changes.
+  if (await stat(to).then(() => true, falseIfMissing)) return true;
   try {
     await link(from, to);
     return true;

@@ -160,12 +160,17 @@ describe('backups beside a server', () => {
     await client.putSecret('token', new TextEncoder().encode('value number 0'));
     let isOver = false;
     const rotate = async (): Promise<void> => {
-      for (let n = 0; !isOver; n++) await client.putSecret('token', new TextEncoder().encode(`value number ${n}`));
+      for (let n = 0; !isOver; n++) {
+        await client.putSecret('token', new TextEncoder().encode(`value number ${n}`));
+        // Often, and not so often that no copy of the store is ever up to date.
+        for (let pause = 0; pause < 5; pause++) await client.run({ argv: ['true'] });
+      }
     };
     const feed = async (): Promise<void> => {
       while (!isOver) {
         const { id } = await client.submit({ argv: ['wc', '-c'], stdin: 'open' });
         for (let part = 0; part < 4; part++) await client.writeStdin(id, randomBytes(100_000), part * 100_000);
+        for (let pause = 0; pause < 3; pause++) await client.run({ argv: ['true'] });
         await client.endStdin(id);
         expect(await client.get(id, { waitSeconds: 60 })).toMatchObject({ stdout: '400000\n' });
       }
@@ -190,8 +195,11 @@ describe('backups beside a server', () => {
     const client = makeClient({ url });
     const trigger = await client.createTrigger({ signature: { kind: 'github' }, command: { argv: ['true'] } });
     const webhook = await client.createWebhook({ url: 'https://localhost/', events: ['*'], enabled: false });
-    await run(join(folder, 'data'), 'backup', join(folder, 'b.tar'));
-    await run(join(folder, 'copy'), 'restore', join(folder, 'b.tar'));
+    const file = join(tempDirectory(), 'b.tar');
+    await run(join(folder, 'data'), 'backup', file);
+    await run(join(folder, 'copy'), 'restore', file);
+    // The keys are in it, as they have to be.
+    rmSync(file);
     const restored = await startServer(join(folder, 'copy'));
     const { body } = GITHUB_PUSH;
     const deliver = (secret: string) =>

@@ -176,7 +176,8 @@ describe('a restore refuses, and leaves nothing behind,', () => {
     const digest = (body: Uint8Array) => createHash('sha256').update(body).digest('hex');
     const database = entries.find(({ header }) => header.name === 'errand.db') as Required<Entry>;
     const before = digest(database.body);
-    database.body.fill(0x55, 4_200, 8_000);
+    // Not one page alone: that may be one that is not in use.
+    database.body.fill(0x55, 4_200);
     const changed = withText(entries, MANIFEST, (text) => text.replace(before, digest(database.body)));
     expect(await refusing(await packed(changed))).toMatch(/damaged|malformed/);
   });
