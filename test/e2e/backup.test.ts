@@ -196,11 +196,10 @@ describe('backups beside a server', () => {
     const trigger = await client.createTrigger({ signature: { kind: 'github' }, command: { argv: ['true'] } });
     const webhook = await client.createWebhook({ url: 'https://localhost/', events: ['*'], enabled: false });
     const file = join(tempDirectory(), 'b.tar');
+    const copy = join(tempDirectory(), 'copy');
     await run(join(folder, 'data'), 'backup', file);
-    await run(join(folder, 'copy'), 'restore', file);
-    // The keys are in it, as they have to be.
-    rmSync(file);
-    const restored = await startServer(join(folder, 'copy'));
+    await run(copy, 'restore', file);
+    const restored = await startServer(copy);
     const { body } = GITHUB_PUSH;
     const deliver = (secret: string) =>
       fetch(`${restored.url}${trigger.path}`, { method: 'POST', headers: githubHeaders(body, {}, secret), body });
