@@ -90,3 +90,17 @@ const findRemote = async (options: ConnectOptions, env: NodeJS.ProcessEnv): Prom
   await source();
   return { ...profile, apiKey: source };
 };
+
+/** Connects, and lets go of it whatever becomes of the use. */
+export const withConnection = async <T>(
+  options: ConnectOptions,
+  terminal: Terminal,
+  use: (connection: Connection) => Promise<T>,
+): Promise<T> => {
+  const connection = await connect(options, terminal);
+  try {
+    return await use(connection);
+  } finally {
+    await connection.close();
+  }
+};

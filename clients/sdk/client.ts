@@ -11,7 +11,7 @@ import type {
 } from '../../shared/contract/schemas.ts';
 import { type AccessCalls, makeAccessCalls } from './access.ts';
 import { type AuditCalls, makeAuditCalls } from './audit.ts';
-import { ApiError } from './errors.ts';
+import { cancelUnlessOver } from './cancel-unless-over.ts';
 import { type EventCalls, makeEventCalls } from './event-log.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts';
 import { makePolicyCalls, type PolicyCalls } from './policies.ts';
@@ -161,11 +161,6 @@ export const makeClient = (options: ClientOptions): Client => {
     json<CommandView>('GET', toCommand(id), { headers: toPrefer(wait), signal: wait.signal });
 
   const cancel = (id: string): Promise<CommandView> => json('POST', toCommand(id, '/cancel'));
-  const cancelUnlessOver = async (id: string): Promise<void> => {
-    await cancel(id).catch((error: unknown) => {
-      if (!(error instanceof ApiError && error.code === 'already-final')) throw error;
-    });
-  };
 
   return {
     url,
@@ -182,7 +177,7 @@ export const makeClient = (options: ClientOptions): Client => {
         if (signal?.aborted) {
           // Asked again with its key, an unanswered submission tells which command it made.
           const { id } = command ?? (await submit('/v1/commands', submission, { idempotencyKey }));
-          await cancelUnlessOver(id);
+          await cancelUnlessOver({ cancel }, id);
         }
         throw error;
       }

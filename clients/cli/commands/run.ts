@@ -1,6 +1,6 @@
 import type { CommandView } from '../../../shared/contract/schemas.ts';
+import { cancelUnlessOver } from '../../sdk/cancel-unless-over.ts';
 import type { Client, Submission } from '../../sdk/client.ts';
-import { ApiError } from '../../sdk/errors.ts';
 import { asksForWalls, type CommandOptions, toWholeSubmission } from '../arguments.ts';
 import { type ConnectOptions, connect } from '../connect.ts';
 import { EXIT, exitCodeOf, explainEnd } from '../exit-codes.ts';
@@ -28,7 +28,7 @@ export const run = async (argv: readonly string[], options: RunOptions, terminal
       const body: Submission = wantsStdin ? { ...submission, stdin: 'open' } : submission;
       const id = await submitUnlessLeft(connection.client, body, interrupts, terminal);
       if (id === undefined) return EXIT.interrupted;
-      interrupts.cancels(id, () => cancel(connection.client, id));
+      interrupts.cancels(id, () => cancelUnlessOver(connection.client, id));
       return await attend(connection.client, id, wantsStdin, options, terminal);
     } finally {
       await connection.close();
@@ -65,14 +65,14 @@ const attend = async (
   // Without the rest of its input the command might wait forever.
   const feeding = wantsStdin
     ? feedStdin(client, id, terminal, over.signal).catch(async (error: Error) => {
-        await cancel(client, id).catch(() => {});
+        await cancelUnlessOver(client, id).catch(() => {});
         return error;
       })
     : undefined;
   const followed = await showOutput(client, id, terminal, { json }).finally(() => over.abort());
   if (followed.kind !== 'ended') {
     // Whoever read our output has left: nobody wants the rest.
-    await cancel(client, id);
+    await cancelUnlessOver(client, id);
     await client.get(id, { waitSeconds: 60 });
     return EXIT.brokenPipe;
   }
@@ -85,11 +85,4 @@ const attend = async (
 const tellEnd = (command: CommandView, terminal: Terminal): void => {
   const words = explainEnd(command);
   if (words !== undefined) say(terminal, words);
-};
-
-/** Ended already is as good as canceled. */
-const cancel = async (client: Client, id: string): Promise<void> => {
-  await client.cancel(id).catch((error: unknown) => {
-    if (!(error instanceof ApiError && error.code === 'already-final')) throw error;
-  });
 };

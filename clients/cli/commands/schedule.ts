@@ -1,7 +1,8 @@
 import type { Client } from '../../sdk/client.ts';
 import type { Firing, NewSchedule, Schedule, ScheduleSummary } from '../../sdk/schedules.ts';
 import { asksForWalls, type CommandOptions, toWholeSubmission, UsageError } from '../arguments.ts';
-import { type Connection, type ConnectOptions, connect } from '../connect.ts';
+import { idByName } from '../by-name.ts';
+import { type Connection, type ConnectOptions, withConnection } from '../connect.ts';
 import { commandLine, table } from '../render.ts';
 import { moment, timingText, until } from '../schedule-words.ts';
 import { plain, say, type Terminal, write } from '../terminal.ts';
@@ -115,17 +116,12 @@ export const changeSchedules = (
   });
 
 const withClient = async (
-  options: ConnectOptions & { readonly trySandbox?: boolean },
+  options: ConnectOptions,
   terminal: Terminal,
   use: (connection: Connection) => Promise<void>,
 ): Promise<number> => {
-  const connection = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
-    await use(connection);
-    return 0;
-  } finally {
-    await connection.close();
-  }
+  await withConnection({ ...options, ...OFFLINE }, terminal, use);
+  return 0;
 };
 
 const toSchedule = async (argv: readonly string[], options: AddOptions, terminal: Terminal): Promise<NewSchedule> => {
@@ -153,15 +149,8 @@ const toTime = (option: string, text: string | undefined): string | undefined =>
 };
 
 /** By its name too, where no other has it. */
-const resolve = async (client: Client, given: string): Promise<string> => {
-  if (given.startsWith('sch_')) return given;
-  const found: string[] = [];
-  for await (const { id, name } of client.listSchedules()) if (name === given) found.push(id);
-  const [id, another] = found;
-  if (id !== undefined && another === undefined) return id;
-  const many = `${found.length} schedules have the name ${given}: ${found.join(', ')}.`;
-  throw new UsageError(id === undefined ? `There is no schedule ${given}. See errand schedule list.` : many);
-};
+const resolve = (client: Client, given: string): Promise<string> =>
+  idByName(given, { word: 'schedule', prefix: 'sch_' }, client.listSchedules());
 
 const commandOf = ({ command }: ScheduleSummary): string =>
   commandLine({ ...command, shell: String(command['shell'] ?? '/bin/sh') });

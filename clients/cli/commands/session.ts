@@ -1,9 +1,10 @@
 import { LIMITS } from '../../../shared/domain/limits.ts';
+import { cancelUnlessOver } from '../../sdk/cancel-unless-over.ts';
 import type { Client } from '../../sdk/client.ts';
-import { ApiError } from '../../sdk/errors.ts';
 import type { NewSession, Session, SessionCommand } from '../../sdk/sessions.ts';
 import { readPiped, readScript, UsageError } from '../arguments.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { idByName } from '../by-name.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { EXIT, exitCodeOf, explainEnd } from '../exit-codes.ts';
 import { showOutput } from '../follow.ts';
 import { watchInterrupts } from '../interrupts.ts';
@@ -70,10 +71,10 @@ export const execInSession = async (
     return await withServer(options, terminal, async (client) => {
       const id = await resolve(client, session);
       const submitted = await client.submitToSession(id, command, { signal: interrupts.submitting });
-      interrupts.cancels(submitted.id, () => cancel(client, submitted.id));
+      interrupts.cancels(submitted.id, () => cancelUnlessOver(client, submitted.id));
       const followed = await showOutput(client, submitted.id, terminal, { json: options.json });
       if (followed.kind !== 'ended') {
-        await cancel(client, submitted.id);
+        await cancelUnlessOver(client, submitted.id);
         return EXIT.brokenPipe;
       }
       const words = options.json ? undefined : explainEnd(followed.command);
@@ -151,39 +152,23 @@ const toText = (session: Session): string => {
 };
 
 /** By its name too, where no other that has not ended has it. */
-const resolve = async (client: Client, session: string): Promise<string> => {
-  if (session.startsWith('ses_')) return session;
-  const found: string[] = [];
-  for await (const { id, name, state } of client.listSessions()) {
-    if (name === session && state !== 'ended') found.push(id);
-  }
-  const [id, another] = found;
-  if (id !== undefined && another === undefined) return id;
-  const many = `${found.length} sessions have the name ${session}: ${found.join(', ')}.`;
-  throw new UsageError(id === undefined ? `There is no session ${session}. See errand session list.` : many);
-};
+const resolve = (client: Client, session: string): Promise<string> =>
+  idByName(session, { word: 'session', prefix: 'ses_' }, goingOn(client));
+
+async function* goingOn(client: Client) {
+  for await (const session of client.listSessions()) if (session.state !== 'ended') yield session;
+}
 
 /** A session is in the memory of a server, so this process cannot stand in for one. */
-const withServer = async (
+const withServer = (
   options: ConnectOptions,
   terminal: Terminal,
   use: (client: Client) => Promise<number>,
-): Promise<number> => {
-  const { client, embedded, close } = await connect({ ...options, work: false }, terminal);
-  try {
+): Promise<number> =>
+  withConnection({ ...options, work: false }, terminal, async ({ client, embedded }) => {
     if (embedded) throw new UsageError('Sessions live in a server. Start one: errand serve');
-    return await use(client);
-  } finally {
-    await close();
-  }
-};
-
-/** Ended already is as good as canceled. */
-const cancel = async (client: Client, id: string): Promise<void> => {
-  await client.cancel(id).catch((error: unknown) => {
-    if (!(error instanceof ApiError && error.code === 'already-final')) throw error;
+    return use(client);
   });
-};
 
 const given = <T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {

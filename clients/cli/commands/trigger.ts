@@ -3,7 +3,8 @@ import { LIMITS } from '../../../shared/domain/limits.ts';
 import type { Client } from '../../sdk/client.ts';
 import type { Delivery, NewTrigger, Trigger, TriggerTest, TriggerWithSecret } from '../../sdk/triggers.ts';
 import { asksForWalls, type CommandOptions, readPiped, toWholeSubmission, UsageError } from '../arguments.ts';
-import { type Connection, type ConnectOptions, connect } from '../connect.ts';
+import { idByName } from '../by-name.ts';
+import { type Connection, type ConnectOptions, withConnection } from '../connect.ts';
 import { ago, commandLine, table } from '../render.ts';
 import { plain, say, type Terminal, write } from '../terminal.ts';
 import { conditionText, toCondition } from '../trigger-words.ts';
@@ -165,17 +166,12 @@ export const changeTriggers = (
   });
 
 const withClient = async (
-  options: ConnectOptions & { readonly trySandbox?: boolean },
+  options: ConnectOptions,
   terminal: Terminal,
   use: (connection: Connection) => Promise<void>,
 ): Promise<number> => {
-  const connection = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
-    await use(connection);
-    return 0;
-  } finally {
-    await connection.close();
-  }
+  await withConnection({ ...options, ...OFFLINE }, terminal, use);
+  return 0;
 };
 
 const toTrigger = async (
@@ -215,15 +211,8 @@ const toSignature = ({
 };
 
 /** By its name too, where no other has it. */
-const resolve = async (client: Client, given: string): Promise<string> => {
-  if (given.startsWith('trg_')) return given;
-  const found: string[] = [];
-  for await (const { id, name } of client.listTriggers()) if (name === given) found.push(id);
-  const [id, another] = found;
-  if (id !== undefined && another === undefined) return id;
-  const many = `${found.length} triggers have the name ${given}: ${found.join(', ')}.`;
-  throw new UsageError(id === undefined ? `There is no trigger ${given}. See errand trigger list.` : many);
-};
+const resolve = (client: Client, given: string): Promise<string> =>
+  idByName(given, { word: 'trigger', prefix: 'trg_' }, client.listTriggers());
 
 const readSecret = async (path: string): Promise<string> => (await readText(path)).replace(/\r?\n$/, '');
 

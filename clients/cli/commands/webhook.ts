@@ -1,7 +1,7 @@
 import type { Client } from '../../sdk/client.ts';
 import type { Delivery, DeliveryStatus, NewWebhook, Webhook } from '../../sdk/webhooks.ts';
 import { UsageError } from '../arguments.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { ago, table } from '../render.ts';
 import { until } from '../schedule-words.ts';
 import { plain, say, type Terminal, write } from '../terminal.ts';
@@ -149,18 +149,11 @@ export const testWebhook = (id: string, options: WebhookOptions, terminal: Termi
     return delivered ? 0 : NOT_TAKEN;
   });
 
-const withClient = async (
+const withClient = (
   options: ConnectOptions,
   terminal: Terminal,
   use: (client: Client) => Promise<number>,
-): Promise<number> => {
-  const { client, close } = await connect({ ...options, work: false }, terminal);
-  try {
-    return await use(client);
-  } finally {
-    await close();
-  }
-};
+): Promise<number> => withConnection({ ...options, work: false }, terminal, ({ client }) => use(client));
 
 const termsOf = ({ label, description }: ToldOptions) => ({
   ...(label ? { labels: label } : {}),

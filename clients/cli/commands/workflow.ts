@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
+import { cancelUnlessOver } from '../../sdk/cancel-unless-over.ts';
 import type { Client } from '../../sdk/client.ts';
-import { ApiError } from '../../sdk/errors.ts';
 import type { NewWorkflow, Workflow, WorkflowSummary } from '../../sdk/workflows.ts';
 import { UsageError } from '../arguments.ts';
-import { type Connection, type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Interrupts, watchInterrupts } from '../interrupts.ts';
 import { ago, table } from '../render.ts';
@@ -90,19 +90,6 @@ export const resumeWorkflow = (id: string, options: WorkflowOptions, terminal: T
     return 0;
   });
 
-const withConnection = async (
-  options: ConnectOptions,
-  terminal: Terminal,
-  use: (connection: Connection) => Promise<number>,
-): Promise<number> => {
-  const connection = await connect(options, terminal);
-  try {
-    return await use(connection);
-  } finally {
-    await connection.close();
-  }
-};
-
 const readWorkflow = async (file: string, terminal: Terminal): Promise<NewWorkflow> => {
   const json = file === '-' ? await text(terminal.stdin) : await readFile(file, 'utf8');
   try {
@@ -150,12 +137,7 @@ const attend = async (client: Client, id: string, { interrupts, options, termina
   return EXIT.brokenPipe;
 };
 
-/** Ended already is as good as canceled. */
-const cancel = async (client: Client, id: string): Promise<void> => {
-  await client.cancelWorkflow(id).catch((error: unknown) => {
-    if (!(error instanceof ApiError && error.code === 'already-final')) throw error;
-  });
-};
+const cancel = (client: Client, id: string): Promise<void> => cancelUnlessOver({ cancel: client.cancelWorkflow }, id);
 
 const EXITS = {
   running: EXIT.fault,
