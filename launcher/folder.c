@@ -140,14 +140,21 @@ static void spare_path(char *path, size_t room, unsigned number) {
   snprintf(path, room, "%.*s" SPARE "%d-%u", (int)spares_in_length, spares_in, (int)getpid(), number);
 }
 
-/* Those of a launcher that was killed. */
-static void remove_strangers(void) {
+/* Those of a launcher that was killed. One may still be on its way out, or not be reaped yet, when another takes its place. */
+#define STRANGERS_EVERY_MS 1000
+static uint64_t strangers_at;
+
+static void remove_strangers(uint64_t now) {
+  if (now < strangers_at) return;
+  strangers_at = UINT64_MAX;
   DIR *listing = opendir(spares_in);
   if (!listing) return;
   for (struct dirent *entry; (entry = readdir(listing));) {
     if (strncmp(entry->d_name, SPARE, sizeof SPARE - 1)) continue;
     long pid = strtol(entry->d_name + sizeof SPARE - 1, NULL, 10);
-    if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlinkat(dirfd(listing), entry->d_name, AT_REMOVEDIR);
+    if (pid <= 0 || pid == getpid()) continue;
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) unlinkat(dirfd(listing), entry->d_name, AT_REMOVEDIR);
+    else strangers_at = now + STRANGERS_EVERY_MS;
   }
   closedir(listing);
 }
@@ -161,7 +168,6 @@ static int is_beside_spares(const char *path) {
     memcpy(spares_in, path, length);
     spares_in[length] = 0;
     spares_in_length = length;
-    remove_strangers();
   }
   return length == spares_in_length && memcmp(path, spares_in, length) == 0;
 }
@@ -184,9 +190,11 @@ static int is_as_new(const char *path) {
   return is;
 }
 
-int folder_recycle(const char *path) {
+int folder_recycle(const char *path, uint64_t now) {
   char spare[PATH_MAX + 64];
-  if (spare_count < MOST_SPARES && is_beside_spares(path) && is_as_new(path)) {
+  if (!is_beside_spares(path)) return folder_remove(path);
+  remove_strangers(now);
+  if (spare_count < MOST_SPARES && is_as_new(path)) {
     spare_path(spare, sizeof spare, ++last_spare);
     if (rename(path, spare) == 0) {
       spare_numbers[spare_count++] = last_spare;

@@ -2,6 +2,7 @@
 #ifndef ERRAND_FOLDER_H
 #define ERRAND_FOLDER_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /** Makes it, empty and for one user alone: `owner`, or us (0). 0, or an errno. */
@@ -12,9 +13,10 @@ int folder_remove(const char *path);
 
 /**
  * As folder_remove, of one that is ours; where it is as good as new, it is kept under another name for the next that is made beside
- * it. To make and remove a folder can take the disk as long as the start of a program takes the processor.
+ * it. To make and remove a folder can take the disk as long as the start of a program takes the processor. Also removes what
+ * launchers that are gone had kept there; looks again a second later (`now` is in ms) while others live.
  */
-int folder_recycle(const char *path);
+int folder_recycle(const char *path, uint64_t now);
 
 /** Removes what was kept. */
 void folders_let_go(void);

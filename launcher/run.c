@@ -150,7 +150,7 @@ static void remove_folder(struct run *run) {
   run->state = RUN_REMOVING;
   run->look_at = 0;
   const char *folder = run->spec.work_directory;
-  if (run->uid == 0 ? folder_recycle(folder) : folder_remove(folder)) return finish(run);
+  if (run->uid == 0 ? folder_recycle(folder, now_ms()) : folder_remove(folder)) return finish(run);
   /* It may hold millions of files. */
   pid_t child = fork();
   if (child == 0) {

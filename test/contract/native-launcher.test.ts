@@ -113,6 +113,19 @@ describe.skipIf(!built)('the native launcher (npm run build:launcher)', () => {
     }
   });
 
+  test('removes the spare folders of another that is killed, also when it has looked for them before', async () => {
+    const directory = tempDirectory();
+    const [killed, other] = [rawHelper(built as string, directory), rawHelper(built as string, directory)];
+    onTestFinished(() => other.closeInput());
+    await killed.run(sh(':')).end;
+    await other.run(sh(':')).end;
+    const ofKilled = () => readdirSync(directory).filter((name) => name.startsWith(`.spare-${killed.pid}-`));
+    expect(ofKilled()).toHaveLength(1);
+    killed.kill();
+    await killed.closed;
+    await expect.poll(() => other.run(sh(':')).end.then(ofKilled), { timeout: 10_000, interval: 100 }).toEqual([]);
+  });
+
   test('removes folders a thousand levels deep, and a link to elsewhere only as a link', async () => {
     const helper = open();
     const kept = tempDirectory();
