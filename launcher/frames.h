@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTOCOL 3
+#define PROTOCOL 4
 #define WINDOW_BYTES (1024 * 1024)
 #define MOST_FRAME_BYTES (256u * 1024 * 1024)
 
@@ -19,6 +19,7 @@ enum frame_kind {
   FRAME_CREDIT = 5,
   FRAME_SIGNAL = 6,
   FRAME_STOP = 7,
+  FRAME_RESIZE = 8,
   FRAME_READY = 16,
   FRAME_STARTED = 17,
   FRAME_STDOUT = 18,

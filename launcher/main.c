@@ -10,6 +10,7 @@
 #include "poller.h"
 #include "run.h"
 #include "sandbox.h"
+#include "tty.h"
 #include "walls.h"
 
 #include <errno.h>
@@ -84,6 +85,10 @@ static int hear(const struct frame *frame, int *starts) {
     case FRAME_STOP:
       if (run) run_stop(run);
       return 1;
+    case FRAME_RESIZE:
+      if (frame->length != 4) return 0;
+      if (run) run_resize(run, read_u32(frame->payload));
+      return 1;
     default: return 0;
   }
 }
@@ -142,6 +147,7 @@ static void tell_ready(void) {
   uint8_t ready[1024];
   const char *why = "";
   uint32_t abilities = walls_open();
+  if (tty_is_given()) abilities |= ABLE_TERMINALS;
   if (sandbox_is_asked_for()) abilities |= sandbox_try(&why);
   size_t length = strlen(why);
   if (length > sizeof ready - 12) length = sizeof ready - 12;

@@ -7,6 +7,7 @@
 #include "poller.h"
 #include "sandbox.h"
 #include "start.h"
+#include "tty.h"
 #include "walls.h"
 
 #include <errno.h>
@@ -23,6 +24,8 @@
 /* Someone outside of the tree may have been handed the command's pipes: its end does not wait for them for long. */
 #define PIPES_PATIENCE_MS 2000
 #define LONGEST_PAUSE_MS 500
+/* What a command with a terminal left behind hears that this was hung up, and has so long before it is killed. */
+#define HANG_UP_MS 1000
 #define TABLE 1024
 
 static struct run *by_id[TABLE], *by_child[TABLE], *first_run, *over;
@@ -186,6 +189,11 @@ static void drop_input(struct run *run) {
   taken(run, dropped);
 }
 
+static void end_input(struct run *run) {
+  if (run->spec.terminal && run->in.fd >= 0) tty_end_input(run->in.fd);
+  close_stream(&run->in);
+}
+
 static void write_input(struct run *run) {
   size_t written = 0;
   while (run->first_piece) {
@@ -206,7 +214,7 @@ static void write_input(struct run *run) {
   run->last_piece = NULL;
   taken(run, written);
   watch(&run->in, 0);
-  if (run->is_input_ended) close_stream(&run->in);
+  if (run->is_input_ended) end_input(run);
 }
 
 void run_stdin(struct run *run, const uint8_t *bytes, size_t length) {
@@ -225,7 +233,13 @@ void run_stdin(struct run *run, const uint8_t *bytes, size_t length) {
 
 void run_stdin_end(struct run *run) {
   run->is_input_ended = 1;
-  if (!run->first_piece) close_stream(&run->in);
+  if (!run->first_piece) end_input(run);
+}
+
+void run_resize(struct run *run, uint32_t size) {
+  if (!run->spec.terminal || !tty_is_size(size)) return;
+  run->spec.terminal = size;
+  if (run->out.fd >= 0) tty_resize(run->out.fd, size);
 }
 
 /* --- output --- */
@@ -342,8 +356,19 @@ static int make_pipe(int *ours, int *theirs, int is_input) {
 
 static int null_device = -1;
 
+/* All three are the terminal, of which the other side is ours: its output comes as stdout, and ends as a pipe does. */
+static int open_terminal(struct run *run, uid_t owner, int streams[3]) {
+  run->out.fd = tty_open(run->spec.terminal, owner, &streams[0]);
+  if (run->out.fd < 0) return 0;
+  /* Of its own, since a descriptor is waited for either to be read or to be written. */
+  if (run->spec.has_stdin && (run->in.fd = fcntl(run->out.fd, F_DUPFD_CLOEXEC, 0)) < 0) return 0;
+  streams[1] = streams[2] = streams[0];
+  return 1;
+}
+
 int run_open_streams(struct run *run, uid_t owner, int streams[3]) {
   if (null_device < 0) null_device = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (run->spec.terminal) return open_terminal(run, owner, streams);
   streams[0] = null_device;
   int are_open = null_device >= 0 && make_pipe(&run->out.fd, &streams[1], 0) &&
                  make_pipe(&run->err.fd, &streams[2], 0) &&
@@ -357,7 +382,8 @@ int run_open_streams(struct run *run, uid_t owner, int streams[3]) {
 
 void run_close_streams(const int streams[3]) {
   for (int n = 0; n < 3; n++) {
-    if (streams[n] >= 0 && streams[n] != null_device) close(streams[n]);
+    int is_told = n > 0 && streams[n] == streams[0];
+    if (streams[n] >= 0 && streams[n] != null_device && !is_told) close(streams[n]);
   }
 }
 
@@ -368,7 +394,7 @@ void run_has_begun(struct run *run, pid_t leader) {
   watch(&run->out, 1);
   watch(&run->err, 1);
   if (run->first_piece) write_input(run);
-  else if (run->is_input_ended) close_stream(&run->in);
+  else if (run->is_input_ended) end_input(run);
 }
 
 void run_is_off(struct run *run) {
@@ -384,6 +410,7 @@ static pid_t start_leader(struct run *run, const int streams[3], struct start_fa
   struct start start = {
       .spec = &run->spec,
       .streams = {streams[0], streams[1], streams[2]},
+      .has_terminal = run->spec.terminal != 0,
       .cage = run->cage.number ? cage_entries(&run->cage) : NULL,
       .has_walls = run->spec.is_process_level,
       .uid = run->uid,
@@ -477,6 +504,14 @@ static void clear(struct run *run, uint64_t now) {
     run->look_at = now + 1;
     return;
   }
+  if (run->spec.terminal && !run->is_hung_up && !run->is_stopping) {
+    run->is_hung_up = 1;
+    run->look_at = now + HANG_UP_MS;
+    family_signal(run, SIGHUP);
+    family_signal(run, SIGCONT);
+    return;
+  }
+  if (run->is_hung_up && now < run->look_at) return;
   /* While it is being stopped, what outlives the leader has its grace too. */
   if (run->is_stopping && now < run->kill_at) run->look_at = run->kill_at;
   else kill_left(run, now);

@@ -53,7 +53,7 @@ struct run {
   int is_input_ended;
   uint64_t moved_at; /* when output was last read or taken */
 
-  int is_stopping, is_killing, is_executed;
+  int is_stopping, is_killing, is_executed, is_hung_up;
   uint64_t kill_at, look_at; /* look_at 0: nothing is due */
   uint32_t pause_ms;
   uint32_t left; /* processes of it that are children of ours, the leader aside */
@@ -84,6 +84,8 @@ void run_stdin_end(struct run *run);
 void run_credit(struct run *run, uint32_t bytes);
 void run_signal(struct run *run, int signal);
 void run_stop(struct run *run);
+/** Its terminal has so many rows << 16 | columns now. */
+void run_resize(struct run *run, uint32_t size);
 
 /** Opens pipes, and tells the command's ends of them, which `owner` may open by name (0: us). 0: errno tells why not. */
 int run_open_streams(struct run *run, uid_t owner, int streams[3]);

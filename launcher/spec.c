@@ -10,7 +10,7 @@
 #define FLAG_PROCESS_LEVEL 4
 #define FLAG_SANDBOX_LEVEL 8
 #define KNOWN_FLAGS 15
-#define FIXED_BYTES 13
+#define FIXED_BYTES 17
 #define SANDBOX_FOLDER "/work"
 
 /* Texts are ended in place: where the length of the next one begins, which has been read by then. */
@@ -73,6 +73,7 @@ int spec_read(struct spec *spec, const uint8_t *payload, size_t length) {
   spec->grace_ms = take_number(&reader);
   spec->memory_mib = take_number(&reader);
   spec->cpu_percent = take_number(&reader);
+  spec->terminal = take_number(&reader);
   spec->key = take_text(&reader);
   spec->work_directory = take_text(&reader);
   spec->cwd = take_text(&reader);

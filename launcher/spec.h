@@ -11,6 +11,7 @@ struct spec {
   char *cwd;            /* or NULL: work_directory */
   char **argv, **envp;
   int has_stdin;
+  uint32_t terminal;    /* rows << 16 | columns; 0: it has none */
   int is_process_level; /* isolation `process` */
   int is_sandbox_level; /* isolation `sandbox` */
   int has_nul;          /* a text holds a NUL byte, so that it cannot be handed to a program */

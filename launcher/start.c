@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -104,6 +105,7 @@ static int in_child(void *argument) {
   for (int n = 0; n < 3; n++) {
     if (dup2(start->streams[n], n) < 0) goto failed;
   }
+  if (start->has_terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0)) goto failed;
   child->fault.is_walls = 1;
   for (const char *const *entry = start->cage; entry && *entry; entry++) {
     if (!join_cgroup(*entry)) goto failed;

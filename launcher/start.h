@@ -9,6 +9,7 @@
 struct start {
   const struct spec *spec;
   int streams[3];           /* the command's ends, which stay ours */
+  int has_terminal;         /* they are one: it becomes the controlling terminal of the command's session */
   const char *const *cage;  /* files that it writes itself into, NULL behind the last; or NULL */
   int has_walls;            /* isolation `process`: no new privileges, limits */
   uid_t uid;                /* with walls: the user it becomes, also its group; 0: who we are */

@@ -12,6 +12,7 @@ enum ability {
   ABLE_LIMITS = 4,    /* memory and processor can be limited, by control groups */
   ABLE_SANDBOX = 8,   /* isolation `sandbox`; only told when it was asked for */
   ABLE_GROUPS = 16,   /* and control groups limit it */
+  ABLE_TERMINALS = 32, /* commands can have a terminal */
 };
 
 /** Finds out what can be given. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -112,6 +113,7 @@ static void exec_command(void) {
   fault.stage = BOX_STAGE_REQUEST;
   for (int i = 0; i < 3; i++)
     if (dup2(streams[i], i) < 0) goto failed;
+  if (isatty(0) && ioctl(0, TIOCSCTTY, 0)) goto failed;
   fault.stage = BOX_STAGE_FOLDER;
   if (chdir(cwd)) goto failed;
   fault.stage = BOX_STAGE_LIMITS;

@@ -3,6 +3,7 @@ import type { Exit, Isolation, LauncherKind, SignalName } from '../domain/comman
 import type { AttemptKey, TenantId } from '../domain/ids.ts';
 import type { StreamName } from '../domain/output.ts';
 import type { SessionShell } from '../domain/sessions.ts';
+import type { TerminalSize } from '../domain/terminal.ts';
 
 /** What a provider can do, as data: submission checks it, GET /v1/providers shows it, the contract suite skips by it. */
 export interface ProviderFeatures {
@@ -51,6 +52,10 @@ export interface ProviderFeatures {
   readonly launcher?: LauncherKind;
   /** The levels at which it can hold a warm shell. Absent: at none. */
   readonly sessions?: readonly Isolation[];
+  /** The levels at which a command can have a terminal. Absent: at none. */
+  readonly terminals?: readonly Isolation[];
+  /** Why there are none that could be, and what to do, for a person. */
+  readonly terminalsLacking?: string;
 }
 
 /** What names an attempt at its provider. */
@@ -72,6 +77,8 @@ export interface Run extends RunName {
   readonly isolation: Isolation;
   readonly cpu?: number;
   readonly memoryMiB?: number;
+  /** All three streams are a terminal of this size, of a session of its own: what it shows comes as stdout, what is typed goes in as stdin. */
+  readonly terminal?: TerminalSize;
   readonly timeoutSeconds: number;
   /** The right of a runner elsewhere to this one attempt; see shared/contract/runner.ts. Secret. */
   readonly token: string;
@@ -94,6 +101,8 @@ export interface RunIo {
   readonly stop: AbortSignal;
   /** Calls back for each signal that the caller sends to the running command. */
   onSignal(deliver: (signal: SignalName) => void): void;
+  /** Calls back with each size that the run's terminal is given. Absent for a run without one. */
+  onResize?(deliver: (size: TerminalSize) => void): void;
 }
 
 /** Why a provider could not do what was asked. `retryable`: the same start may succeed later. */

@@ -1,6 +1,7 @@
 import type { SignalName } from '../../shared/domain/command.ts';
 import { attemptKeyOf, toTenantId } from '../../shared/domain/ids.ts';
 import type { StreamName } from '../../shared/domain/output.ts';
+import type { TerminalSize } from '../../shared/domain/terminal.ts';
 import type { Run, RunIo } from '../../shared/providers/provider.ts';
 import { commandId } from './commands.ts';
 
@@ -26,6 +27,7 @@ export interface RecordedIo extends RunIo {
   readonly seen: (stream: StreamName, text: string) => Promise<void>;
   readonly stopNow: () => void;
   readonly signal: (signal: SignalName) => void;
+  readonly resize: (size: TerminalSize) => void;
   readonly redeemed: () => number;
 }
 
@@ -43,6 +45,7 @@ export const recordedIo = ({ redeem = async () => true, stdin, onOutput }: IoOpt
   const waiting = new Set<() => void>();
   const stop = new AbortController();
   let deliver: ((signal: SignalName) => void) | undefined;
+  let deliverSize: ((size: TerminalSize) => void) | undefined;
   let redeemed = 0;
   const bytes = (stream: StreamName) => Buffer.concat(pieces[stream]);
   return {
@@ -63,6 +66,9 @@ export const recordedIo = ({ redeem = async () => true, stdin, onOutput }: IoOpt
     onSignal(callback) {
       deliver = callback;
     },
+    onResize(callback) {
+      deliverSize = callback;
+    },
     bytes,
     text: (stream) => bytes(stream).toString(),
     seen: (stream, text) =>
@@ -77,6 +83,7 @@ export const recordedIo = ({ redeem = async () => true, stdin, onOutput }: IoOpt
       }),
     stopNow: () => stop.abort(),
     signal: (signal) => deliver?.(signal),
+    resize: (size) => deliverSize?.(size),
     redeemed: () => redeemed,
   };
 };

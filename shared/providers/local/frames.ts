@@ -1,4 +1,5 @@
 import type { Usage } from '../../domain/command.ts';
+import type { TerminalSize } from '../../domain/terminal.ts';
 
 /**
  * What the launcher and its helpers say to each other over a pipe each way: the native helper (launcher/ at the top of
@@ -14,6 +15,7 @@ import type { Usage } from '../../domain/command.ts';
  *   credit     u32: so many bytes of output were taken
  *   signal     name of a signal for the process group
  *   stop       TERM, grace, KILL for the whole tree; what was only prepared is dropped
+ *   resize     u32: rows << 16 | columns that the run's terminal has now
  * From the helper:
  *   ready      u32 PROTOCOL · u32 abilities (bits: ABILITIES) · text: why there is no isolation `sandbox`, where it was tried.
  *              Of run 0, before all else. A helper that dies before it has executed nothing.
@@ -37,6 +39,7 @@ const KINDS = {
   credit: 5,
   signal: 6,
   stop: 7,
+  resize: 8,
   ready: 16,
   started: 17,
   stdout: 18,
@@ -47,7 +50,7 @@ const KINDS = {
 export type FrameKind = keyof typeof KINDS;
 
 /** Grows when the frames change. */
-const PROTOCOL = 3;
+const PROTOCOL = 4;
 
 /** What a helper can give on this machine: the bits of `ready`. */
 export const ABILITIES = {
@@ -61,6 +64,8 @@ export const ABILITIES = {
   sandbox: 8,
   /** Control groups limit its commands; otherwise what they use is watched. */
   sandboxGroups: 16,
+  /** Commands can have a terminal. */
+  terminals: 32,
 } as const;
 
 export const WINDOW_BYTES = 1024 * 1024;
@@ -77,6 +82,8 @@ export interface LaunchSpec {
   readonly cwd?: string;
   /** Whether input follows; otherwise it is empty. */
   readonly stdin: boolean;
+  /** All three streams are a terminal of this size, what it shows is stdout. Of the native helper alone. */
+  readonly terminal?: TerminalSize;
   readonly graceSeconds: number;
   /** `process`: no new privileges, limits, a user of its own where that is possible. `sandbox`: launcher/box. */
   readonly isolation: 'none' | 'process' | 'sandbox';
@@ -116,6 +123,9 @@ export const numberFrame = (kind: FrameKind, run: number, value: number): Uint8A
   payload.writeUInt32BE(value);
   return frame(kind, run, payload);
 };
+
+/** As one number, which both `prepare` and `resize` carry. */
+export const terminalNumber = ({ rows, columns }: TerminalSize): number => rows * 65_536 + columns;
 
 export const readyFrame = (abilities: number): Uint8Array[] => {
   const payload = Buffer.alloc(12);

@@ -4,17 +4,17 @@
  *   text  := length (u32) · UTF-8
  *   texts := count (u32) · text…
  *   spec  := flags (u8) · grace in ms (u32) · memory in MiB (u32, 0: no limit) · percent of a core (u32, 0: no limit)
- *          · key · work folder · cwd (texts each) · argv (texts) · NAME=value (texts)
+ *          · terminal (u32: rows << 16 | columns, 0: none) · key · work folder · cwd (texts each) · argv (texts) · NAME=value (texts)
  *   end   := kind (u8) · flags (u8) · exit code (u32) · processor time in µs (u64) · peak memory in KiB (u64)
  *          · signal (text) · detail (text); what has no value is zero or empty
  */
-import type { LaunchEnd, LaunchSpec } from './frames.ts';
+import { type LaunchEnd, type LaunchSpec, terminalNumber } from './frames.ts';
 
 const SPEC_FLAGS = { stdin: 1, cwd: 2, process: 4, sandbox: 8 } as const;
 const END_KINDS = ['ended', 'dropped', 'rejected'] as const;
 const END_FLAGS = { exitCode: 1, outOfMemory: 2, usage: 4, retryable: 8 } as const;
 
-const SPEC_FIXED_BYTES = 13;
+const SPEC_FIXED_BYTES = 17;
 const END_FIXED_BYTES = 22;
 
 export const encodeSpec = (spec: LaunchSpec): Buffer => {
@@ -30,6 +30,7 @@ export const encodeSpec = (spec: LaunchSpec): Buffer => {
   writer.u32(Math.round(spec.graceSeconds * 1_000));
   writer.u32(spec.memoryMiB ?? 0);
   writer.u32(spec.cpu === undefined ? 0 : Math.max(1, Math.round(spec.cpu * 100)));
+  writer.u32(spec.terminal ? terminalNumber(spec.terminal) : 0);
   const writeText = (index: number): void => writer.text(texts[index] as string, sizes[index] as number);
   for (let index = 0; index < texts.length; index++) {
     if (index === 3) writer.u32(spec.argv.length);
@@ -47,6 +48,7 @@ export const decodeSpec = (bytes: Buffer): LaunchSpec => {
   const graceSeconds = reader.u32() / 1_000;
   const memoryMiB = reader.u32();
   const cpu = reader.u32() / 100;
+  const terminal = reader.u32();
   const key = reader.text();
   const workDirectory = reader.text();
   const cwd = reader.text();
@@ -61,6 +63,7 @@ export const decodeSpec = (bytes: Buffer): LaunchSpec => {
     workDirectory,
     ...(flags & SPEC_FLAGS.cwd ? { cwd } : {}),
     stdin: (flags & SPEC_FLAGS.stdin) !== 0,
+    ...(terminal > 0 ? { terminal: { rows: terminal >>> 16, columns: terminal & 0xffff } } : {}),
     graceSeconds,
     isolation: flags & SPEC_FLAGS.sandbox ? 'sandbox' : flags & SPEC_FLAGS.process ? 'process' : 'none',
     ...(memoryMiB > 0 ? { memoryMiB } : {}),

@@ -1,7 +1,16 @@
 import type { SignalName } from '../../domain/command.ts';
 import type { StreamName } from '../../domain/output.ts';
+import type { TerminalSize } from '../../domain/terminal.ts';
 import { feedStdin, type Send, type StdinFeed } from './feed-stdin.ts';
-import { type FrameKind, frame, type LaunchEnd, type LaunchSpec, numberFrame, WINDOW_BYTES } from './frames.ts';
+import {
+  type FrameKind,
+  frame,
+  type LaunchEnd,
+  type LaunchSpec,
+  numberFrame,
+  terminalNumber,
+  WINDOW_BYTES,
+} from './frames.ts';
 import { decodeEnd, encodeSpec } from './launch-coding.ts';
 import { killTree, makeTree } from './process-tree.ts';
 import { removeWorkDirectory } from './work-directory.ts';
@@ -23,6 +32,8 @@ export interface LaunchedRun {
   /** Does nothing after `stop`. */
   execute(): void;
   signal(signal: SignalName): void;
+  /** Its terminal has this size now, or once it executes. */
+  resize(size: TerminalSize): void;
   /** TERM, grace, KILL, the whole tree. Before `execute`: nothing will be executed. */
   stop(): void;
 }
@@ -67,6 +78,9 @@ export const launchRun = (
     },
     signal(signal) {
       if (state === 'executing') send(frame('signal', id, Buffer.from(signal, 'latin1')));
+    },
+    resize(size) {
+      if (state !== 'stopped') send(numberFrame('resize', id, terminalNumber(size)));
     },
     stop() {
       if (state === 'prepared') state = 'stopped';

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import type { LauncherKind } from '../../domain/command.ts';
 import { type AttemptKey, splitAttemptKey } from '../../domain/ids.ts';
+import { DEFAULT_TERM } from '../../domain/terminal.ts';
 import { type Log, silentLog } from '../../telemetry/log.ts';
 import type { Health, Provider, ProviderFeatures, Run, RunIo, StartOutcome } from '../provider.ts';
 import { BASE_ENVIRONMENT } from './base-environment.ts';
@@ -71,6 +72,7 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
       return rejected('The start ticket could not be redeemed.');
     }
     io.onSignal((signal) => launched.signal(signal));
+    io.onResize?.((size) => launched.resize(size));
     launched.execute();
     return toOutcome(await launched.end, closed);
   };
@@ -139,11 +141,14 @@ export const local = async (options: LocalOptions): Promise<Provider> => {
 
 /** What was promised at submission may be gone since, such as the native launcher: never less in silence. */
 const missingFor = (run: Run, features: ProviderFeatures, wasTried: boolean): string | undefined => {
-  const { isolation, resourceLimits, isolationLacking } = features;
+  const { isolation, resourceLimits, isolationLacking, terminals = [], terminalsLacking = '' } = features;
   const isKnown = run.isolation !== 'sandbox' || wasTried || features.launcher !== 'native';
   if (isKnown && !isolation.includes(run.isolation)) {
     return `Isolation ${run.isolation} cannot be given here any more. ${isolationLacking?.[run.isolation] ?? ''}`.trim();
   }
+  // Where sandboxes were not tried, whoever can give terminals gives them there too.
+  const hasTerminal = terminals.includes(run.isolation) || (!wasTried && terminals.length > 0);
+  if (run.terminal && !hasTerminal) return `A terminal cannot be given here any more. ${terminalsLacking}`.trim();
   const isLimited = run.memoryMiB !== undefined || run.cpu !== undefined;
   return isLimited && !resourceLimits && run.isolation !== 'sandbox'
     ? 'Memory and processor cannot be limited here any more.'
@@ -159,10 +164,17 @@ const toSpec = (
   return {
     key: run.key,
     argv: run.argv,
-    env: { ...BASE_ENVIRONMENT, HOME: run.isolation === 'sandbox' ? SANDBOX_FOLDER : folder, ...run.env, ...ours },
+    env: {
+      ...BASE_ENVIRONMENT,
+      ...(run.terminal ? { TERM: DEFAULT_TERM } : {}),
+      HOME: run.isolation === 'sandbox' ? SANDBOX_FOLDER : folder,
+      ...run.env,
+      ...ours,
+    },
     workDirectory: folder,
     ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
     stdin: io.stdin !== undefined,
+    ...(run.terminal ? { terminal: run.terminal } : {}),
     graceSeconds,
     isolation: run.isolation === 'process' || run.isolation === 'sandbox' ? run.isolation : 'none',
     ...(run.memoryMiB === undefined ? {} : { memoryMiB: run.memoryMiB }),
