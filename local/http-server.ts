@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../shared/domain/errors.ts';
 import { PROBLEM_TYPE, toProblem } from '../shared/http/problem.ts';
@@ -10,6 +11,7 @@ import type { Door } from './door.ts';
 import type { Gateway, GatewayReply } from './gateway.ts';
 import { type GatewayRequest, toGatewayRequest } from './gateway-event.ts';
 import { peerUserOf } from './peer-user.ts';
+import type { TerminalSockets } from './terminal-sockets.ts';
 
 export interface HttpServer {
   readonly url: string;
@@ -26,6 +28,8 @@ export interface ListenOptions {
   readonly load?: Partial<Load>;
   /** With it, whoever calls from this machine as the user of this process, and shows no key, is taken to hold this one. */
   readonly ownerKey?: string | undefined;
+  /** @default none: whoever asks for a WebSocket is answered as if it did not */
+  readonly terminals?: TerminalSockets;
 }
 
 /** How much of callers the server bears with. */
@@ -59,13 +63,14 @@ const UNREADABLE: Readonly<Record<string, string>> = {
  * @throws Error in words for a person when the port is taken or the address cannot be used
  */
 export const listen = async (gateway: Gateway, options: ListenOptions): Promise<HttpServer> => {
-  const { host, port, door, log, ownerKey } = options;
+  const { host, port, door, log, ownerKey, terminals } = options;
   const load = { ...LOAD, ...options.load };
   const times = {
     headersTimeout: load.headersMs,
     requestTimeout: load.requestMs,
     keepAliveTimeout: load.idleMs,
     connectionsCheckingInterval: Math.min(5_000, load.headersMs),
+    shouldUpgradeCallback: (request: IncomingMessage) => terminals?.takes(request) ?? false,
   };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     serve(gateway, request, response, { door, ownerKey }).catch((error: unknown) => {
@@ -74,6 +79,15 @@ export const listen = async (gateway: Gateway, options: ListenOptions): Promise<
     });
   };
   const server = door.tls ? createTlsServer({ ...times, ...door.tls }, answer) : createServer(times, answer);
+  if (terminals) {
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => {});
+      upgrade(gateway, request, { socket, head }, { door, ownerKey, terminals }).catch((error: unknown) => {
+        log.warn('A connection was cut short', { error });
+        socket.destroy();
+      });
+    });
+  }
   server.maxConnections = load.connections;
   const open = new Map<string, number>();
   server.on('connection', (socket: Socket) => {
@@ -147,6 +161,28 @@ const serve = async (
   await pipeline(reply.body, response).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
+};
+
+/** The gateway decides, as about any request; where it lets in, the connection goes on as a WebSocket. */
+const upgrade = async (
+  gateway: Gateway,
+  request: IncomingMessage,
+  connection: { readonly socket: Duplex; readonly head: Buffer },
+  { door, ownerKey, terminals }: Required<Pick<ListenOptions, 'door' | 'terminals'>> & Pick<ListenOptions, 'ownerKey'>,
+): Promise<void> => {
+  const asked = await withOwnerKey(
+    { ...toDoorRequest(request, door), body: undefined },
+    request,
+    door.knowsUsers ? ownerKey : undefined,
+  );
+  const reply = refuseForeignPage(request, door) ?? (await gateway(asked));
+  if (reply.statusCode === 101) return terminals.accept(request, connection, asked);
+  const body = typeof reply.body === 'string' ? reply.body : '';
+  const headers = { ...reply.headers, connection: 'close', 'content-length': String(Buffer.byteLength(body)) };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  connection.socket.end(
+    `HTTP/1.1 ${reply.statusCode} ${STATUS_CODES[reply.statusCode] ?? ''}\r\n${lines.join('')}\r\n${body}`,
+  );
 };
 
 const toDoorRequest = (request: IncomingMessage, door: Door): GatewayRequest => {

@@ -11,6 +11,7 @@ import { type HttpServer, type ListenOptions, listen } from './http-server.ts';
 import { openData } from './open-data.ts';
 import { lockServer } from './server-lock.ts';
 import { keepSweeping } from './sweeping.ts';
+import { makeTerminalSockets } from './terminal-sockets.ts';
 
 export interface ServeOptions extends DoorOptions {
   readonly port: number;
@@ -60,10 +61,11 @@ export const serve = async ({
     try {
       const gateway = makeGateway(data.deps);
       const { ownerKey } = data;
-      const main = await listen(gateway, { host: how.host, port, door, log, ownerKey });
+      const terminals = makeTerminalSockets(data.deps);
+      const main = await listen(gateway, { host: how.host, port, door, log, ownerKey, terminals });
       // Who is on this machine reaches it by loopback, without TLS or a name.
       const own =
-        isLoopbackHost(how.host) && !door.tls ? undefined : await listenOnLoopback(gateway, { log, ownerKey });
+        isLoopbackHost(how.host) && !door.tls ? undefined : await listenOnLoopback(gateway, { log, ownerKey, terminals });
       url = (own ?? main).url;
       lock.note({ pid: process.pid, url });
       const working = Promise.all([
@@ -75,7 +77,7 @@ export const serve = async ({
       return {
         url: main.url,
         async close() {
-          await Promise.all([main.close(), own?.close(), data.close()]);
+          await Promise.all([terminals.close(), main.close(), own?.close(), data.close()]);
           await working;
           lock.release();
         },
@@ -90,5 +92,5 @@ export const serve = async ({
   }
 };
 
-const listenOnLoopback = (gateway: Gateway, options: Pick<ListenOptions, 'log' | 'ownerKey'>): Promise<HttpServer> =>
+const listenOnLoopback = (gateway: Gateway, options: Pick<ListenOptions, 'log' | 'ownerKey' | 'terminals'>): Promise<HttpServer> =>
   listen(gateway, { ...options, ...LOOPBACK, port: 0, door: openDoor(LOOPBACK) });

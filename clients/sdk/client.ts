@@ -31,6 +31,7 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
+import { connectTerminal, type TerminalConnection, type TerminalOptions } from './terminal.ts';
 import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
 import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
 import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';
@@ -124,6 +125,11 @@ export interface Client
   /** Sends a part of open stdin, at most 1 MiB; `from` is its offset, so that a repeated part is taken once. */
   writeStdin(id: string, bytes: Uint8Array, from: number, options?: AbortOptions): Promise<StdinAccepted>;
   endStdin(id: string, options?: AbortOptions): Promise<StdinAccepted>;
+  /**
+   * Attaches to the terminal of a command that was submitted with one, through broken connections. In Node alone, with the package `ws`:
+   * a browser's WebSocket cannot show a key.
+   */
+  terminal(id: string, options?: TerminalOptions): TerminalConnection;
   /** Targets, what they can do, and whether they are healthy. */
   targets(): Promise<TargetList>;
 }
@@ -221,6 +227,16 @@ export const makeClient = (options: ClientOptions): Client => {
       json('PUT', toCommand(id, '/stdin'), { bytes, query: { from }, commandId: id, tries: PATIENT_TRIES, signal }),
     endStdin: (id, { signal } = {}) =>
       json('DELETE', toCommand(id, '/stdin'), { commandId: id, tries: PATIENT_TRIES, signal }),
+    terminal: (id, terminalOptions = {}) =>
+      connectTerminal(
+        {
+          urlAt: (query) => `${url.replace(/^http/, 'ws')}${toCommand(id, '/terminal')}?${new URLSearchParams(query)}`,
+          authorization: transport.authorization,
+          backoff: transport.backoff({ tries: PATIENT_TRIES, commandId: id, signal: terminalOptions.signal }),
+          silenceMs,
+        },
+        terminalOptions,
+      ),
     targets: () => json('GET', '/v1/providers'),
     ...makeAccessCalls(json, send),
     ...makeAuditCalls(json, transport),

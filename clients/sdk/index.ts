@@ -23,6 +23,7 @@ export {
 export { ApiError, ConnectionError, CredentialError, ErrandError, type ErrorCode } from './errors.ts';
 export type { FollowedEvent, FollowOptions } from './follow.ts';
 export type { NewSession, Session, SessionCommand } from './sessions.ts';
+export type { TerminalConnection, TerminalEnd, TerminalOptions } from './terminal.ts';
 export type { ApiKeySource, Sleep } from './transport.ts';
 export type { Delivery, NewWebhook, Webhook, WebhookTest } from './webhooks.ts';
 export type { NewWorkflow, Workflow, WorkflowEvent, WorkflowNode, WorkflowSummary } from './workflows.ts';

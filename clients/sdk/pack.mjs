@@ -17,9 +17,9 @@ if (folder === undefined) {
 const here = import.meta.dirname;
 const root = join(here, '../..');
 const whole = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-/** Zod is there for its types only, of which those of the contract are made. */
+/** Of terminals alone: ws, loaded in Node when the first is attached to. Zod is there for its types only, of which those of the contract are made. */
 const dependencies = Object.fromEntries(
-  ['eventsource-parser', 'zod'].map((name) => [name, `^${whole.dependencies[name]}`]),
+  ['eventsource-parser', 'ws', 'zod'].map((name) => [name, `^${whole.dependencies[name]}`]),
 );
 
 rmSync(join(folder, 'dist'), { recursive: true, force: true });

@@ -63,6 +63,8 @@ export interface Transport {
   /** Sends it until `read` has the answer, within the tries. @throws ApiError, ConnectionError */
   request<T>(method: string, path: string, call: Call, read: (response: Response) => Promise<T>): Promise<T>;
   backoff(call: Pick<Call, 'tries' | 'signal' | 'commandId'>): Backoff;
+  /** The header that shows who calls. @throws CredentialError; whatever its source throws that a repetition may help with */
+  authorization(): Promise<Record<string, string>>;
 }
 
 const TRIES = 6;
@@ -80,12 +82,14 @@ const isWorthAnotherTry = ({ status, code }: ApiError): boolean =>
   RETRIED.has(status) || (status === 500 && code === 'unexpected-answer');
 
 export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOptions): Transport => {
+  const authorization = async (): Promise<Record<string, string>> =>
+    apiKey === undefined ? {} : { authorization: `Bearer ${await keyOf(apiKey)}` };
+
   const once: Transport['once'] = async (method, path, call) => {
-    const key = apiKey === undefined ? undefined : await keyOf(apiKey);
     const response = await fetch(`${url}${path}${toSearch(call.query)}`, {
       method,
       headers: {
-        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+        ...(await authorization()),
         ...(call.json === undefined ? {} : { 'content-type': 'application/json' }),
         ...(call.bytes === undefined ? {} : { 'content-type': 'application/octet-stream' }),
         ...call.headers,
@@ -122,6 +126,7 @@ export const makeTransport = ({ url, apiKey, fetch, sleep, random }: TransportOp
     url,
     once,
     backoff,
+    authorization,
     async request(method, path, call, read) {
       const { failed } = backoff(call);
       for (;;) {

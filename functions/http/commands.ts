@@ -1,3 +1,4 @@
+import { requireTerminal } from '../../shared/app/attach-terminal.ts';
 import { cancelCommand } from '../../shared/app/cancel-command.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { listCommands } from '../../shared/app/list-commands.ts';
@@ -13,6 +14,7 @@ import { endStdin, writeStdin } from '../../shared/app/write-stdin.ts';
 import { httpFunction } from '../../shared/http/http-function.ts';
 import { json, parseIdempotencyKey, parsePreferWait, submittedReply } from '../../shared/http/replies.ts';
 import { sessionHandlers } from '../../shared/http/session-handlers.ts';
+import { terminalUpgrade } from '../../shared/http/terminal-upgrade.ts';
 
 export const commands = (deps: Deps) =>
   httpFunction(deps, {
@@ -36,6 +38,10 @@ export const commands = (deps: Deps) =>
       const waitSeconds = parsePreferWait(headers['prefer'], remainingSeconds) ?? 0;
       const { command } = await requireCommand(deps, actor, params.id);
       return json(200, await toView(deps, await waitForCommand(deps, command, waitSeconds)));
+    },
+    attachTerminal: async (_, { actor, params, headers }) => {
+      await requireTerminal(deps, actor, params.id);
+      return terminalUpgrade(headers);
     },
     cancelCommand: async (_, { actor, params }) =>
       json(202, await toView(deps, await cancelCommand(deps, actor, params.id))),

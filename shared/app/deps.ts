@@ -39,6 +39,7 @@ import type { Fleet } from './fleet.ts';
 import type { GoneRuns } from './gone-runs.ts';
 import type { HeldRuns } from './held-runs.ts';
 import type { HeldSessions } from './held-sessions.ts';
+import type { TerminalSizes } from './terminal-sizes.ts';
 
 /** A configured place of a provider. */
 export interface Target {
@@ -113,6 +114,8 @@ export interface Deps {
   /** The runs that this process carries. */
   readonly runs: HeldRuns;
   readonly goneRuns: GoneRuns;
+  /** Of the terminals that are looked at from here. */
+  readonly terminalSizes: TerminalSizes;
   /** Who this process is, in attempts that it holds. */
   readonly worker: string;
   /** How often those who wait look at the store, in case a change was not announced here. */

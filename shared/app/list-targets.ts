@@ -24,11 +24,12 @@ export const listTargets = async (deps: Parts, { scope }: Pick<Actor, 'scope'>):
 
 const toView = async ({ fleet, log }: Pick<Parts, 'fleet' | 'log'>, target: Target) => {
   const { name, provider, features, pricePerHour } = target;
-  const { leavesBehind: _, resourceLimitsAt, sessions, ...shown } = features;
+  const { leavesBehind: _, resourceLimitsAt, sessions, terminals, ...shown } = features;
   const levels = {
     isolation: [...features.isolation],
     ...(resourceLimitsAt ? { resourceLimitsAt: [...resourceLimitsAt] } : {}),
     ...(sessions ? { sessions: [...sessions] } : {}),
+    ...(terminals ? { terminals: [...terminals] } : {}),
   };
   const { condition } = fleet.of(name);
   return {

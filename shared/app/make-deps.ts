@@ -33,6 +33,7 @@ import { makeGoneRuns } from './gone-runs.ts';
 import { makeHeldRuns } from './held-runs.ts';
 import { makeHeldSessions } from './held-sessions.ts';
 import { meteredTarget } from './metered-target.ts';
+import { makeTerminalSizes } from './terminal-sizes.ts';
 
 /** What a composition root chooses; the rest of Deps is the same everywhere. */
 export interface Parts
@@ -109,6 +110,7 @@ export const makeDeps = (parts: Parts): Deps => {
     workflows: makeWorkflows(store, random, (reference) => changes.announce(reference, 'record')),
     runs: makeHeldRuns(),
     goneRuns: makeGoneRuns({ clock, closing }),
+    terminalSizes: makeTerminalSizes(),
     eventCursors: makeEventCursors(store),
     answers: makeAnswers(store),
   };

@@ -29,7 +29,7 @@ export const runAttempt = async (deps: Deps, reference: Reference, started: Stor
     return observeCommand(deps, reference, { kind: 'cancel-requested' });
   }
   using _held = deps.runs.hold(attemptKeyOf(started.command.id, attempt.number));
-  const output = deps.output.openWriter(reference, attempt.number);
+  const output = deps.output.openWriter(reference, attempt.number, { promptly: started.command.spec.terminal !== undefined });
   const carried = makeCarriedRun(deps, reference, started, attempt, output);
   const outcome = await startAtProvider(deps, started, attempt, carried.io);
   await carried.end();
@@ -153,6 +153,7 @@ const toRun = (deps: Deps, command: Stored['command'], attempt: Attempt): Run =>
     ...(spec.image === undefined ? {} : { image: spec.image }),
     ...(spec.cpu === undefined ? {} : { cpu: spec.cpu }),
     ...(spec.memoryMiB === undefined ? {} : { memoryMiB: spec.memoryMiB }),
+    ...(spec.terminal ? { terminal: spec.terminal } : {}),
     isolation: attempt.isolation ?? spec.isolation,
     timeoutSeconds: spec.timeoutSeconds,
   };
@@ -194,6 +195,7 @@ const makeCarriedRun = (
   let stored = started;
   let watching: Promise<void> | undefined;
   let deliver: ((signal: SignalName) => void) | undefined;
+  let resizing: Disposable | undefined;
   let signalsDelivered = started.command.signals.length;
 
   /** Whether the attempt is still this one, as the store last said. */
@@ -251,10 +253,14 @@ const makeCarriedRun = (
       onSignal(callback) {
         deliver = callback;
       },
+      onResize(callback) {
+        resizing = deps.terminalSizes.hear(reference, callback);
+      },
     },
     stored: () => stored,
     async end() {
       over.abort('over');
+      resizing?.[Symbol.dispose]();
       await watching;
     },
   };

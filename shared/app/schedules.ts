@@ -193,6 +193,7 @@ const requireTemplate = async (
   submitted: SubmitCommand,
 ): Promise<{ readonly template: SubmitCommand; readonly spec: Schedule['spec'] }> => {
   if (submitted.stdin === 'open') throw fault('/stdin', 'must not be open: nobody is there to write it');
+  if (submitted.terminal) throw fault('/terminal', 'must not be there: nobody is there to use it');
   const { body, spec, landings } = specify(deps, actor.scope, submitted);
   const template = { ...body, target: spec.target };
   if (Buffer.byteLength(JSON.stringify(template)) > LIMITS.scheduleTemplateBytes) {

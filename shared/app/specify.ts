@@ -33,6 +33,7 @@ export interface Specified {
  */
 export const specify = (places: Pick<Deps, 'targets' | 'pools'>, scope: Scope, submitted: SubmitCommand): Specified => {
   const body = withLabelsOf(scope, submitted);
+  checkTerminal(body);
   const allowed = allowedBy(scope, places);
   const { failover = [] } = body;
   const named = [placeOf(allowed, body.target, '/target')];
@@ -147,6 +148,7 @@ const toSpec = (
     ...(body.secrets && Object.keys(body.secrets).length > 0 ? { secrets: body.secrets } : {}),
     ...(body.cwd === undefined ? {} : { cwd: body.cwd }),
     stdin: toStdin(body),
+    ...(body.terminal ? { terminal: { ...body.terminal } } : {}),
     timeoutSeconds: body.timeoutSeconds ?? Math.min(DEFAULT_TIMEOUT_SECONDS, ...longest),
     queueTtlSeconds: body.queueTtlSeconds ?? DEFAULT_QUEUE_TTL_SECONDS,
     ...(body.cacheSeconds ? { cacheSeconds: body.cacheSeconds } : {}),
@@ -159,12 +161,22 @@ const toSpec = (
   };
 };
 
+/** What is typed is not known beforehand, and is not typed again. */
+const checkTerminal = ({ terminal, stdin, stdinBase64, cacheSeconds = 0, retry }: SubmitCommand): void => {
+  if (!terminal) return;
+  const without = (pointer: string, detail: string) => refusal('invalid-request', pointer, `${pointer}: ${detail}`);
+  if (stdin !== undefined && stdin !== 'open') throw without('/stdin', 'must be open, or left out, with a terminal');
+  if (stdinBase64 !== undefined) throw without('/stdinBase64', 'must not be given with a terminal');
+  if (cacheSeconds > 0) throw without('/cacheSeconds', 'is not for commands with a terminal');
+  if (retry && retry.maxAttempts > 1) throw without('/retry/maxAttempts', 'must be 1 with a terminal');
+};
+
 const rank = (level: Isolation): number => ISOLATION_LEVELS.indexOf(level);
 const weakest = (levels: readonly Isolation[]): Isolation =>
   levels.reduce((least, level) => (rank(level) < rank(least) ? level : least));
 
-const toStdin = ({ stdin, stdinBase64 }: SubmitCommand): Stdin => {
-  if (stdin === 'open') return { kind: 'open' };
+const toStdin = ({ stdin, stdinBase64, terminal }: SubmitCommand): Stdin => {
+  if (stdin === 'open' || terminal) return { kind: 'open' };
   if (stdinBase64 !== undefined) return { kind: 'fixed', base64: stdinBase64 };
   if (stdin !== undefined) return { kind: 'fixed', base64: Buffer.from(stdin, 'utf8').toString('base64') };
   return { kind: 'none' };
@@ -186,6 +198,13 @@ const checkFeatures = ({ name, features }: Target, body: SubmitCommand, level: I
   }
   if ((body.stdin !== undefined || body.stdinBase64 !== undefined) && !features.stdin) {
     throw cannot('/stdin', 'give a command input');
+  }
+  const { terminals = [], terminalsLacking } = features;
+  if (body.terminal && !terminals.includes(level)) {
+    const at = terminals.length > 0 ? ` at isolation ${level}, only at ${terminals.join(', ')}` : '';
+    const why = terminalsLacking === undefined ? '' : ` ${terminalsLacking}`;
+    const detail = `The target ${name} cannot give a command a terminal${at}.${why} See GET /v1/providers.`;
+    throw refusal('unsupported-by-target', '/terminal', detail);
   }
 };
 

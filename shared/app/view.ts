@@ -24,6 +24,7 @@ export const toSummary = (command: Command): CommandSummary => {
     envNames: Object.keys(spec.env),
     ...(spec.secrets ? { secrets: { ...spec.secrets } } : {}),
     stdin: spec.stdin.kind,
+    ...(spec.terminal ? { terminal: { ...spec.terminal } } : {}),
     timeoutSeconds: spec.timeoutSeconds,
     queueTtlSeconds: spec.queueTtlSeconds,
     ...(spec.cacheSeconds === undefined ? {} : { cacheSeconds: spec.cacheSeconds }),

@@ -82,6 +82,11 @@ const Retry = z
 
 const targetName = z.string().min(1).max(63);
 
+const cells = z.int().min(1).max(LIMITS.terminalCells);
+export const TerminalField = z
+  .strictObject({ rows: cells, columns: cells })
+  .meta({ id: 'TerminalSize', description: 'What fits on a terminal.' });
+
 export const submitFields = z.strictObject({
   argv: z
     .array(processText(LIMITS.argumentBytes))
@@ -128,6 +133,9 @@ export const submitFields = z.strictObject({
     .describe('Input as text; or "open": parts follow by PUT …/stdin.')
     .optional(),
   stdinBase64: z.base64().describe('Input as bytes.').optional(),
+  terminal: TerminalField.describe(
+    'Gives it a terminal of this size, to be attached to by GET …/terminal. Its input is open, and what the terminal shows is its stdout. Not with cacheSeconds, given input or more than one attempt.',
+  ).optional(),
   timeoutSeconds: z.int().min(1).max(LIMITS.timeoutSeconds).describe('Run time-out. Default 3600.').optional(),
   queueTtlSeconds: z
     .int()
@@ -243,6 +251,7 @@ const summaryFields = {
   envNames: z.array(z.string()).describe('Values are not shown.'),
   secrets: z.record(z.string(), z.string()).optional().describe('By name, as they were submitted.'),
   stdin: z.enum(['none', 'fixed', 'open']),
+  terminal: TerminalField.optional().describe('As it was submitted. Absent without one.'),
   timeoutSeconds: z.int(),
   queueTtlSeconds: z.int(),
   cacheSeconds: z.int().optional(),
@@ -352,6 +361,11 @@ const TargetView = z
         .array(z.enum(ISOLATION_LEVELS))
         .optional()
         .describe('The levels at which it holds sessions. Absent where it holds none.'),
+      terminals: z
+        .array(z.enum(ISOLATION_LEVELS))
+        .optional()
+        .describe('The levels at which a command can have a terminal. Absent where it can at none.'),
+      terminalsLacking: z.string().optional().describe('Why there are none that could be, and what to do.'),
       launcher: z.enum(LAUNCHERS).optional().describe('What starts the commands of a target on this machine.'),
     }),
   })

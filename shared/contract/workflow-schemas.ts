@@ -66,6 +66,8 @@ const orReference = (text: z.ZodType<string, string>, what: string) =>
 const noScript = 'must be text: what nodes wrote comes by argv, env or stdin, never as part of a script';
 
 const NodeCommand = submitFields
+  // Nobody is there to use one.
+  .omit({ terminal: true })
   .extend({
     argv: z
       .array(orReference(processText(LIMITS.argumentBytes), 'text'))

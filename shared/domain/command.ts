@@ -2,6 +2,7 @@ import type { Instant } from './clock.ts';
 import type { Credential } from './credential.ts';
 import type { CommandId, TenantId, WorkflowId } from './ids.ts';
 import type { OutputTotals } from './output.ts';
+import type { TerminalSize } from './terminal.ts';
 import type { TraceContext } from './trace-context.ts';
 
 /** From which status a command may move to which. The empty rows are final. */
@@ -105,6 +106,8 @@ export interface CommandSpec {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin: Stdin;
+  /** The size of its terminal at first. Absent: it has none. */
+  readonly terminal?: TerminalSize;
   /** From the start of the command until it is stopped. */
   readonly timeoutSeconds: number;
   /** From submission until a command that has not started expires. */

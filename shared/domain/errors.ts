@@ -19,6 +19,7 @@ export const PROBLEMS = {
   'already-final': { status: 409, title: 'The command has already ended', retryable: false },
   'too-large': { status: 413, title: 'Too large', retryable: false },
   'unsupported-media-type': { status: 415, title: 'Unsupported media type', retryable: false },
+  'upgrade-required': { status: 426, title: 'Needs a WebSocket', retryable: false },
   'range-not-satisfiable': { status: 416, title: 'Range not satisfiable', retryable: false },
   'idempotency-mismatch': { status: 422, title: 'Idempotency key used with another body', retryable: false },
   'isolation-unavailable': { status: 422, title: 'Isolation level not available', retryable: false },

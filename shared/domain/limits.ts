@@ -42,6 +42,10 @@ export const LIMITS = {
   /** One sentence for a person, from a runner or a provider. */
   detailCharacters: 2_000,
   signals: 100,
+  /** Rows, and columns, of a terminal. */
+  terminalCells: 1_000,
+  /** One message to a terminal. */
+  terminalMessageBytes: 64 * KiB,
   /** Names of members, keys and tenants, for people. */
   nameCharacters: 255,
   scopeTargets: 100,

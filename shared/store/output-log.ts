@@ -10,7 +10,7 @@ export interface OutputSize extends Pick<OutputTotals, 'stdoutBytes' | 'stderrBy
 /** The output of attempts, as ordered chunks of bytes: small ones in the store, large ones as objects. */
 export interface OutputLog {
   /** A writer of an attempt's output. Of two, one loses a chunk to the other and is told so: it must write no more. */
-  openWriter(reference: Reference, attempt: number): OutputWriter;
+  openWriter(reference: Reference, attempt: number, options?: Pick<OutputWriterOptions, 'promptly'>): OutputWriter;
   /**
    * Stores a chunk, once: a second time it is the same one.
    * @throws AppError 'conflict' when another chunk is in its place: someone else writes this output
@@ -32,7 +32,7 @@ interface ChunkData extends Omit<Chunk, 'bytes'> {
   readonly object?: string;
 }
 
-export interface OutputLogOptions extends Omit<OutputWriterOptions, 'store' | 'restBytes'> {
+export interface OutputLogOptions extends Omit<OutputWriterOptions, 'store' | 'restBytes' | 'promptly'> {
   /** Called when new output can be read. */
   readonly stored: (reference: Reference) => void;
   /** Chunks larger than this become objects. */
@@ -83,9 +83,10 @@ export const makeOutputLog = (store: Store, objects: Objects, options: OutputLog
   };
 
   return {
-    openWriter: (reference, attempt) =>
+    openWriter: (reference, attempt, { promptly = false } = {}) =>
       openOutputWriter({
         ...options,
+        promptly,
         restBytes: options.inlineBytes,
         store: (chunk) => append(reference, attempt, chunk),
       }),

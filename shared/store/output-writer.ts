@@ -22,6 +22,8 @@ export interface OutputWriterOptions {
   readonly store: (chunk: Chunk) => Promise<void>;
   /** Bytes wait so long for more, so that a chatty command does not cost a write for each line. */
   readonly coalesceMs: number;
+  /** What comes after a silence of as long is stored at once, as somebody waits for it. @default false */
+  readonly promptly?: boolean;
   /** A chunk is stored once it has so many bytes. */
   readonly chunkBytes: number;
   /** As much may be left for the end. */
@@ -40,15 +42,18 @@ export interface OutputWriter {
 
 /** Waits between tries to store output that the sink did not take. */
 const RETRY_MS = 1_000;
+/** What one answer to a key writes comes in one piece, if in several writes. */
+const AWAITED_MS = 1;
 
 export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => {
-  const { clock, closing, coalesceMs, chunkBytes, restBytes, keepBytes } = options;
+  const { clock, closing, coalesceMs, chunkBytes, restBytes, keepBytes, promptly = false } = options;
   const written = { stdout: 0, stderr: 0 };
   const chunkStart = { stdout: 0, stderr: 0 };
   let dropped = 0;
   let segments: { stream: StreamName; length: number }[] = [];
   let pieces: Uint8Array[] = [];
   let pendingBytes = 0;
+  let storedAt = Number.NEGATIVE_INFINITY;
   let finished = false;
   let draining: Promise<void> | undefined;
   /** Ends the wait for more bytes. */
@@ -86,7 +91,8 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
 
   const waitForMore = (): Promise<void> =>
     new Promise((resolve) => {
-      const callOff = clock.after(coalesceMs, resolve);
+      const isAwaited = promptly && clock.now() - storedAt >= coalesceMs;
+      const callOff = clock.after(isAwaited ? AWAITED_MS : coalesceMs, resolve);
       hurry = () => {
         callOff();
         resolve();
@@ -104,6 +110,7 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
       if (finished && pendingBytes <= restBytes) break;
       const chunk = take();
       await storeChunk(chunk);
+      if (promptly) storedAt = clock.now();
       giveBack(chunk.bytes, chunkBytes);
     }
     draining = undefined;

@@ -27,6 +27,8 @@ export const faultsOfTemplate = (command: SubmitCommand): readonly Fault[] => {
   });
   if (stdin === 'open')
     faults.push({ in: 'body', pointer: '/stdin', detail: 'must not be open: nobody is there to write it' });
+  if (command.terminal)
+    faults.push({ in: 'body', pointer: '/terminal', detail: 'must not be there: nobody is there to use it' });
   if (faults.length > 0) return faults;
   const [program = ''] = argv;
   if (hasPlaceholder(program)) {

@@ -122,6 +122,8 @@ const samples = {
   listCommands: { status: 200 },
   getCommand: { make: command, status: 200 },
   readOutput: { make: command, status: 200 },
+  // It has none: so every launcher answers alike.
+  attachTerminal: { make: command, status: 409 },
   cancelCommand: { make: command, status: 202 },
   signalCommand: { make: ended, body: { signal: 'SIGTERM' }, status: 409 },
   moveCommand: { make: command, body: { target: 'local' }, status: 202 },

@@ -13,8 +13,10 @@ import {
   SubmitCommand,
   wholeNumber,
 } from '../schemas.ts';
+import { TERMINAL_PROTOCOL } from '../terminal.ts';
 
 const id = z.strictObject({ id: CommandIdText });
+const cells = wholeNumber.pipe(z.int().min(1).max(LIMITS.terminalCells));
 
 export const submitHeaders = {
   'idempotency-key': 'The same key and body twice give one command and the same answer, for 24 hours.',
@@ -103,6 +105,33 @@ export const commandEndpoints = {
       },
       206: { description: 'The range that was asked for.', mediaTypes: ['application/octet-stream'] },
     },
+  },
+  attachTerminal: {
+    method: 'GET',
+    path: '/v1/commands/{id}/terminal',
+    function: 'commands',
+    // And commands:read, which its use case asks for.
+    permission: 'commands:control',
+    summary: 'Attach to the terminal of a command, by WebSocket',
+    params: id,
+    query: z
+      .strictObject({
+        from: z
+          .union([wholeNumber, z.literal('end')], { error: 'must be a whole number, 0 or more, or end' })
+          .optional()
+          .describe('The first byte of what it has shown; end: what comes next. Default 0.'),
+        rows: cells.optional(),
+        columns: cells.optional(),
+      })
+      .refine(({ rows, columns }) => (rows === undefined) === (columns === undefined), {
+        error: 'rows and columns must be given together',
+        path: ['rows'],
+      }),
+    headers: {
+      upgrade: '`websocket` (RFC 6455).',
+      'sec-websocket-protocol': `\`${TERMINAL_PROTOCOL}\`: binary messages are bytes, text messages are JSON; see docs/terminals.md.`,
+    },
+    answers: { 101: { description: 'Attached. Without a WebSocket: 426.' } },
   },
   cancelCommand: {
     method: 'POST',

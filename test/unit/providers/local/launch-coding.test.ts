@@ -22,6 +22,7 @@ const specs: fc.Arbitrary<LaunchSpec> = fc
       isolation: fc.constantFrom('none', 'process'),
       memoryMiB: fc.integer({ min: 1, max: 4_194_304 }),
       cpu: fc.integer({ min: 1, max: 25_600 }).map((percent) => percent / 100),
+      terminal: fc.record({ rows: fc.integer({ min: 1, max: 1_000 }), columns: fc.integer({ min: 1, max: 1_000 }) }),
     },
     { requiredKeys: ['key', 'argv', 'env', 'workDirectory', 'stdin', 'graceSeconds', 'isolation'] },
   )
@@ -69,7 +70,7 @@ describe('the coding of launches', () => {
       graceSeconds: 1,
       isolation: 'none',
     });
-    for (let at = 13; at + 4 <= bytes.length; at++) {
+    for (let at = 17; at + 4 <= bytes.length; at++) {
       const lying = Buffer.from(bytes);
       lying.writeUInt32BE(0xffff_ffff, at);
       expect(() => decodeSpec(lying)).toThrow();
