@@ -28,6 +28,8 @@ export interface Embedded {
   /** False when it is a server in another process that answers. */
   readonly inProcess: boolean;
   readonly fetch: typeof globalThis.fetch;
+  /** The owner's key to a server in another process, for what does not go by `fetch`. */
+  readonly apiKey?: string | undefined;
   close(): Promise<void>;
 }
 
@@ -40,8 +42,9 @@ export const openEmbedded = async (options: EmbeddedOptions): Promise<Embedded> 
   const directory = resolve(dataDirectory);
   const server = findServer(directory);
   if (server) {
-    const fetch = withKey(globalThis.fetch, readOwnerKey(directory));
-    return { url: server.url, inProcess: false, fetch, close: async () => {} };
+    const apiKey = readOwnerKey(directory);
+    const fetch = withKey(globalThis.fetch, apiKey);
+    return { url: server.url, inProcess: false, fetch, apiKey, close: async () => {} };
   }
   let runnerUrl = '';
   const data = await openData({

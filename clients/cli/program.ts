@@ -10,6 +10,7 @@ import { addSecrets } from './program/secrets.ts';
 import { addServers } from './program/servers.ts';
 import { addSessions } from './program/sessions.ts';
 import { addTenancy } from './program/tenancy.ts';
+import { addTerminals } from './program/terminals.ts';
 import { addTriggers } from './program/triggers.ts';
 import { addWebhooks } from './program/webhooks.ts';
 import { addWorkflows } from './program/workflows.ts';
@@ -19,6 +20,7 @@ import { VERSION } from './version.ts';
 /** In the order of errand --help. */
 const TOPICS = [
   addCommands,
+  addTerminals,
   addKeys,
   addSecrets,
   addSchedules,

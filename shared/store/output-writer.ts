@@ -22,7 +22,7 @@ export interface OutputWriterOptions {
   readonly store: (chunk: Chunk) => Promise<void>;
   /** Bytes wait so long for more, so that a chatty command does not cost a write for each line. */
   readonly coalesceMs: number;
-  /** What comes after a silence of as long is stored at once, as somebody waits for it. @default false */
+  /** Counted from the last time that something was stored, so that what comes after a silence is stored at once. @default false */
   readonly promptly?: boolean;
   /** A chunk is stored once it has so many bytes. */
   readonly chunkBytes: number;
@@ -91,8 +91,8 @@ export const openOutputWriter = (options: OutputWriterOptions): OutputWriter => 
 
   const waitForMore = (): Promise<void> =>
     new Promise((resolve) => {
-      const isAwaited = promptly && clock.now() - storedAt >= coalesceMs;
-      const callOff = clock.after(isAwaited ? AWAITED_MS : coalesceMs, resolve);
+      const silentMs = promptly ? clock.now() - storedAt : 0;
+      const callOff = clock.after(Math.min(coalesceMs, Math.max(AWAITED_MS, coalesceMs - silentMs)), resolve);
       hurry = () => {
         callOff();
         resolve();

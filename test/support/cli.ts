@@ -26,8 +26,8 @@ export interface CliOptions {
   readonly env?: Record<string, string>;
   readonly stdin?: 'ignore' | 'pipe';
   readonly cwd?: string;
-  /** Gives it a terminal (util-linux's script); all that it writes is then its stdout. */
-  readonly terminal?: boolean;
+  /** Gives it a terminal (util-linux's script); all that it writes is then its stdout. With what a shell does there before and after it. */
+  readonly terminal?: boolean | { readonly before: string; readonly after: string };
   /** What stands before its command line, such as another user. @default nothing */
   readonly wrapper?: readonly string[];
 }
@@ -51,8 +51,9 @@ export const startCli = (
     ...(cwd === undefined ? {} : { cwd }),
   };
   const [file = '', ...rest] = [...wrapper, process.execPath, ERRAND, ...args];
+  const { before, after } = typeof terminal === 'object' ? terminal : { before: '', after: '' };
   const child = terminal
-    ? spawn('script', ['-qefc', [process.execPath, ERRAND, ...args].join(' '), '/dev/null'], options)
+    ? spawn('script', ['-qefc', [before, process.execPath, ERRAND, ...args, after].join(' '), '/dev/null'], options)
     : spawn(file, rest, options);
   const pieces = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
   onTestFinished(() => {
