@@ -38,7 +38,7 @@ describe.skipIf(!terminalsAreGiven || !hasScript)('errand shell', () => {
     await startServer(dataDirectory);
     const errand = atTerminal(['shell', '--timeout', '60s'], dataDirectory);
     errand.type('echo $BASH_VERSION is here\n');
-    await errand.says('release) is here');
+    await errand.says('-release is here');
     errand.type('stty size; echo $TERM; test -t 0 && echo "is $((40 + 2))"\n');
     await errand.says('is 42');
     expect(errand.text()).toContain('31 97');
