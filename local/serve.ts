@@ -65,7 +65,9 @@ export const serve = async ({
       const main = await listen(gateway, { host: how.host, port, door, log, ownerKey, terminals });
       // Who is on this machine reaches it by loopback, without TLS or a name.
       const own =
-        isLoopbackHost(how.host) && !door.tls ? undefined : await listenOnLoopback(gateway, { log, ownerKey, terminals });
+        isLoopbackHost(how.host) && !door.tls
+          ? undefined
+          : await listenOnLoopback(gateway, { log, ownerKey, terminals });
       url = (own ?? main).url;
       lock.note({ pid: process.pid, url });
       const working = Promise.all([
@@ -92,5 +94,7 @@ export const serve = async ({
   }
 };
 
-const listenOnLoopback = (gateway: Gateway, options: Pick<ListenOptions, 'log' | 'ownerKey' | 'terminals'>): Promise<HttpServer> =>
-  listen(gateway, { ...options, ...LOOPBACK, port: 0, door: openDoor(LOOPBACK) });
+const listenOnLoopback = (
+  gateway: Gateway,
+  options: Pick<ListenOptions, 'log' | 'ownerKey' | 'terminals'>,
+): Promise<HttpServer> => listen(gateway, { ...options, ...LOOPBACK, port: 0, door: openDoor(LOOPBACK) });

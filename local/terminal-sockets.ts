@@ -88,9 +88,12 @@ const serveTerminal = (deps: Deps, peer: WebSocket, asked: GatewayRequest): void
     return actor;
   };
   const fail = (error: unknown): void => {
-    if (isRefusal(error)) return close(peer, TERMINAL_CLOSES.unauthorized, error.message);
-    deps.log.warn('A terminal was cut off', { id, error });
-    close(peer, TERMINAL_CLOSES.fault, 'A fault of the server.');
+    if (isRefusal(error)) {
+      close(peer, TERMINAL_CLOSES.unauthorized, error.message);
+    } else {
+      deps.log.warn('A terminal was cut off', { command: id, error });
+      close(peer, TERMINAL_CLOSES.fault, 'A fault of the server.');
+    }
   };
   const input = takeInput(deps, peer, id, { letIn, fail });
   // What is said before it is attached is heard all the same.
@@ -98,12 +101,13 @@ const serveTerminal = (deps: Deps, peer: WebSocket, asked: GatewayRequest): void
   peer.on('message', (data, isBinary) => {
     if (isBinary) return input(toBuffer(data));
     const resize = parseResize(toBuffer(data));
-    if (!resize) return close(peer, TERMINAL_CLOSES.unsupported, 'Not a message of ours: {"type":"resize","rows","columns"}.');
+    if (!resize)
+      return close(peer, TERMINAL_CLOSES.unsupported, 'Not a message of ours: {"type":"resize","rows","columns"}.');
     const { rows, columns } = resize;
     size = { rows, columns };
     attached?.resize(size);
   });
-  peer.on('error', (error) => deps.log.debug('A terminal’s peer broke the protocol', { id, error }));
+  peer.on('error', (error) => deps.log.debug('A terminal’s peer broke the protocol', { command: id, error }));
   keepAlive(deps, peer, { letIn, fail });
   const show = async (): Promise<void> => {
     const actor = await letIn();
@@ -215,7 +219,10 @@ const keepAlive = ({ clock, log }: Pick<Deps, 'clock' | 'log'>, peer: WebSocket,
   let callOff = (): void => {};
   const beat = (): void => {
     // One that is held back while what it typed is stored cannot answer.
-    if (!hasAnswered && !peer.isPaused) return peer.terminate();
+    if (!hasAnswered && !peer.isPaused) {
+      peer.terminate();
+      return;
+    }
     hasAnswered = false;
     peer.ping();
     letIn().catch((error: unknown) => {

@@ -21,6 +21,7 @@ import { makeSessionTokenCalls, type SessionTokenCalls } from './session-tokens.
 import { makeSessionCalls, type SessionCalls, type SessionCommand } from './sessions.ts';
 import type { AbortOptions, SubmitOptions, WaitOptions } from './submit-options.ts';
 import { makeTenancyCalls, type TenancyCalls } from './tenancy.ts';
+import { connectTerminal, type TerminalConnection, type TerminalOptions } from './terminal.ts';
 import {
   type ApiKeySource,
   type Call,
@@ -31,7 +32,6 @@ import {
   type Send,
   type Sleep,
 } from './transport.ts';
-import { connectTerminal, type TerminalConnection, type TerminalOptions } from './terminal.ts';
 import { makeTriggerCalls, type TriggerCalls } from './triggers.ts';
 import { makeWebhookCalls, type WebhookCalls } from './webhooks.ts';
 import { makeWorkflowCalls, type WorkflowCalls } from './workflows.ts';

@@ -5,7 +5,7 @@ export interface WebSocketLike {
   resume(): void;
   close(code?: number): void;
   terminate(): void;
-  on(event: string, hear: (...args: never[]) => void): void;
+  on<A extends unknown[]>(event: string, hear: (...args: A) => void): void;
 }
 
 interface Opening {
@@ -27,7 +27,7 @@ export interface WebSocketEars {
 interface Answer {
   readonly statusCode?: number;
   setEncoding(encoding: string): void;
-  on(event: string, hear: (...args: never[]) => void): void;
+  on<A extends unknown[]>(event: string, hear: (...args: A) => void): void;
 }
 
 /**
@@ -57,24 +57,22 @@ export const holdWebSocket = async (
     clearTimeout(silence);
     silence = setTimeout(() => socket.terminate(), silenceMs);
   };
-  const on = <A extends unknown[]>(event: string, hear: (...args: A) => void): void =>
-    socket.on(event, hear as (...args: never[]) => void);
   const leave = (): void => {
     socket.close(1000);
     // Whoever leaves does not wait for a server that is not there.
     resolve({ code: 1000, reason: '' });
   };
-  on('open', heard);
-  on('ping', () => {
+  socket.on('open', heard);
+  socket.on('ping', () => {
     heard();
     ears.asked();
   });
-  on('message', (data: Uint8Array, isBinary: boolean) => {
+  socket.on('message', (data: Uint8Array, isBinary: boolean) => {
     heard();
     if (isBinary) ears.bytes(data);
     else ears.text(new TextDecoder().decode(data), socket);
   });
-  on('unexpected-response', (_: unknown, answer: Answer) => {
+  socket.on('unexpected-response', (_: unknown, answer: Answer) => {
     let body = '';
     answer.setEncoding('utf8');
     answer.on('data', (piece: string) => {
@@ -85,8 +83,8 @@ export const holdWebSocket = async (
       socket.terminate();
     });
   });
-  on('error', (error: Error) => reject(error));
-  on('close', (code: number, reason: Uint8Array) => resolve({ code, reason: new TextDecoder().decode(reason) }));
+  socket.on('error', (error: Error) => reject(error));
+  socket.on('close', (code: number, reason: Uint8Array) => resolve({ code, reason: new TextDecoder().decode(reason) }));
   signal?.addEventListener('abort', leave, { once: true });
   try {
     return await promise;

@@ -27,11 +27,7 @@ export interface AttachedTerminal extends Disposable {
  * A command with a terminal, of somebody who may both read and control it.
  * @throws AppError 'forbidden', 'not-found'; 'conflict' for a command without a terminal
  */
-export const requireTerminal = async (
-  deps: Pick<Deps, 'commands'>,
-  actor: Actor,
-  id: CommandId,
-): Promise<Command> => {
+export const requireTerminal = async (deps: Pick<Deps, 'commands'>, actor: Actor, id: CommandId): Promise<Command> => {
   // Whoever types also sees what it does.
   requirePermission(actor, 'commands:read');
   requirePermission(actor, 'commands:control');

@@ -29,7 +29,9 @@ export const runAttempt = async (deps: Deps, reference: Reference, started: Stor
     return observeCommand(deps, reference, { kind: 'cancel-requested' });
   }
   using _held = deps.runs.hold(attemptKeyOf(started.command.id, attempt.number));
-  const output = deps.output.openWriter(reference, attempt.number, { promptly: started.command.spec.terminal !== undefined });
+  const output = deps.output.openWriter(reference, attempt.number, {
+    promptly: started.command.spec.terminal !== undefined,
+  });
   const carried = makeCarriedRun(deps, reference, started, attempt, output);
   const outcome = await startAtProvider(deps, started, attempt, carried.io);
   await carried.end();

@@ -101,6 +101,33 @@ describe.skipIf(!built)('the native launcher (npm run build:launcher)', () => {
     expect(readdirSync(helper.directory)).toEqual([]);
   });
 
+  test('500 terminals leave no descriptor and no terminal behind', { timeout: 60_000 }, async () => {
+    const helper = open();
+    const before = readdirSync('/dev/pts').length;
+    const batch = (count: number) =>
+      inTurn(count, 16, async (n) => {
+        const run = helper.run(sh(`tty; ${n % 2 ? 'sleep 1000 & ' : ''}true`), { terminal: { rows: 24, columns: 80 } });
+        expect(await run.end).toMatchObject({ kind: 'ended', exitCode: 0 });
+        expect(run.out().toString()).toMatch(/^\/dev\/pts\/\d+\r\n/);
+      });
+    await batch(50);
+    const descriptors = helper.descriptors();
+    await batch(450);
+    expect(helper.descriptors()).toBe(descriptors);
+    expect(readdirSync('/dev/pts').length).toBeLessThanOrEqual(before + 2);
+  });
+
+  test('what is left of a terminal when the server goes is ended with it', async () => {
+    const helper = open();
+    const run = helper.run(sh('trap "" HUP; sleep 1000 & setsid sleep 1000 & echo ready; sleep 1000'), {
+      terminal: { rows: 24, columns: 80 },
+    });
+    while (!run.out().includes('ready')) await new Promise((resolve) => setTimeout(resolve, 10));
+    helper.closeInput();
+    expect(await helper.closed).toEqual({ exitCode: 0, signal: null });
+    expect(processesWith(run.key)).toEqual([]);
+  });
+
   test('a folder that is used again is as good as new', async () => {
     const helper = open();
     const see = async (script: string) => {
@@ -307,10 +334,14 @@ describe.skipIf(!built || !hasCompiler)('the native launcher, built with the san
         n % 5 === 0
           ? ['/no/such/program']
           : sh(`head -c ${n * 999} /dev/zero; setsid sleep 1000 & mkdir x; exit ${n % 7}`),
-        { stdin: n % 3 === 0, isolation: n % 2 === 0 ? 'none' : isolation },
+        {
+          ...{ stdin: n % 3 === 0, isolation: n % 2 === 0 ? 'none' : isolation },
+          ...(n % 7 === 0 ? { terminal: { rows: n + 1, columns: 80 } } : {}),
+        },
       );
       if (n % 3 === 0) helper.send(frame('stdin', run.id, Buffer.alloc(n * 100)));
       if (n % 4 === 1) helper.send(frame('stop', run.id));
+      if (n % 7 < 2) helper.send(numberFrame('resize', run.id, n % 2 === 0 ? n : 65_537 * n));
       if (n % 6 === 0) helper.send(frame('signal', run.id, Buffer.from('SIGUSR1')));
       helper.send(frame('stdinEnd', run.id));
       // One that is stopped while it waits for a sandbox is not executed.
@@ -327,11 +358,11 @@ describe.skipIf(!built || !hasCompiler)('the native launcher, built with the san
       const run = helper.run(['/bin/true']);
       await run.end;
       // Whole frames of every kind with random payloads, and then bytes without any order.
-      for (let kind = 1; kind <= 7; kind++) {
+      for (let kind = 1; kind <= 8; kind++) {
         const payload = randomBytes(n);
         const header = Buffer.alloc(9);
         header.writeUInt32BE(5 + payload.length, 0);
-        header.writeUInt8(((kind + n) % 7) + 1, 4);
+        header.writeUInt8(((kind + n) % 8) + 1, 4);
         header.writeUInt32BE(n % 2 ? run.id : 1_000_000 + n, 5);
         helper.write(Buffer.concat([header, payload]));
       }

@@ -13,6 +13,12 @@ const bash = (script: string, over: Record<string, unknown> = {}) => ({
   ...over,
 });
 const idle = bash('echo ready; read -r line; echo "<$line>"');
+const allOf = async (shown: AsyncIterable<Uint8Array>): Promise<string> => {
+  const pieces: Uint8Array[] = [];
+  for await (const bytes of shown) pieces.push(bytes);
+  return Buffer.concat(pieces).toString();
+};
+
 /** Passes connections on, and cuts the first ones after some bytes of an answer, at no place in particular. */
 const cuttingProxy = async (to: URL, { mostBytes, cuts }: { mostBytes: number; cuts: number }) => {
   let left = cuts;
@@ -102,13 +108,15 @@ describe.skipIf(!terminalsAreGiven)('attaching to a terminal', () => {
     const plain = await client.submit({ argv: ['true'] });
     const owner = { headers: {} };
     const key = async (tenant: string) =>
-      ((await (
-        await fetch(`${url}/v1/tenants`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ id: tenant, name: tenant }),
-        })
-      ).json()) as { key: string }).key;
+      (
+        (await (
+          await fetch(`${url}/v1/tenants`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify({ id: tenant, name: tenant }),
+          })
+        ).json()) as { key: string }
+      ).key;
     const admin = await key('acme');
     const asAdmin = makeClient({ url, apiKey: admin });
     const own = await asAdmin.submit(idle);
@@ -223,7 +231,9 @@ describe.skipIf(!terminalsAreGiven)('attaching to a terminal', () => {
   });
 
   test('gives it a size, from the first moment on; of two that look, the last one counts', async () => {
-    const { url, id } = await start(bash('trap "stty size" WINCH; echo ready; stty size; while :; do sleep 0.02; done'));
+    const { url, id } = await start(
+      bash('trap "stty size" WINCH; echo ready; stty size; while :; do sleep 0.02; done'),
+    );
     const first = await attachTo(url, id, { query: '?rows=11&columns=22' });
     await first.shows('11 22');
     const second = await attachTo(url, id, { query: '?rows=33&columns=44' });
@@ -298,7 +308,7 @@ describe.skipIf(!terminalsAreGiven)('the client at a terminal', () => {
     const proxy = await cuttingProxy(new URL(url), { mostBytes: 30_000, cuts: 8 });
     let breaks = 0;
     const terminal = makeClient({ url: proxy.url }).terminal(id, { onBreak: () => breaks++ });
-    const text = Buffer.concat(await Array.fromAsync(terminal)).toString();
+    const text = await allOf(terminal);
     expect(text).toBe(Array.from({ length: lines }, (_, n) => `line ${n}\n`).join(''));
     expect(text.length).toBeGreaterThan(200_000);
     expect(terminal.offset).toBe(text.length);
@@ -310,7 +320,7 @@ describe.skipIf(!terminalsAreGiven)('the client at a terminal', () => {
     const { client } = await start();
     const terminal = client.terminal(NOBODY);
     await expect(terminal.ended).rejects.toMatchObject({ code: 'not-found', status: 404 });
-    await expect(Array.fromAsync(terminal)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(allOf(terminal)).rejects.toMatchObject({ code: 'not-found' });
   });
 
   test('detaches by its signal; the command goes on', async () => {
@@ -323,6 +333,6 @@ describe.skipIf(!terminalsAreGiven)('the client at a terminal', () => {
     // And looks on from where it was.
     const again = client.terminal(id, { from: terminal.offset });
     await again.send('more\n');
-    expect(Buffer.concat(await Array.fromAsync(again)).toString()).toBe('more\r\n<more>\r\n');
+    expect(await allOf(again)).toBe('more\r\n<more>\r\n');
   });
 });
