@@ -5,6 +5,7 @@ import { AppError } from '../domain/errors.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { TerminalSize } from '../domain/terminal.ts';
 import { referenceOf } from '../store/schema.ts';
+import { noteAttached } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 import { piecesOf } from './read-output.ts';
 import { requireCommand } from './require-command.ts';
@@ -38,7 +39,7 @@ export const requireTerminal = async (deps: Pick<Deps, 'commands'>, actor: Actor
 
 /**
  * Attaches to the terminal of a command, also before it starts and after it has ended: it is shown what is stored, then what
- * comes. Who reads slowly holds up nobody else. @throws AppError as `requireTerminal`
+ * comes. Who reads slowly holds up nobody else. The audit log says who looks at it. @throws AppError as `requireTerminal`
  */
 export const attachTerminal = async (
   deps: Deps,
@@ -47,6 +48,7 @@ export const attachTerminal = async (
   start: TerminalStart,
 ): Promise<AttachedTerminal> => {
   const command = await requireTerminal(deps, actor, id);
+  await noteAttached(deps, actor, id);
   const reference = referenceOf(actor.tenant, id);
   const from = Math.min(await shownBytes(deps, command), start === 'end' ? Number.POSITIVE_INFINITY : start);
   const look = deps.terminalSizes.look(reference);

@@ -3,6 +3,7 @@ import type { Actor } from '../domain/actor.ts';
 import type { AuditEvent, AuditType } from '../domain/audit.ts';
 import { toTimestamp } from '../domain/clock.ts';
 import { type Command, isFinal } from '../domain/command.ts';
+import type { CommandId } from '../domain/ids.ts';
 import type { Write } from '../store/store.ts';
 import type { Deps } from './deps.ts';
 
@@ -21,6 +22,10 @@ export const noteRefusal = (
   actor: Actor,
   ...[type, subject, details = {}]: readonly [type: AuditType, subject: string, details?: AuditEvent['details']]
 ): Promise<void> => deps.auditLog.note(actor.tenant, eventOf(deps, actor, type, subject, details));
+
+/** That an actor may from now on do to a command what nobody writes down: what is typed on its terminal. */
+export const noteAttached = (deps: Parts, actor: Actor, id: CommandId): Promise<void> =>
+  deps.auditLog.note(actor.tenant, eventOf(deps, actor, 'command.attached', id, {}));
 
 const eventOf = (
   { clock }: Pick<Parts, 'clock'>,

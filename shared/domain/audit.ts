@@ -5,6 +5,7 @@ export const AUDIT_TYPES = [
   'access.forbidden',
   'approval.answered',
   'approval.requested',
+  'command.attached',
   'command.cancel-requested',
   'command.denied',
   'command.ended',

@@ -42,6 +42,7 @@ const EVENTS = {
   },
   'command.cancel-requested': { type: 'command.cancel_requested', ...ofCommand() },
   'command.move-requested': { type: 'command.move_requested', ...ofCommand('target') },
+  'command.attached': { type: 'command.attached', ...ofTenant },
   'command.signaled': { type: 'command.signaled', ...ofCommand('signal') },
   'command.denied': { type: 'command.denied', ...ofTenant },
   'security.alert': { type: 'security.alert', ...ofTenant },

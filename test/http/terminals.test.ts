@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { makeClient } from '../../clients/sdk/client.ts';
 import { openErrand, problemOf } from '../support/errand.ts';
-import { attachTo, openServer, terminalsAreGiven } from '../support/terminals.ts';
+import { attachTo, openFasterServer, openServer, terminalsAreGiven } from '../support/terminals.ts';
 
 const SIZE = { terminal: { rows: 24, columns: 80 } };
 const bash = (script: string, over: Record<string, unknown> = {}) => ({
@@ -39,6 +39,22 @@ const cuttingProxy = async (to: URL, { mostBytes, cuts }: { mostBytes: number; c
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void proxy.close());
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+};
+
+/** A tenant of its own, its admin, and keys of others there. */
+const tenantAt = async (url: string) => {
+  const made = await fetch(`${url}/v1/tenants`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ id: 'acme', name: 'acme' }),
+  });
+  const { key: adminKey } = (await made.json()) as { key: string };
+  const admin = makeClient({ url, apiKey: adminKey });
+  const keyOf = async (role: string) => {
+    const { id: member } = await admin.addMember({ name: role, role });
+    return admin.createKey({ name: role, member });
+  };
+  return { admin, adminKey, keyOf };
 };
 
 const NOBODY = `cmd_${'0'.repeat(26)}`;
@@ -107,28 +123,16 @@ describe.skipIf(!terminalsAreGiven)('attaching to a terminal', () => {
     const { url, id, client } = await start();
     const plain = await client.submit({ argv: ['true'] });
     const owner = { headers: {} };
-    const key = async (tenant: string) =>
-      (
-        (await (
-          await fetch(`${url}/v1/tenants`, {
-            method: 'POST',
-            headers: { 'content-type': 'application/json' },
-            body: JSON.stringify({ id: tenant, name: tenant }),
-          })
-        ).json()) as { key: string }
-      ).key;
-    const admin = await key('acme');
-    const asAdmin = makeClient({ url, apiKey: admin });
+    const { admin: asAdmin, adminKey: admin, keyOf } = await tenantAt(url);
     const own = await asAdmin.submit(idle);
-    const withRole = async (role: string) => {
-      const member = await asAdmin.addMember({ name: role, role });
-      return (await asAdmin.createKey({ name: role, member: member.id })).key;
-    };
+    const withRole = async (role: string) => (await keyOf(role)).key;
+    await asAdmin.putRole('typist', { permissions: ['commands:control'] });
     const bearer = (text: string) => ({ headers: { authorization: `Bearer ${text}` } });
     const rows: [string, string, Parameters<typeof attachTo>[2], number, string][] = [
       ['a bad key', id, bearer('nonsense'), 401, 'unauthenticated'],
       ['a key of another tenant', id, bearer(admin), 404, 'not-found'],
       ['a role that only reads', own.id, bearer(await withRole('viewer')), 403, 'forbidden'],
+      ['a role that only types', own.id, bearer(await withRole('typist')), 403, 'forbidden'],
       ['another site’s page', id, { headers: { origin: 'https://evil.example' } }, 403, 'forbidden'],
       ['a name that is not the server’s', id, { headers: { host: 'evil.example' } }, 403, 'forbidden'],
       ['an id that never was', NOBODY, owner, 404, 'not-found'],
@@ -268,26 +272,49 @@ describe.skipIf(!terminalsAreGiven)('attaching to a terminal', () => {
     expect(peer.text()).toContain(createHash('sha256').update(bytes).digest('hex'));
   });
 
-  test('ends when its key is revoked', { timeout: 60_000 }, async () => {
-    const { url } = await openServer();
-    const made = (await (
-      await fetch(`${url}/v1/tenants`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ id: 'acme', name: 'acme' }),
-      })
-    ).json()) as { key: string };
-    const admin = makeClient({ url, apiKey: made.key });
+  test('ends once its key is revoked, for who looks on and for who types', async () => {
+    const { url } = await openFasterServer(50);
+    const { admin, keyOf } = await tenantAt(url);
     const { id } = await admin.submit(idle);
-    const member = await admin.addMember({ name: 'm', role: 'operator' });
-    const key = await admin.createKey({ name: 'k', member: member.id });
-    const peer = await attachTo(url, id, { headers: { authorization: `Bearer ${key.key}` } });
-    await peer.shows('ready');
-    await admin.revokeKey(key.id);
-    // What it types from then on goes nowhere, and ends it.
-    peer.socket.send(Buffer.from('x\n'));
-    expect(await peer.closed).toMatchObject({ code: 4401 });
+    const [one, other] = [await keyOf('operator'), await keyOf('operator')];
+    const looking = await attachTo(url, id, { headers: { authorization: `Bearer ${one.key}` } });
+    const typing = await attachTo(url, id, { headers: { authorization: `Bearer ${other.key}` } });
+    await Promise.all([looking.shows('ready'), typing.shows('ready')]);
+    await Promise.all([admin.revokeKey(one.id), admin.revokeKey(other.id)]);
+    typing.socket.send(Buffer.from('x\n'));
+    for (const peer of [looking, typing]) {
+      expect(await peer.closed).toMatchObject({ code: 4401, reason: expect.stringContaining('revoked') });
+    }
     expect((await admin.get(id)).status).toBe('running');
+    expect(looking.text()).toBe('ready\r\n');
+  });
+
+  test('a peer that says no more that it lives is dropped, and one that does is not', async () => {
+    const { url } = await openFasterServer(50);
+    const { id } = await makeClient({ url }).submit(idle);
+    const [dead, alive] = [await attachTo(url, id), await attachTo(url, id)];
+    await Promise.all([dead.shows('ready'), alive.shows('ready')]);
+    dead.socket.pong = () => {};
+    const asked = Promise.withResolvers<void>();
+    let pings = 0;
+    alive.socket.on('ping', () => ++pings === 5 && asked.resolve());
+    expect(await dead.closed).toMatchObject({ code: 1006 });
+    await asked.promise;
+    expect(alive.socket.readyState).toBe(alive.socket.OPEN);
+  });
+
+  test('is in the audit log, with who it was', async () => {
+    const { url } = await openServer();
+    const { admin, keyOf } = await tenantAt(url);
+    const { id } = await admin.submit(idle);
+    const key = await keyOf('operator');
+    const peer = await attachTo(url, id, { headers: { authorization: `Bearer ${key.key}` } });
+    await peer.attached();
+    const found: unknown[] = [];
+    for (let tries = 0; found.length === 0 && tries < 100; tries++) {
+      for await (const { entry } of admin.readAudit({ type: 'command.attached' })) found.push(entry);
+    }
+    expect(found).toMatchObject([{ type: 'command.attached', subject: id, actor: { credential: { id: key.id } } }]);
   });
 
   test('ends with the server, which says that one may attach again; the client says so', async () => {

@@ -1,8 +1,16 @@
 import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import { openDoor } from '../../local/door.ts';
+import { makeGateway } from '../../local/gateway.ts';
+import { listen } from '../../local/http-server.ts';
+import { openData } from '../../local/open-data.ts';
 import { serve } from '../../local/serve.ts';
+import { makeTerminalSockets } from '../../local/terminal-sockets.ts';
+import { systemRandom } from '../../machine/system-clock.ts';
 import { TERMINAL_PROTOCOL, type TerminalNews } from '../../shared/contract/terminal.ts';
 import { nativeProgram } from '../../shared/providers/local/helper-programs.ts';
+import { silentLog } from '../../shared/telemetry/log.ts';
+import { fasterClock } from './faster-clock.ts';
 import { tempDirectory } from './temp-directory.ts';
 
 /** Whether commands can have terminals here: by the native launcher. */
@@ -15,6 +23,25 @@ export const openServer = async (dataDirectory = tempDirectory(), port = 0) => {
   const close = () => (closed ??= server.close());
   onTestFinished(close);
   return { ...server, close, dataDirectory };
+};
+
+/** The same, where time goes by so many times as fast. */
+export const openFasterServer = async (times: number) => {
+  const clock = fasterClock(times);
+  const data = await openData({
+    ...{ dataDirectory: tempDirectory(), clock, random: systemRandom, log: silentLog },
+    runnerUrl: () => '',
+  });
+  const terminals = makeTerminalSockets(data.deps);
+  const door = openDoor({ host: '127.0.0.1' });
+  const { ownerKey, deps } = data;
+  const server = await listen(makeGateway(deps), {
+    ...{ host: '127.0.0.1', port: 0, door, log: silentLog, ownerKey, terminals },
+  });
+  onTestFinished(async () => {
+    await Promise.all([terminals.close(), server.close(), data.close()]);
+  });
+  return { url: server.url };
 };
 
 interface AttachOptions {

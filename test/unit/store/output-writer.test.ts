@@ -3,10 +3,10 @@ import { LIMITS } from '../../../shared/domain/limits.ts';
 import { type Chunk, openOutputWriter } from '../../../shared/store/output-writer.ts';
 import { fakeClock, settle } from '../../support/fake-clock.ts';
 
-const open = (store: (chunk: Chunk) => Promise<void>, closing = new AbortController()) => {
+const open = (store: (chunk: Chunk) => Promise<void>, closing = new AbortController(), promptly = false) => {
   const clock = fakeClock();
   const sizes = { coalesceMs: 20, chunkBytes: 512 * 1024, restBytes: 64 * 1024, keepBytes: 1_000_000 };
-  return { clock, closing, writer: openOutputWriter({ clock, closing: closing.signal, store, ...sizes }) };
+  return { clock, closing, writer: openOutputWriter({ clock, closing: closing.signal, store, promptly, ...sizes }) };
 };
 
 describe('the output writer', () => {
@@ -35,6 +35,32 @@ describe('the output writer', () => {
       Buffer.from(Array.from({ length: count }, (_, i) => i)),
     );
     expect(totals).toMatchObject({ stdoutBytes: count / 2, stderrBytes: count / 2 });
+  });
+
+  test('stores at once what comes after a silence, where somebody waits for it, and gathers what comes on its heels', async () => {
+    const seen: [number, string][] = [];
+    const { clock, writer } = open(
+      async ({ bytes }) => void seen.push([clock.now() - start, Buffer.from(bytes).toString()]),
+      undefined,
+      true,
+    );
+    const start = clock.now();
+    for (const [afterMs, text] of [
+      [0, 'a'],
+      [0, 'b'],
+      [5, 'c'],
+      [5, 'd'],
+      [100, 'e'],
+    ] as const) {
+      await clock.advance(afterMs);
+      await writer.append('stdout', Buffer.from(text));
+    }
+    await clock.advance(1);
+    expect(seen).toEqual([
+      [1, 'ab'],
+      [21, 'cd'],
+      [111, 'e'],
+    ]);
   });
 
   test('given up on tells whoever ends it, and nobody else: no promise is left to fail unheard', async () => {
