@@ -75,6 +75,8 @@ export interface AuditLog {
   open(tenant: TenantId, after: CommandId | undefined, limit: number): Promise<readonly OpenCommand[]>;
   /** Those of them that are open. */
   openAmong(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly OpenCommand[]>;
+  /** Has a command that the log's reader went past seen to, with its submission first. Nothing, where it is open already. */
+  openOvertaken(tenant: TenantId, id: CommandId, submission: AuditEvent): Promise<void>;
   /** By actor. */
   profiles(tenant: TenantId, actors: readonly string[]): Promise<ReadonlyMap<string, KeptProfile>>;
   /** That the log ends where it was read: whatever goes on from there is not stored, nor is this when something did. */
@@ -153,6 +155,11 @@ export const makeAuditLog = (
       if (ids.length === 0) return [];
       const items = await store.getAll(ids.map((id) => keys.auditOpen(tenant, id)));
       return items.flatMap((item) => (item ? [toOpen(item)] : []));
+    },
+
+    async openOvertaken(tenant, id, submission) {
+      const open: Item = { ...keys.auditOpen(tenant, id), version: 1, data: { attempt: 0 } };
+      await store.write([{ put: open, ifVersion: 0 }, eventWrite(tenant, submission)]);
     },
 
     async profiles(tenant, actors) {

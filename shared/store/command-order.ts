@@ -12,6 +12,8 @@ import type { Item, Store } from './store.ts';
  * command takes to be stored, and clocks differ.
  */
 export interface CommandOrder {
+  /** Whether there is a fence, so that nobody is overtaken. */
+  readonly isFenced: boolean;
   /** An id behind those of all commands of the tenant that this process knows of. */
   next(tenant: TenantId): Promise<CommandId>;
   /** Until it is disposed of, a command of this id may be stored by this process any moment: the fence stays before it, so that it keeps its id. */
@@ -38,7 +40,13 @@ const NONE = '';
 
 export const makeCommandOrder = (store: Store, ids: CommandIds): CommandOrder => {
   if (store.atomicWrites === 'costly') {
-    return { next: async () => ids.next(), expect: () => NOTHING, toll: () => undefined, close: async () => undefined };
+    return {
+      isFenced: false,
+      next: async () => ids.next(),
+      expect: () => NOTHING,
+      toll: () => undefined,
+      close: async () => undefined,
+    };
   }
   /** As last seen. */
   const fences = new Map<TenantId, Fence>();
@@ -66,6 +74,8 @@ export const makeCommandOrder = (store: Store, ids: CommandIds): CommandOrder =>
   };
 
   return {
+    isFenced: true,
+
     async next(tenant) {
       if (!fences.has(tenant)) {
         const newest = await newestOf(tenant);

@@ -334,6 +334,18 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'held-up-submission-not-in-the-log',
+    profile: 'lambda',
+    seed: 51454,
+    edits: [
+      {
+        file: 'shared/app/log-overtaken.ts',
+        from: 'await auditLog.openOvertaken(tenant, id, submissionOf(command));',
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'second-invocation-believed',
     profile: 'lambda',
     seed: 117,
