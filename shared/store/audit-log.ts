@@ -97,8 +97,9 @@ export interface AuditLog {
 
 const PAGE = 20;
 
-/** One that was stored before starts were in the log has no number. */
+/** One that was stored before starts were in the log has no number. What another version put into it is kept. */
 const toOpen = ({ sk, version, data }: Item): OpenCommand => ({
+  ...(data as object),
   id: sk.slice('open/'.length) as CommandId,
   attempt: (data as { readonly attempt?: number }).attempt ?? 0,
   version,
@@ -192,8 +193,8 @@ export const makeAuditLog = (
         ...sealed.map((sk) => ({ remove: { pk: key.pk, sk } })),
         ...opened.map(({ id, attempt }) => put(keys.auditOpen(tenant, id), { attempt })),
         ...moved.map(
-          ({ id, attempt, version }): Write => ({
-            put: { ...keys.auditOpen(tenant, id), version: version + 1, data: { attempt } },
+          ({ id, version, ...data }): Write => ({
+            put: { ...keys.auditOpen(tenant, id), version: version + 1, data },
             ifVersion: version,
           }),
         ),

@@ -334,6 +334,18 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'later-fields-dropped',
+    profile: 'schedules',
+    seed: 25,
+    edits: [
+      {
+        file: 'shared/store/command-order.ts',
+        from: 'data: { ...data, to: newest } }',
+        to: 'data: { to: newest } }',
+      },
+    ],
+  },
+  {
     name: 'held-up-submission-not-in-the-log',
     profile: 'lambda',
     seed: 51454,
