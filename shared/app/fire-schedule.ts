@@ -17,6 +17,9 @@ import { submitCommand } from './submit-command.ts';
 
 /** More than one look can have to do: what was missed, and what waited. */
 const MOST_STEPS = 2 * (LIMITS.scheduleCatchUp + LIMITS.scheduleWaiting);
+/** What was submitted is noted at once if it can be: somebody whose clock is wrong may pass its instant, and then nobody comes back to it. */
+const NOTE_TRIES = 5;
+const NOTE_PAUSE_MS = 1_000;
 /** A fault of ours is tried again for so long; then it is a refusal, so that it does not keep a schedule for ever. */
 const RETRIED_MS = 10 * 60_000;
 
@@ -90,7 +93,7 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
   }
   try {
     const firing = await submit(deps, schedule, actor, { idempotency, at });
-    await store(firing);
+    await persistently(deps, () => store(firing));
   } catch (error) {
     const refusal = refusalOf(error, deps.clock.now() - at);
     if (!refusal) throw error;
@@ -98,6 +101,18 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     const { reason } = refusal;
     const details = { at: new Date(at).toISOString(), reason };
     await store(refusal, [auditWrite(deps, actor ?? gone(schedule), 'schedule.refused', schedule.id, details)]);
+  }
+};
+
+const persistently = async ({ clock, closing }: Pick<Deps, 'clock' | 'closing'>, act: () => Promise<unknown>) => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await act();
+    } catch (error) {
+      const isPassing = error instanceof AppError && error.code === 'unavailable';
+      if (!isPassing || tries === NOTE_TRIES || closing.aborted) throw error;
+      await clock.sleep(NOTE_PAUSE_MS, closing);
+    }
   }
 };
 
