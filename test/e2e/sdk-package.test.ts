@@ -35,7 +35,7 @@ describe('the package of the client', () => {
     const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
     await run('tar', ['xzf', join(directory, filename), '-C', join(project, 'node_modules')]);
     await run('mv', [join(project, 'node_modules/package'), join(project, 'node_modules/errand-sdk')]);
-    for (const name of ['eventsource-parser', 'zod', '@types/node', 'undici-types'])
+    for (const name of ['eventsource-parser', 'ws', 'zod', '@types/node', 'undici-types'])
       symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name));
     writeFileSync(join(project, 'package.json'), '{"type":"module"}');
     for (const [n, { code }] of examples.entries()) writeFileSync(join(project, `example-${n}.ts`), code);

@@ -248,6 +248,8 @@ describe('whatever is sent to', () => {
   test('any of them, each was taken once, so that it is not only the validation that answers', () => {
     expect(operations.filter(({ name }) => !taken.has(name)).map(({ name }) => name)).toEqual([
       // Nothing runs, is signed or is counted here, no session was begun, and no issuer is trusted.
+      // Nor is it a WebSocket that is asked for.
+      'GET /v1/commands/{id}/terminal',
       'POST /v1/commands/{id}/signal',
       'POST /v1/session-tokens/refresh',
       'DELETE /v1/session-tokens/{id}',
