@@ -31,14 +31,13 @@ try {
     for (let n = 0; n < keys + WARM_UP; n++) {
       await pause(gapMs);
       const from = performance.now();
-      // A line now and then, as nobody types for ever; its echo comes in two pieces.
       await terminal.send('x');
       await shown.next();
       if (n >= WARM_UP) took.push(performance.now() - from);
     }
     took.sort((a, b) => a - b);
     const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => percentile(took, share));
-    console.log(`${keys} keys, ${gapMs} ms apart: p50 ${p50} ms, p90 ${p90} ms, p99 ${p99} ms`);
+    process.stdout.write(`${keys} keys, ${gapMs} ms apart: p50 ${p50} ms, p90 ${p90} ms, p99 ${p99} ms\n`);
   }
   await client.cancel(id);
   await terminal.ended;

@@ -66,6 +66,7 @@ export const connectTerminal = (
   const waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   let wakeReader = (): void => {};
+  let roomAgain = (): void => {};
   const typed: { readonly bytes: Uint8Array; readonly sent: () => void }[] = [];
 
   const sendTyped = (): void => {
@@ -96,8 +97,8 @@ export const connectTerminal = (
       text(message, connection) {
         const news = JSON.parse(message) as z.output<typeof TerminalAttached> | z.output<typeof TerminalEnded>;
         if (news.type === 'attached') {
-          if (start === 'end') handedOut = news.from;
           start = news.from;
+          handedOut = news.from - waitingBytes;
           socket = connection;
           if (size) connection.send(JSON.stringify({ type: 'resize', ...size }));
           sendTyped();
@@ -116,9 +117,20 @@ export const connectTerminal = (
     throw new Error(why);
   };
 
+  /** A connection that was cut since nobody read from it is not made again before somebody does. */
+  const room = async (): Promise<void> => {
+    while (waitingBytes > MOST_WAITING_BYTES && !signal?.aborted) {
+      await new Promise<void>((resolve) => {
+        roomAgain = resolve;
+      });
+    }
+  };
+
   const attach = async (): Promise<TerminalEnd | undefined> => {
+    signal?.addEventListener('abort', () => roomAgain(), { once: true });
     for (;;) {
       try {
+        await room();
         return await once();
       } catch (error) {
         if (signal?.aborted) return undefined;
@@ -148,7 +160,10 @@ export const connectTerminal = (
       if (bytes) {
         waitingBytes -= bytes.length;
         handedOut += bytes.length;
-        if (waitingBytes <= MOST_WAITING_BYTES) socket?.resume();
+        if (waitingBytes <= MOST_WAITING_BYTES) {
+          socket?.resume();
+          roomAgain();
+        }
         yield bytes;
       } else if (isOver) {
         await ended;

@@ -8,6 +8,8 @@ export interface WebSocketLike {
   on<A extends unknown[]>(event: string, hear: (...args: A) => void): void;
 }
 
+const LEAVE_MS = 1_000;
+
 interface Opening {
   readonly protocol: string;
   readonly headers: Record<string, string>;
@@ -53,13 +55,15 @@ export const holdWebSocket = async (
   });
   const { promise, resolve, reject } = Promise.withResolvers<{ code: number; reason: string }>();
   let silence: ReturnType<typeof setTimeout> | undefined;
+  let closing: ReturnType<typeof setTimeout> | undefined;
   const heard = (): void => {
     clearTimeout(silence);
     silence = setTimeout(() => socket.terminate(), silenceMs);
   };
   const leave = (): void => {
     socket.close(1000);
-    // Whoever leaves does not wait for a server that is not there.
+    // Whoever leaves does not wait for a server that is not there, which the package would do for 30 s.
+    closing = setTimeout(() => socket.terminate(), LEAVE_MS);
     resolve({ code: 1000, reason: '' });
   };
   socket.on('open', heard);
@@ -69,8 +73,13 @@ export const holdWebSocket = async (
   });
   socket.on('message', (data: Uint8Array, isBinary: boolean) => {
     heard();
-    if (isBinary) ears.bytes(data);
-    else ears.text(new TextDecoder().decode(data), socket);
+    try {
+      if (isBinary) ears.bytes(data);
+      else ears.text(new TextDecoder().decode(data), socket);
+    } catch (error) {
+      reject(error);
+      socket.terminate();
+    }
   });
   socket.on('unexpected-response', (_: unknown, answer: Answer) => {
     let body = '';
@@ -84,7 +93,10 @@ export const holdWebSocket = async (
     });
   });
   socket.on('error', (error: Error) => reject(error));
-  socket.on('close', (code: number, reason: Uint8Array) => resolve({ code, reason: new TextDecoder().decode(reason) }));
+  socket.on('close', (code: number, reason: Uint8Array) => {
+    clearTimeout(closing);
+    resolve({ code, reason: new TextDecoder().decode(reason) });
+  });
   signal?.addEventListener('abort', leave, { once: true });
   try {
     return await promise;

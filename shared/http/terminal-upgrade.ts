@@ -7,7 +7,8 @@ import type { Reply } from './http-function.ts';
  * @throws AppError 'upgrade-required' for a request that asks for none, 'invalid-request' for one that speaks another protocol
  */
 export const terminalUpgrade = (headers: Readonly<Record<string, string | undefined>>): Reply => {
-  if (headers['upgrade']?.toLowerCase() !== 'websocket') {
+  const isUpgrade = /\bupgrade\b/i.test(headers['connection'] ?? '');
+  if (!isUpgrade || headers['upgrade']?.toLowerCase() !== 'websocket') {
     throw new AppError('upgrade-required', 'A terminal is attached to by WebSocket. See docs/terminals.md.', {
       headers: { upgrade: 'websocket', connection: 'Upgrade' },
     });

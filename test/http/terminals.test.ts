@@ -343,6 +343,25 @@ describe.skipIf(!terminalsAreGiven)('the client at a terminal', () => {
     expect(await terminal.ended).toEqual({ status: 'succeeded', exitCode: 0, signal: null });
   });
 
+  test('whoever does not read is not attached again before it does, and then has all of it', {
+    timeout: 60_000,
+  }, async () => {
+    const { url } = await openFasterServer(50);
+    const client = makeClient({ url, silenceMs: 500 });
+    const bytes = 8_000_000;
+    const { id } = await client.submit(bash(`stty raw; head -c ${bytes} /dev/zero | tr '\\0' x`));
+    await client.get(id, { waitSeconds: 60 });
+    let breaks = 0;
+    const terminal = client.terminal(id, { onBreak: () => breaks++ });
+    // Cut off for its silence meanwhile, and not attached again before somebody reads.
+    while (breaks === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(breaks).toBe(1);
+    const text = await allOf(terminal);
+    expect(text.length).toBe(bytes);
+    expect(terminal.offset).toBe(bytes);
+  });
+
   test('is told what is wrong', async () => {
     const { client } = await start();
     const terminal = client.terminal(NOBODY);

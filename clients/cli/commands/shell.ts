@@ -69,9 +69,13 @@ const within = (cells: number | undefined, usual: number): number => Math.min(1_
 const lookAt = async (client: Client, id: string, from: number | 'end', terminal: Terminal): Promise<number> => {
   const { stdin, stdout } = terminal;
   const leaving = new AbortController();
+  let isBroken = false;
   const connection = client.terminal(id, {
     ...{ from, ...sizeOf(stdout), signal: leaving.signal },
-    onBreak: () => stdout.write('\r\nerrand: the connection broke; attaching again (~. to leave)\r\n'),
+    onBreak() {
+      if (!isBroken) stdout.write('\r\nerrand: the connection broke; attaching again (~. to leave)\r\n');
+      isBroken = true;
+    },
   });
   const escapeKeys = makeEscapeKeys();
   const onTyped = (typed: Buffer): void => {
@@ -84,7 +88,11 @@ const lookAt = async (client: Client, id: string, from: number | 'end', terminal
     connection.resize(rows, columns);
   };
   const restore = (): void => {
-    stdin.setRawMode(false);
+    try {
+      stdin.setRawMode(false);
+    } catch {
+      // The window is gone, and nobody is left to see it.
+    }
   };
   let signaled: number | undefined;
   const leave =
@@ -102,7 +110,10 @@ const lookAt = async (client: Client, id: string, from: number | 'end', terminal
     for (const [name, hear] of Object.entries(signals)) process.on(name, hear);
     stdout.on('resize', onResize);
     stdin.on('data', onTyped);
-    for await (const bytes of connection) await write(stdout, bytes);
+    for await (const bytes of connection) {
+      isBroken = false;
+      await write(stdout, bytes);
+    }
     end = await connection.ended;
   } finally {
     leaving.abort();
