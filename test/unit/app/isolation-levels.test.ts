@@ -66,3 +66,26 @@ describe('a level that a target does not have', () => {
     expect(items).toMatchObject([{ features: { isolationLacking, resourceLimitsAt: ['sandbox'] } }]);
   });
 });
+
+describe('a terminal', () => {
+  const terminal = { rows: 24, columns: 80 };
+  const SOME = { isolation: ['none', 'process', 'sandbox'], terminals: ['none', 'process'] } as const;
+  const LACKING = { isolation: ['none'], terminalsLacking: 'It needs this. Do that.' } as const;
+  test.for<[string, Partial<ProviderFeatures>, Partial<SubmitCommand>, 'taken' | string]>([
+    ['where it is given', SOME, {}, 'taken'],
+    ['at a level where it is given', SOME, { isolation: 'process' }, 'taken'],
+    ['at a level where it is not', SOME, { isolation: 'sandbox' }, ' at isolation sandbox, only at none, process. See'],
+    ['at none', { isolation: ['none'] }, {}, 'cannot give a command a terminal. See GET /v1/providers'],
+    ['at none that could be', LACKING, {}, 'a terminal. It needs this. Do that. See GET /v1/providers'],
+  ])('is taken %s, or refused with the reason: %j', async ([, features, over, expected]) => {
+    const submitted = submitTo(features, { terminal, ...over });
+    if (expected === 'taken') {
+      return expect((await submitted).command.spec).toMatchObject({ terminal, stdin: { kind: 'open' } });
+    }
+    return expect(submitted).rejects.toMatchObject({
+      code: 'unsupported-by-target',
+      message: expect.stringContaining(expected),
+      faults: [{ pointer: '/terminal' }],
+    });
+  });
+});
