@@ -235,7 +235,7 @@ describe('the bridge from stdio to a server', () => {
   );
 
   test('a connection that breaks off behind the answer adds nothing to it', async () => {
-    const broken = new ReadableStream<Uint8Array>({
+    const broken: ReadableStream<Uint8Array> = new ReadableStream<Uint8Array>({
       start(controller) {
         controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(answerTo(1))}\n\n`));
       },
