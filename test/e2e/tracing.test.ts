@@ -187,7 +187,7 @@ ${below(3, COMMAND)}`;
     const body = GITHUB_PUSH.body;
     const response = await fetch(`${server.url}/hooks/${trigger.id}`, {
       method: 'POST',
-      headers: githubHeaders(body, {}, trigger.secret),
+      headers: githubHeaders(body, {}, trigger.secret ?? ''),
       body,
     });
     const { command } = (await response.json()) as { command: string };

@@ -185,8 +185,13 @@ describe('the bridge from stdio to a server', () => {
   );
 
   test.for([
-    ['its input has ended', ({ input }: Bridge) => void input.end()],
-    ['it was told to stop', ({ stop }: Bridge) => stop()],
+    [
+      'its input has ended',
+      ({ input }: Bridge): void => {
+        input.end();
+      },
+    ],
+    ['it was told to stop', ({ stop }: Bridge): void => stop()],
   ] as const)('once %s it answers what was asked, and takes no more', async ([, end]) => {
     const late = Promise.withResolvers<Response>();
     const own = bridge([late.promise, events(answerTo(2)), events(answerTo(3))]);
