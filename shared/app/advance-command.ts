@@ -105,13 +105,14 @@ const tryToRelease = (deps: Deps, reference: Reference, attempt: Attempt): Promi
 
 /** Removes what an ended run left at its provider; what is still there is looked at again when the command is due. */
 const release = async (deps: Deps, reference: Reference, attempt: Attempt): Promise<void> => {
-  const provider = await targetOf(deps, attempt.target)?.load();
-  if (!provider) {
+  const target = targetOf(deps, attempt.target);
+  if (!target) {
     deps.log.warn('The target of an ended run is not configured here', { reference, target: attempt.target });
     return;
   }
   // It stays in the line of those that are due.
-  if (deps.fleet.isDown(attempt.target)) return;
+  if (deps.fleet.isDown(target.name)) return;
+  const provider = await target.load();
   const run = toRunName(reference, attempt);
   await provider.cancel(run);
   if ((await provider.observe(run)).kind === 'alive') return;

@@ -21,6 +21,9 @@ import { submitCommand } from './submit-command.ts';
 
 /** More than one look can have to do: what was missed, and what waited. */
 const MOST_STEPS = 2 * (LIMITS.scheduleCatchUp + LIMITS.scheduleWaiting);
+/** What was submitted is noted at once if it can be: somebody whose clock is wrong may pass its instant, and then nobody comes back to it. */
+const NOTE_TRIES = 5;
+const NOTE_PAUSE_MS = 1_000;
 /** A fault of ours is tried again for so long; then it is a refusal, so that it does not keep a schedule for ever. */
 const RETRIED_MS = 10 * 60_000;
 
@@ -112,7 +115,8 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
   try {
     const { id, trace } = await withinTrace(begun, () => submit(deps, schedule, actor, { idempotency, at }));
     // Of one that was submitted before, the trace of then.
-    await store({ outcome: 'submitted', command: id }, begun && trace ? { trace } : {});
+    const within = begun && trace ? { trace } : {};
+    await persistently(deps, () => store({ outcome: 'submitted', command: id }, within));
   } catch (error) {
     const refusal = refusalOf(error, deps.clock.now() - at);
     if (!refusal) throw error;
@@ -121,6 +125,18 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     const details = { at: new Date(at).toISOString(), reason };
     const event = auditWrite(deps, actor ?? gone(schedule), 'schedule.refused', schedule.id, details);
     await store(refusal, { alongside: [event] });
+  }
+};
+
+const persistently = async ({ clock, closing }: Pick<Deps, 'clock' | 'closing'>, act: () => Promise<unknown>) => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await act();
+    } catch (error) {
+      const isPassing = error instanceof AppError && error.code === 'unavailable';
+      if (!isPassing || tries === NOTE_TRIES || closing.aborted) throw error;
+      await clock.sleep(NOTE_PAUSE_MS, closing);
+    }
   }
 };
 

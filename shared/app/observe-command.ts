@@ -7,6 +7,7 @@ import type { Stored } from '../store/commands.ts';
 import { type Reference, workflowReferenceOf } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
 import type { Deps, Target } from './deps.ts';
+import { logOvertaken } from './log-overtaken.ts';
 import { noteChange } from './note-change.ts';
 
 /** What came of telling the engine about an observation. */
@@ -44,6 +45,9 @@ export const observeCommand = async (
       outlook: outlookOf(deps),
     });
     if (next === stored.command) return { stored, effects, changed: false };
+    if (stored.command.status === 'queued' && stored.command.attempts.length === 0) {
+      await logOvertaken(deps, stored.command);
+    }
     if (isStoredWithItsStart(deps, stored.command, next)) {
       return { stored: { ...stored, command: next }, effects, changed: true };
     }

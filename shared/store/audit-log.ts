@@ -75,6 +75,8 @@ export interface AuditLog {
   open(tenant: TenantId, after: CommandId | undefined, limit: number): Promise<readonly OpenCommand[]>;
   /** Those of them that are open. */
   openAmong(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly OpenCommand[]>;
+  /** Has a command that the log's reader went past seen to, with its submission first. Nothing, where it is open already. */
+  openOvertaken(tenant: TenantId, id: CommandId, submission: AuditEvent): Promise<void>;
   /** By actor. */
   profiles(tenant: TenantId, actors: readonly string[]): Promise<ReadonlyMap<string, KeptProfile>>;
   /** That the log ends where it was read: whatever goes on from there is not stored, nor is this when something did. */
@@ -95,8 +97,9 @@ export interface AuditLog {
 
 const PAGE = 20;
 
-/** One that was stored before starts were in the log has no number. */
+/** One that was stored before starts were in the log has no number. What another version put into it is kept. */
 const toOpen = ({ sk, version, data }: Item): OpenCommand => ({
+  ...(data as object),
   id: sk.slice('open/'.length) as CommandId,
   attempt: (data as { readonly attempt?: number }).attempt ?? 0,
   version,
@@ -155,6 +158,11 @@ export const makeAuditLog = (
       return items.flatMap((item) => (item ? [toOpen(item)] : []));
     },
 
+    async openOvertaken(tenant, id, submission) {
+      const open: Item = { ...keys.auditOpen(tenant, id), version: 1, data: { attempt: 0 } };
+      await store.write([{ put: open, ifVersion: 0 }, eventWrite(tenant, submission)]);
+    },
+
     async profiles(tenant, actors) {
       if (actors.length === 0) return new Map();
       const items = await store.getAll(actors.map((actor) => keys.auditProfile(tenant, actor)));
@@ -185,8 +193,8 @@ export const makeAuditLog = (
         ...sealed.map((sk) => ({ remove: { pk: key.pk, sk } })),
         ...opened.map(({ id, attempt }) => put(keys.auditOpen(tenant, id), { attempt })),
         ...moved.map(
-          ({ id, attempt, version }): Write => ({
-            put: { ...keys.auditOpen(tenant, id), version: version + 1, data: { attempt } },
+          ({ id, version, ...data }): Write => ({
+            put: { ...keys.auditOpen(tenant, id), version: version + 1, data },
             ifVersion: version,
           }),
         ),

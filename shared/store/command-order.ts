@@ -12,6 +12,8 @@ import type { Item, Store } from './store.ts';
  * command takes to be stored, and clocks differ.
  */
 export interface CommandOrder {
+  /** Whether there is a fence, so that nobody is overtaken. */
+  readonly isFenced: boolean;
   /** An id behind those of all commands of the tenant that this process knows of. */
   next(tenant: TenantId): Promise<CommandId>;
   /** Until it is disposed of, a command of this id may be stored by this process any moment: the fence stays before it, so that it keeps its id. */
@@ -30,6 +32,8 @@ export class Overtaken extends Error {
 interface Fence {
   readonly version: number;
   readonly to: string;
+  /** As it is stored, with what another version put into it. */
+  readonly data: object;
 }
 
 const NOTHING: Disposable = { [Symbol.dispose]() {} };
@@ -38,13 +42,20 @@ const NONE = '';
 
 export const makeCommandOrder = (store: Store, ids: CommandIds): CommandOrder => {
   if (store.atomicWrites === 'costly') {
-    return { next: async () => ids.next(), expect: () => NOTHING, toll: () => undefined, close: async () => undefined };
+    return {
+      isFenced: false,
+      next: async () => ids.next(),
+      expect: () => NOTHING,
+      toll: () => undefined,
+      close: async () => undefined,
+    };
   }
   /** As last seen. */
   const fences = new Map<TenantId, Fence>();
 
   const see = (tenant: TenantId, item: Item | undefined): Fence => {
-    const fence = { version: item?.version ?? 0, to: (item?.data as { to: CommandId } | undefined)?.to ?? NONE };
+    const data = (item?.data ?? {}) as { readonly to?: CommandId };
+    const fence = { version: item?.version ?? 0, to: data.to ?? NONE, data };
     if (fence.to !== NONE) ids.passed(fence.to as CommandId);
     fences.set(tenant, fence);
     return fence;
@@ -66,6 +77,8 @@ export const makeCommandOrder = (store: Store, ids: CommandIds): CommandOrder =>
   };
 
   return {
+    isFenced: true,
+
     async next(tenant) {
       if (!fences.has(tenant)) {
         const newest = await newestOf(tenant);
@@ -99,9 +112,9 @@ export const makeCommandOrder = (store: Store, ids: CommandIds): CommandOrder =>
 
     async close(tenant) {
       const newest = await newestOf(tenant);
-      const { version, to } = await look(tenant);
+      const { version, to, data } = await look(tenant);
       if (newest === undefined || newest <= to) return to;
-      const put: Item = { ...keys.commandFence(tenant), version: version + 1, data: { to: newest } };
+      const put: Item = { ...keys.commandFence(tenant), version: version + 1, data: { ...data, to: newest } };
       const written = await store.write([{ put, ifVersion: version }]);
       // Moved by somebody else, it is as good.
       return see(tenant, written.ok ? put : written.actual).to;

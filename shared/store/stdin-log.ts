@@ -90,7 +90,7 @@ export const makeStdinLog = (
           throw new AppError('too-large', `A command takes at most ${LIMITS.stdinBytes} bytes of input.`);
         }
         if (bytes.length === 0) return state;
-        const next: StdinState = { stdinBytes: offset + bytes.length, ended: false };
+        const next: StdinState = { ...state, stdinBytes: offset + bytes.length };
         const version = (item?.version ?? 0) + 1;
         const written = await store.write([
           { put: { ...keys.stdinState(reference), version, data: next }, ifVersion: version - 1 },

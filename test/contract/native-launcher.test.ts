@@ -116,7 +116,10 @@ describe.skipIf(!built)('the native launcher (npm run build:launcher)', () => {
   test('removes the spare folders of another that is killed, also when it has looked for them before', async () => {
     const directory = tempDirectory();
     const [killed, other] = [rawHelper(built as string, directory), rawHelper(built as string, directory)];
-    onTestFinished(() => other.closeInput());
+    onTestFinished(async () => {
+      other.closeInput();
+      await other.closed;
+    });
     await killed.run(sh(':')).end;
     await other.run(sh(':')).end;
     const ofKilled = () => readdirSync(directory).filter((name) => name.startsWith(`.spare-${killed.pid}-`));

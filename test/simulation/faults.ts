@@ -50,10 +50,16 @@ const LATER_KINDS = {
   'place-away': [0.05, 0.5],
 } as const satisfies Rates;
 
+/** Drawn from a stream of their own, as they come in every profile. */
+const LATEST_KINDS = {
+  // A process is one of the version after this one, beside those of this one. An occasion is a process.
+  'later-version': [0.2, 0.8],
+} as const satisfies Rates;
+
 type Rates = Readonly<Record<string, readonly [least: number, most: number]>>;
 
-export type FaultKind = keyof typeof KINDS | keyof typeof LATER_KINDS;
-export const FAULT_KINDS = [...Object.keys(KINDS), ...Object.keys(LATER_KINDS)] as readonly FaultKind[];
+export type FaultKind = keyof typeof KINDS | keyof typeof LATER_KINDS | keyof typeof LATEST_KINDS;
+export const FAULT_KINDS = [KINDS, LATER_KINDS, LATEST_KINDS].flatMap(Object.keys) as readonly FaultKind[];
 
 /** Which faults a run has, how often each strikes, and how often each did. */
 export interface Faults {
@@ -81,11 +87,13 @@ export const makeFaults = (rng: Rng): Faults => {
   drawRates(KINDS);
   const draws = rng.fork();
   drawRates(LATER_KINDS);
+  drawRates(LATEST_KINDS);
+  const latestDraws = rng.fork();
   const struck = new Map<FaultKind, number>();
   return {
     strikes(kind) {
       const rate = rates.get(kind);
-      if (rate === undefined || !draws.chance(rate)) return false;
+      if (rate === undefined || !(kind in LATEST_KINDS ? latestDraws : draws).chance(rate)) return false;
       struck.set(kind, (struck.get(kind) ?? 0) + 1);
       return true;
     },

@@ -83,9 +83,10 @@ const askOverNetwork = (
     world.after(world.rng.between(3, 60), () => {
       const alive = reachable();
       if (alive.length === 0) return answer.reject(new Error('refused'));
-      const { life: server, deps } = world.rng.pick(alive);
+      const served = world.rng.pick(alive);
+      const { life: server } = served;
       server.deliver(() => {
-        void serveRunner(deps, path, init, tellBug).then((response) => {
+        void serveRunner(served, path, init, tellBug).then((response) => {
           world.note(server.name, `answers ${life.name}: ${path} ${response.status}`);
           if (!faults.strikes('answer-lost')) world.after(world.rng.between(3, 60), () => answer.resolve(response));
         });

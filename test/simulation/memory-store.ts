@@ -22,8 +22,8 @@ export interface Memory {
 interface MemoryOptions {
   /** Makes a change of an index visible, at once or later; changes of one item in their order. @default at once */
   readonly show?: (change: () => void) => void;
-  /** Told of each item that was put. */
-  readonly onPut?: (item: Item) => void;
+  /** Told of each item that was put, and of what it took the place of. */
+  readonly onPut?: (item: Item, before: Item | undefined) => void;
 }
 
 /** By sort key, in the order of UTF-8; in an index, several under one of them by their own keys. */
@@ -66,12 +66,13 @@ export const makeMemory = ({ show = (change) => change(), onPut }: MemoryOptions
         if ('check' in write) continue;
         const item = made[i];
         const key = keyOfWrite(write);
-        reindex(get(key), item);
+        const before = get(key);
+        reindex(before, item);
         if (item) put(items, key, '', item);
         else remove(items, key, '');
         if (item?.expiresAt !== undefined) expiring.set(nameOf(key), item);
         else expiring.delete(nameOf(key));
-        if (item) onPut?.(item);
+        if (item) onPut?.(item, before);
       }
       return { ok: true };
     },

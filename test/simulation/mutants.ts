@@ -334,6 +334,30 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'later-fields-dropped',
+    profile: 'schedules',
+    seed: 25,
+    edits: [
+      {
+        file: 'shared/store/command-order.ts',
+        from: 'data: { ...data, to: newest } }',
+        to: 'data: { to: newest } }',
+      },
+    ],
+  },
+  {
+    name: 'held-up-submission-not-in-the-log',
+    profile: 'lambda',
+    seed: 51454,
+    edits: [
+      {
+        file: 'shared/app/log-overtaken.ts',
+        from: 'await auditLog.openOvertaken(tenant, id, submissionOf(command));',
+        to: '',
+      },
+    ],
+  },
+  {
     name: 'second-invocation-believed',
     profile: 'lambda',
     seed: 117,

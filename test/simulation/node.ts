@@ -16,6 +16,7 @@ import { consumeSqsBatch } from '../../shared/queue/sqs-batch.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { testAudit } from '../support/audit.ts';
 import type { Faults } from './faults.ts';
+import { laterQueue, laterStore, readLaterMessage } from './later-version.ts';
 import type { Life } from './life.ts';
 import { type Blobs, objectsOf } from './memory-objects.ts';
 import type { Memory } from './memory-store.ts';
@@ -41,6 +42,8 @@ export interface NodeParts {
   readonly fires: boolean;
   /** Asked at each write: whether its answer is lost. */
   readonly losesAnswer: () => boolean;
+  /** Whether it is of the version after this one. */
+  readonly isLater?: boolean;
 }
 
 const OWNER = ownerOf(toTenantId('default'));
@@ -52,7 +55,9 @@ const ORPHANS_EVERY_MS = 10 * 60_000;
 
 /** Starts a process of the control plane: all of it, from the use cases to the repositories, on simulated ports. */
 export const startNode = (life: Life, parts: NodeParts): Served => {
-  const { world, faults, memory, blobs, place, second, farQueue, seals, fires, losesAnswer } = parts;
+  const { world, faults, memory, blobs, place, second, farQueue, seals, fires, losesAnswer, isLater = false } = parts;
+  const store = storeOf(life, { world, faults, memory, losesAnswer, atomicWrites: farQueue ? 'costly' : 'free' });
+  const sender = farQueue?.sender(life);
   const nearQueue = farQueue ? undefined : inProcessQueue({ clock: life.clock });
   const deps = makeDeps({
     ...testAudit,
@@ -66,10 +71,10 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
       takesTokens: false,
       issuers: async () => [],
     },
-    store: storeOf(life, { world, faults, memory, losesAnswer, atomicWrites: farQueue ? 'costly' : 'free' }),
+    store: isLater ? laterStore(store) : store,
     objects: objectsOf(life, { world, faults, blobs }),
     vault: NO_VAULT,
-    queue: farQueue ? farQueue.sender(life) : (nearQueue as NonNullable<typeof nearQueue>),
+    queue: sender ? (isLater ? laterQueue(sender) : sender) : (nearQueue as NonNullable<typeof nearQueue>),
     changes: changesOf(life, faults),
     targets: [targetAt(life, TARGET, place), ...(second ? [targetAt(life, SECOND_TARGET, second)] : [])],
     worker: life.name,
@@ -82,11 +87,11 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
     void (seals ? keepSweeping(deps) : sweepOnly(deps));
     if (fires) void keepFiring(deps);
   } else {
-    farQueue?.consume(life, (body) => handleMessage(deps, body));
+    farQueue?.consume(life, (body) => handleMessage(deps, isLater ? readLaterMessage(body) : body));
     void sweepEachMinute(deps, world, seals);
     if (fires) void fireEachMinute(deps);
   }
-  return { life, deps };
+  return { life, deps, isLater };
 };
 
 const targetAt = (life: Life, name: string, place: Place): Target => {

@@ -22,6 +22,8 @@ export interface PlaceParts {
 export interface Served {
   readonly life: Life;
   readonly deps: Deps;
+  /** Whether it is of the version after this one. */
+  readonly isLater: boolean;
 }
 
 /** Where commands are executed: the truth of one provider, and the adapter by which a process of ours reaches it. */

@@ -8,6 +8,7 @@ import { check } from './checker.ts';
 import { makeExecutions } from './executions.ts';
 import { type FaultKind, makeFaults } from './faults.ts';
 import type { CallerEvent, History, StoredStatus } from './history.ts';
+import { forgotten } from './later-version.ts';
 import { type CrashPoint, type Life, makeLife } from './life.ts';
 import { makeMemory } from './memory-store.ts';
 import { type NodeParts, startNode, TARGET } from './node.ts';
@@ -72,7 +73,10 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
 
   const memory = makeMemory({
     show: showLate(),
-    onPut: (item) => {
+    onPut: (item, before) => {
+      for (const place of forgotten(before, item)) {
+        bugs.push(`${item.sk}, ${place}: what a later version had stored in it is not kept`);
+      }
       schedules.saw(item);
       const status = statusOf(item);
       if (!status) return;
@@ -140,7 +144,9 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     if (faults.strikes('clock-skew')) life.setClock(world.rng.between(-SKEW_MS, SKEW_MS));
     life.onDeath(() => world.after(world.rng.pick([10, 1_000, 20_000, 200_000]), () => bear(place)));
     world.note(life.name, 'starts');
-    nodes[place] = startNode(life, nodeParts);
+    const isLater = faults.strikes('later-version');
+    if (isLater) world.note(life.name, 'is of a later version');
+    nodes[place] = startNode(life, { ...nodeParts, isLater });
     trouble(life);
   };
 

@@ -4,6 +4,8 @@ import { type EndHead, EndHeadSchema, OutputHeadSchema, RedeemStart } from '../.
 import { AppError, PROBLEMS } from '../../shared/domain/errors.ts';
 import { parseRunnerToken } from '../../shared/domain/runner-token.ts';
 import { decodeFramed } from '../../shared/runner/framed.ts';
+import { laterAnswer } from './later-version.ts';
+import type { Served } from './place.ts';
 
 interface Reply {
   readonly status: number;
@@ -14,13 +16,14 @@ interface Reply {
 
 /** The door for runners, without HTTP: what a runner asks, put to the shipped use cases. */
 export const serveRunner = async (
-  deps: Deps,
+  { deps, isLater }: Served,
   path: string,
   init: RequestInit,
   tellBug: (bug: string) => void,
 ): Promise<Response> => {
   try {
-    return toResponse(await serve(deps, path, init));
+    const reply = await serve(deps, path, init);
+    return toResponse(isLater ? { ...reply, json: laterAnswer(reply.json) } : reply);
   } catch (error) {
     if (error instanceof AppError) return toResponse({ status: PROBLEMS[error.code].status });
     tellBug(`A runner's ${path.split('?')[0]} failed in itself: ${error instanceof Error ? error.message : error}`);

@@ -1,10 +1,15 @@
+import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { FAULT_KINDS } from './faults.ts';
 import { type Played, play, type Task, tasksOf } from './pool.ts';
 import { PROFILE_NAMES } from './profiles.ts';
 import { SAVED_SEEDS } from './seeds.ts';
 
+const run = promisify(execFile);
+const SIMULATE = join(import.meta.dirname, 'simulate.ts');
 const SEEDS = 5_000;
 const MINUTES = 60_000;
 const jobs = Math.min(4, availableParallelism());
@@ -42,6 +47,11 @@ test('one seed is one run, event by event', { timeout: 2 * MINUTES }, async () =
   expect(await traces()).toEqual(once);
   // Of two profiles that are much alike some seeds are the same.
   expect(new Set(once.values()).size).toBeGreaterThan(once.size / 2);
+  // Alone in a process, as a person plays it again, it is what it was after others in a thread.
+  for (const profile of ['local', 'lambda', 'cloud-run', 'schedules-far']) {
+    const { stdout } = await run(process.execPath, [SIMULATE, '--seed', '10', '--provider', profile]);
+    expect(stdout).toContain(`trace ${once.get(`${profile} 10`)}, `);
+  }
 });
 
 test(`${SEEDS} seeds break no promise, and every kind of fault strikes`, { timeout: 10 * MINUTES }, async () => {

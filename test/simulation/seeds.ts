@@ -31,9 +31,20 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       found: 'a command that ran on after it was told to be canceled: the provider did not show it yet',
     },
     {
+      profile: 'lambda',
+      seed: 51_454,
+      found: 'a command that the audit log never had: it was stored three minutes after it had its id',
+    },
+    {
       profile: 'cloud-run',
       seed: 30_024,
       found: 'the same, asked by a process whose clock was minutes ahead',
+    },
+    {
+      profile: 'schedules',
+      seed: 474,
+      found:
+        'an instant told to be missed whose command ran: its note met a fault after a clock that was ahead had passed it',
     },
     {
       profile: 'schedules-far',

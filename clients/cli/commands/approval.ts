@@ -1,5 +1,5 @@
 import type { Approval } from '../../sdk/policies.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { ago, commandLine, table } from '../render.ts';
 import { plain, type Terminal, write } from '../terminal.ts';
 
@@ -13,9 +13,8 @@ export interface ApprovalOptions extends ConnectOptions {
 const OFFLINE = { work: false } as const;
 
 /** Lists what waits for an answer, the last asked for first. */
-export const listApprovals = async (options: ApprovalOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const listApprovals = (options: ApprovalOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const found: Approval[] = [];
     for await (const one of client.listApprovals()) {
       if (options.all || one.state === 'pending') found.push(one);
@@ -35,32 +34,24 @@ export const listApprovals = async (options: ApprovalOptions, terminal: Terminal
     ]);
     await write(terminal.stdout, table(['ID', 'STATE', 'ASKED', 'BY', 'TARGET', 'COMMAND'], rows));
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Shows all of what is asked. */
-export const showApproval = async (id: string, options: ApprovalOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const showApproval = (id: string, options: ApprovalOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const found = await client.getApproval(id);
     await write(terminal.stdout, options.json ? `${JSON.stringify(found)}\n` : `${plainLines(found)}\n`);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Approves of each, or rejects it. */
-export const answerApprovals = async (
+export const answerApprovals = (
   ids: readonly string[],
   approve: boolean,
   options: ApprovalOptions,
   terminal: Terminal,
-): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     for (const id of ids) {
       const comment = options.comment === undefined ? {} : { comment: options.comment };
       const answered = await client.answerApproval(id, { approve, ...comment });
@@ -70,10 +61,7 @@ export const answerApprovals = async (
       );
     }
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 type Asked = Approval['request'];
 const lineOf = ({ argv, script, shell }: Asked): string =>

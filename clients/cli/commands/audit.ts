@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { AuditRecord, Checkpoints } from '../../sdk/audit.ts';
 import { UsageError } from '../arguments.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, connect, withConnection } from '../connect.ts';
 import { type LogLine, verifyLog } from '../embedded.ts';
 import { EXIT } from '../exit-codes.ts';
 import { table } from '../render.ts';
@@ -32,8 +32,7 @@ const DEFAULT_LIMIT = 50;
 /** Lists what was done and decided, newest first. */
 export const listAudit = async (options: AuditOptions, terminal: Terminal): Promise<number> => {
   const { type, actor, subject, limit = DEFAULT_LIMIT } = options;
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+  return withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const records: AuditRecord[] = [];
     for await (const record of client.readAudit({ type, actor, subject, limit })) records.push(record);
     if (options.json) {
@@ -50,9 +49,7 @@ export const listAudit = async (options: AuditOptions, terminal: Terminal): Prom
     ]);
     await write(terminal.stdout, table(['ENTRY', 'AT', 'ACTOR', 'TYPE', 'SUBJECT', 'DETAILS'], rows));
     return 0;
-  } finally {
-    await close();
-  }
+  });
 };
 
 /** What fits beside the rest: hashes are for machines. */
@@ -63,37 +60,25 @@ const summaryOf = (details: Readonly<Record<string, unknown>>): string =>
     .join(' ');
 
 /** Writes the whole log to stdout, with its checkpoints. */
-export const exportAudit = async (options: AuditOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const exportAudit = (options: AuditOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     for await (const text of client.exportAudit(options.from)) await write(terminal.stdout, text);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Prints the last checkpoint and the public key, to be kept elsewhere. */
-export const printCheckpoint = async (options: AuditOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const printCheckpoint = (options: AuditOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     await write(terminal.stdout, `${JSON.stringify(await client.readCheckpoints(1))}\n`);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Prints a signed statement of how a command ended. */
-export const printReceipt = async (id: string, options: ConnectOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const printReceipt = (id: string, options: ConnectOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     await write(terminal.stdout, `${JSON.stringify(await client.readReceipt(id))}\n`);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /**
  * Verifies an exported log without asking anyone, or the server's log as it comes from there. What was kept of it before is what

@@ -2,7 +2,7 @@ import type { CommandView, SignalCommand } from '../../../shared/contract/schema
 import { isFinal } from '../../../shared/domain/command.ts';
 import { toSignalName } from '../arguments.ts';
 import { resolveId } from '../command-id.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { say, type Terminal, write } from '../terminal.ts';
 
 export interface CancelOptions extends ConnectOptions {
@@ -11,9 +11,8 @@ export interface CancelOptions extends ConnectOptions {
 }
 
 /** Cancels commands; with --wait, resolves once they were seen gone. One that cannot be canceled spares no other. */
-export const cancel = async (given: readonly string[], options: CancelOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect(options, terminal);
-  try {
+export const cancel = (given: readonly string[], options: CancelOptions, terminal: Terminal): Promise<number> =>
+  withConnection(options, terminal, async ({ client }) => {
     const canceled: CommandView[] = [];
     const faults: unknown[] = [];
     // All are asked to end before the first is waited for.
@@ -33,25 +32,13 @@ export const cancel = async (given: readonly string[], options: CancelOptions, t
     for (const fault of faults.slice(1)) say(terminal, (fault as Error).message);
     if (faults.length > 0) throw faults[0];
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Sends one signal to a running command. */
-export const signal = async (
-  given: string,
-  name: string,
-  options: CancelOptions,
-  terminal: Terminal,
-): Promise<number> => {
-  const { client, close } = await connect(options, terminal);
-  try {
+export const signal = (given: string, name: string, options: CancelOptions, terminal: Terminal): Promise<number> =>
+  withConnection(options, terminal, async ({ client }) => {
     // The server knows the list; a name that is not on it comes back as its fault.
     const command = await client.signal(await resolveId(client, given), toSignalName(name) as SignalCommand['signal']);
     if (options.json) await write(terminal.stdout, `${JSON.stringify(command)}\n`);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });

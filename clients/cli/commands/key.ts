@@ -1,6 +1,6 @@
 import type { ApiKey } from '../../sdk/access.ts';
 import { scopeOf } from '../arguments.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { ago, table } from '../render.ts';
 import { plain, type Terminal, write } from '../terminal.ts';
 
@@ -24,23 +24,18 @@ export interface RotateKeyOptions extends KeyOptions {
 }
 
 /** Says who calls and what it may do. */
-export const whoami = async (options: KeyOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, work: false }, terminal);
-  try {
+export const whoami = (options: KeyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, work: false }, terminal, async ({ client }) => {
     const who = await client.whoami();
     const { id, tenant, role, permissions } = who;
     const text = `${id} of ${tenant}, ${role}: ${permissions.join(' ')}`;
     await write(terminal.stdout, `${options.json ? JSON.stringify(who) : plain(text)}\n`);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Makes a key: its text alone on stdout, what it is on stderr. */
-export const createKey = async (name: string, options: CreateKeyOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, work: false }, terminal);
-  try {
+export const createKey = (name: string, options: CreateKeyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, work: false }, terminal, async ({ client }) => {
     const { member, permission, expires } = options;
     const made = await client.createKey({
       name,
@@ -51,36 +46,24 @@ export const createKey = async (name: string, options: CreateKeyOptions, termina
       ...expiring(expires),
     });
     return await tell(made, options, terminal);
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Makes a key that replaces another. */
-export const rotateKey = async (id: string, options: RotateKeyOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, work: false }, terminal);
-  try {
+export const rotateKey = (id: string, options: RotateKeyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, work: false }, terminal, async ({ client }) => {
     const { overlap, expires } = options;
     const terms = { ...(overlap === undefined ? {} : { overlapSeconds: overlap }), ...expiring(expires) };
     return await tell(await client.rotateKey(id, terms), options, terminal);
-  } finally {
-    await close();
-  }
-};
+  });
 
-export const revokeKeys = async (ids: readonly string[], options: KeyOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, work: false }, terminal);
-  try {
+export const revokeKeys = (ids: readonly string[], options: KeyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, work: false }, terminal, async ({ client }) => {
     for (const id of ids) await client.revokeKey(id);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
-export const listKeys = async (options: KeyOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, work: false }, terminal);
-  try {
+export const listKeys = (options: KeyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, work: false }, terminal, async ({ client }) => {
     const rows: string[][] = [];
     for await (const key of client.listKeys()) {
       if (options.json) await write(terminal.stdout, `${JSON.stringify(key)}\n`);
@@ -88,10 +71,7 @@ export const listKeys = async (options: KeyOptions, terminal: Terminal): Promise
     }
     if (!options.json) await write(terminal.stdout, table(['ID', 'STATE', 'USED', 'MEMBER', 'NAME'], rows));
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 const state = ({ revokedAt, expiresAt }: ApiKey): string => {
   if (revokedAt) return 'revoked';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { LIMITS } from '../../../shared/domain/limits.ts';
 import type { Explanation, PolicyVersion, PolicyVersionSummary } from '../../sdk/policies.ts';
 import { type CommandOptions, readPiped, toWholeSubmission, UsageError } from '../arguments.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { EXIT } from '../exit-codes.ts';
 import { ago, table } from '../render.ts';
 import { plain, say, type Terminal, write } from '../terminal.ts';
@@ -28,26 +28,19 @@ const OFFLINE = { work: false } as const;
 export const applyPolicy = async (file: string, options: PolicyOptions, terminal: Terminal): Promise<number> => {
   const { comment, onVersion } = options;
   const policy = await readPolicy(file, terminal);
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+  return withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const terms = { ...(comment === undefined ? {} : { comment }), ...(onVersion === undefined ? {} : { onVersion }) };
     await tellApplied(await client.applyPolicy({ policy, ...terms }), options, terminal);
     return 0;
-  } finally {
-    await close();
-  }
+  });
 };
 
 /** Applies an earlier version's policy again. */
-export const restorePolicy = async (version: number, options: PolicyOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const restorePolicy = (version: number, options: PolicyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     await tellApplied(await client.restorePolicy(version, options.comment), options, terminal);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 const tellApplied = async (applied: PolicyVersion, { json }: PolicyOptions, terminal: Terminal): Promise<void> => {
   for (const warning of applied.warnings) say(terminal, warning);
@@ -55,27 +48,18 @@ const tellApplied = async (applied: PolicyVersion, { json }: PolicyOptions, term
 };
 
 /** Prints a version's policy as it would be applied. */
-export const showPolicy = async (
-  version: number | undefined,
-  options: PolicyOptions,
-  terminal: Terminal,
-): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const showPolicy = (version: number | undefined, options: PolicyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const found = await client.getPolicy(version ?? 'current');
     await write(
       terminal.stdout,
       options.json ? `${JSON.stringify(found)}\n` : `${JSON.stringify(found.policy, null, 2)}\n`,
     );
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
-export const listPolicies = async (options: PolicyOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const listPolicies = (options: PolicyOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const versions: PolicyVersionSummary[] = [];
     for await (const version of client.listPolicies()) versions.push(version);
     if (options.json) {
@@ -91,10 +75,7 @@ export const listPolicies = async (options: PolicyOptions, terminal: Terminal): 
     ]);
     await write(terminal.stdout, table(['VERSION', 'RULES', 'APPLIED', 'BY', 'COMMENT'], rows));
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Says what the policy makes of a command; 0 when it is let in, 1 when it is denied or needs an approval. */
 export const explainPolicy = async (
@@ -105,15 +86,12 @@ export const explainPolicy = async (
   const command = await toWholeSubmission(argv, options, terminal);
   const { policy: file, role, at } = options;
   const policy = file === undefined ? {} : { policy: await readPolicy(file, terminal) };
-  const { client, close } = await connect({ ...options, ...OFFLINE, trySandbox: true }, terminal);
-  try {
+  return withConnection({ ...options, ...OFFLINE, trySandbox: true }, terminal, async ({ client }) => {
     const instead = { ...(role === undefined ? {} : { role }), ...(at === undefined ? {} : { at }) };
     const explained = await client.explainPolicy({ command, ...policy, ...instead });
     await write(terminal.stdout, options.json ? `${JSON.stringify(explained)}\n` : toText(explained));
     return explained.effect === 'allow' ? 0 : EXIT.denied;
-  } finally {
-    await close();
-  }
+  });
 };
 
 const toText = ({ effect, because, programs }: Explanation): string => {

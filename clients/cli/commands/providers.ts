@@ -1,4 +1,4 @@
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { table } from '../render.ts';
 import { plain, type Terminal, write } from '../terminal.ts';
 
@@ -7,9 +7,8 @@ export interface ProvidersOptions extends ConnectOptions {
 }
 
 /** Lists the targets and what they can do. */
-export const listProviders = async (options: ProvidersOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, trySandbox: true }, terminal);
-  try {
+export const listProviders = (options: ProvidersOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, trySandbox: true }, terminal, async ({ client }) => {
     const { items, pools } = await client.targets();
     if (options.json) {
       for (const item of [...items, ...pools]) await write(terminal.stdout, `${JSON.stringify(item)}\n`);
@@ -35,7 +34,4 @@ export const listProviders = async (options: ProvidersOptions, terminal: Termina
     ]);
     await write(terminal.stdout, `\n${table(['POOL', 'BY', 'TARGETS'], members)}`);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });

@@ -1,6 +1,6 @@
 import type { CommandSummary } from '../../../shared/contract/schemas.ts';
 import type { Client } from '../../sdk/client.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { ago, commandLine, statusText, table } from '../render.ts';
 import { type Terminal, write } from '../terminal.ts';
 
@@ -14,9 +14,8 @@ export interface PsOptions extends ConnectOptions {
 }
 
 /** Lists commands, newest first: those that are not finished, or all. */
-export const ps = async (options: PsOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect(options, terminal);
-  try {
+export const ps = (options: PsOptions, terminal: Terminal): Promise<number> =>
+  withConnection(options, terminal, async ({ client }) => {
     const commands = await collect(client, options);
     if (options.json) {
       for (const command of commands) await write(terminal.stdout, `${JSON.stringify(command)}\n`);
@@ -32,10 +31,7 @@ export const ps = async (options: PsOptions, terminal: Terminal): Promise<number
     const width = terminal.stdout.isTTY ? terminal.stdout.columns : undefined;
     await write(terminal.stdout, table(['ID', 'STATUS', 'SUBMITTED', 'TARGET', 'COMMAND'], rows, width));
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 const UNFINISHED = ['running', 'starting', 'queued'] as const;
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { LIMITS } from '../../../shared/domain/limits.ts';
 import type { Secret } from '../../sdk/secrets.ts';
 import { readPiped, UsageError } from '../arguments.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { ago, table } from '../render.ts';
 import { say, type Terminal, write } from '../terminal.ts';
 
@@ -18,21 +18,17 @@ const OFFLINE = { work: false } as const;
 export const setSecret = async (name: string, options: SecretOptions, terminal: Terminal): Promise<number> => {
   const { fromFile, json } = options;
   const bytes = fromFile === undefined ? await readStdin(terminal) : await readWhole(fromFile);
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+  return withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const stored = await client.putSecret(name, bytes);
     for (const warning of stored.warnings) say(terminal, warning);
     await write(terminal.stdout, json ? `${JSON.stringify(stored)}\n` : `${stored.name} version ${stored.version}\n`);
     return 0;
-  } finally {
-    await close();
-  }
+  });
 };
 
 /** Lists secrets by name. */
-export const listSecrets = async (options: SecretOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const listSecrets = (options: SecretOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     const secrets: Secret[] = [];
     for await (const secret of client.listSecrets()) secrets.push(secret);
     if (options.json) {
@@ -48,25 +44,14 @@ export const listSecrets = async (options: SecretOptions, terminal: Terminal): P
     ]);
     await write(terminal.stdout, table(['NAME', 'VERSION', 'BYTES', 'UPDATED', 'BY'], rows));
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** Removes secrets. One that is not there is fine. */
-export const removeSecrets = async (
-  names: readonly string[],
-  options: SecretOptions,
-  terminal: Terminal,
-): Promise<number> => {
-  const { client, close } = await connect({ ...options, ...OFFLINE }, terminal);
-  try {
+export const removeSecrets = (names: readonly string[], options: SecretOptions, terminal: Terminal): Promise<number> =>
+  withConnection({ ...options, ...OFFLINE }, terminal, async ({ client }) => {
     for (const name of names) await client.removeSecret(name);
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 const readWhole = (path: string): Promise<Buffer> =>
   readFile(path).catch((cause: NodeJS.ErrnoException) => {

@@ -1,6 +1,6 @@
 import type { CommandView } from '../../../shared/contract/schemas.ts';
 import { resolveId } from '../command-id.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { commandLine, statusText } from '../render.ts';
 import { plain, type Terminal, write } from '../terminal.ts';
 
@@ -9,16 +9,12 @@ export interface ShowOptions extends ConnectOptions {
 }
 
 /** Shows all that is known of a command but its output. */
-export const show = async (given: string, options: ShowOptions, terminal: Terminal): Promise<number> => {
-  const { client, close } = await connect(options, terminal);
-  try {
+export const show = (given: string, options: ShowOptions, terminal: Terminal): Promise<number> =>
+  withConnection(options, terminal, async ({ client }) => {
     const command = await client.get(await resolveId(client, given));
     await write(terminal.stdout, options.json ? `${JSON.stringify(command)}\n` : describe(command, terminal));
     return 0;
-  } finally {
-    await close();
-  }
-};
+  });
 
 const describe = (command: CommandView, terminal: Terminal): string => {
   const { result } = command;

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Client } from '../../sdk/client.ts';
 import type { Member, Role, Tenant } from '../../sdk/tenancy.ts';
 import { scopeOf, UsageError } from '../arguments.ts';
-import { type ConnectOptions, connect } from '../connect.ts';
+import { type ConnectOptions, withConnection } from '../connect.ts';
 import { ago, table } from '../render.ts';
 import { plain, type Terminal, write } from '../terminal.ts';
 
@@ -40,18 +40,10 @@ export interface TenantOptions extends TenancyOptions {
 }
 
 /** They run nothing, so a process of their own starts no work. */
-const asked = async <T>(
-  options: TenancyOptions,
-  terminal: Terminal,
-  ask: (client: Client) => Promise<T>,
-): Promise<T> => {
-  const { client, close } = await connect({ ...options, work: false }, terminal);
-  try {
+const asked = async <T>(options: TenancyOptions, terminal: Terminal, ask: (client: Client) => Promise<T>): Promise<T> =>
+  withConnection({ ...options, work: false }, terminal, async ({ client }) => {
     return await ask(client);
-  } finally {
-    await close();
-  }
-};
+  });
 
 /** The answer on stdout: as it is, or what of it is of use in a script. */
 const tell = async ({ json }: TenancyOptions, { stdout }: Terminal, answer: unknown, text: string): Promise<number> => {

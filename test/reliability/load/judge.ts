@@ -29,35 +29,49 @@ export const judge = async (
 ): Promise<Verdict> => {
   const findings: string[] = [];
   const byStatus: Record<string, number> = {};
-  const times = timesRan(ran);
   const listed = await commandsByNumber(client, new Set(entries.map(({ n }) => n)));
   const until = Date.now() + patienceMs;
-  const rest = entries.values();
-  const worker = async (): Promise<void> => {
-    for (const entry of rest) {
-      const ids = new Set([...entry.ids, ...(listed.get(entry.n) ?? []).map(({ id }) => id)]);
-      const say = (what: string): void =>
-        void findings.push(`${entry.n} (${entry.scenario.kind}, ${[...ids]}): ${what}`);
-      if (entry.surprise !== undefined) say(`its caller was told: ${entry.surprise}`);
-      if (ids.size > 1) say(`one key made ${ids.size} commands`);
-      const runs = times.get(entry.n) ?? 0;
-      const [id] = ids;
-      if (id === undefined) {
-        if (runs > 0) say('it ran, and no record tells of it');
-        continue;
-      }
-      const view = await untilFinal(client, id, until).catch((error: unknown) => {
-        say(`it was acknowledged, and is not there: ${(error as Error).message}`);
-        return undefined;
-      });
-      if (!view) continue;
-      byStatus[view.status] = (byStatus[view.status] ?? 0) + 1;
-      judgeOne(entry, view, runs, say);
-      await judgeOutput(client, entry, view, say);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const seen = await atOnce(entries, async (entry): Promise<Seen> => {
+    const ids = new Set([...entry.ids, ...(listed.get(entry.n) ?? []).map(({ id }) => id)]);
+    const say = (what: string): void => void findings.push(`${entry.n} (${entry.scenario.kind}, ${[...ids]}): ${what}`);
+    if (entry.surprise !== undefined) say(`its caller was told: ${entry.surprise}`);
+    if (ids.size > 1) say(`one key made ${ids.size} commands`);
+    const [id] = ids;
+    if (id === undefined) return { entry, say, ids };
+    const view = await untilFinal(client, id, until).catch((error: unknown) => {
+      say(`it was acknowledged, and is not there: ${(error as Error).message}`);
+      return undefined;
+    });
+    return { entry, say, ids, view };
+  });
+  // What was waited for has run by now.
+  const times = timesRan(ran);
+  await atOnce(seen, async ({ entry, say, ids, view }) => {
+    const runs = times.get(entry.n) ?? 0;
+    if (ids.size === 0 && runs > 0) say('it ran, and no record tells of it');
+    if (!view) return;
+    byStatus[view.status] = (byStatus[view.status] ?? 0) + 1;
+    judgeOne(entry, view, runs, say);
+    await judgeOutput(client, entry, view, say);
+  });
   return { findings, byStatus };
+};
+
+interface Seen {
+  readonly entry: Entry;
+  readonly say: (what: string) => void;
+  readonly ids: ReadonlySet<string>;
+  readonly view?: CommandView | undefined;
+}
+
+const atOnce = async <T, R>(all: readonly T[], act: (one: T) => Promise<R>): Promise<readonly R[]> => {
+  const rest = all.entries();
+  const results: R[] = [];
+  const work = async (): Promise<void> => {
+    for (const [i, one] of rest) results[i] = await act(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return results;
 };
 
 const judgeOne = (

@@ -47,8 +47,10 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
         });
       });
 
-    const make = (run: Run): Trace => {
+    const make = (run: Run): Trace | undefined => {
       const { key, tenant, worker } = run;
+      // A container has the name of its attempt, and a name is given once.
+      if (!bare && traces.has(key)) return undefined;
       const trace: Trace = { key, tenant, worker, createdAt: world.now(), running: undefined };
       traces.set(key, trace);
       // Nobody is left who could hold it; what watches over it ends it within moments.
@@ -60,6 +62,7 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
       if (faults.strikes('start-refused')) return rejected('The simulated machine has no room.');
       if (faults.strikes('start-refused-for-good')) return rejected('The simulated machine cannot.', false);
       const trace = await ask(`start ${run.key.slice(-6)}`, () => make(run));
+      if (!trace) return { kind: 'refused' };
       const drop = async (outcome: StartOutcome): Promise<StartOutcome> => {
         if (bare) remove(trace);
         else await ask('remove', () => remove(trace)).catch(() => {});

@@ -359,6 +359,32 @@ describe('what is refused when it fires is in its history and the audit log, and
   });
 });
 
+test('what was submitted is noted at once when the store is away for a moment, though somebody with a wrong clock went on', async () => {
+  const clock = fakeClock();
+  const store = sqliteStore({ file: ':memory:' });
+  const deps = await testWorker({ clock, store, work: false });
+  const made = await schedule(deps, { overlap: 'allow' });
+  const reference = `${owner.tenant}/${made.id}` as const;
+  const ahead = { ...clock, now: () => clock.now() + 30 * MINUTE };
+  const add: typeof deps.commands.add = async (...given) => {
+    await fireDue({ ...deps, clock: ahead }, ahead.now());
+    return deps.commands.add(...given);
+  };
+  let failures = 0;
+  const change: typeof deps.schedules.change = async (...given) => {
+    if (failures++ === 0) throw new AppError('unavailable', 'away');
+    return deps.schedules.change(...given);
+  };
+  await clock.advance(MINUTE);
+  const faulty = { ...deps, commands: { ...deps.commands, add }, schedules: { ...deps.schedules, change } };
+  const firing = fireDue(faulty, clock.now());
+  await clock.advance(MINUTE);
+  await firing;
+  const { history } = (await deps.schedules.find(reference)) ?? { history: [] };
+  const [first] = (await allOf(deps)).toSorted((a, b) => a.submittedAt - b.submittedAt);
+  expect(history.filter(({ command }) => command === first?.id)).toHaveLength(1);
+});
+
 describe('a member’s schedule is refused when it fires', () => {
   const tenant = toTenantId('acme');
   const id = 'mem_0123456789abcdef';

@@ -4,6 +4,7 @@ import { cancelCommand } from '../../../shared/app/cancel-command.ts';
 import { sealAudit, sealTenant } from '../../../shared/app/seal-audit.ts';
 import { submitCommand } from '../../../shared/app/submit-command.ts';
 import type { AuditEntry } from '../../../shared/domain/audit.ts';
+import { makeCommandIds } from '../../../shared/domain/ids.ts';
 import { referenceOf } from '../../../shared/store/schema.ts';
 import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
 import { silentLog } from '../../../shared/telemetry/log.ts';
@@ -63,6 +64,31 @@ describe('the audit log', () => {
     await deps.clock.advance(61_000);
     await sealTenant(deps, owner.tenant);
     expect(await entriesOf(deps)).toHaveLength(1);
+  });
+
+  test('has a command that was stored after its reader went past it, as it was held up, with its submission first', async () => {
+    const store = { ...sqliteStore({ file: ':memory:' }), atomicWrites: 'costly' } as const;
+    const deps = { ...(await testWorker({ work: false, store })), auditSettleSeconds: 60 };
+    const heldUp = deps.clock.now() - 200_000;
+    await submit(deps);
+    await deps.clock.advance(61_000);
+    await sealTenant(deps, owner.tenant);
+    const { command } = await submitCommand(
+      {
+        ...deps,
+        order: { ...deps.order, next: async () => makeCommandIds({ now: () => heldUp }, deps.random).next() },
+      },
+      owner,
+      { body: { argv: ['true'] } },
+    );
+    await sealTenant(deps, owner.tenant);
+    expect(await entriesOf(deps)).toHaveLength(1);
+    await cancelCommand(deps, owner, command.id);
+    await sealTenant(deps, owner.tenant);
+    await sealTenant(deps, owner.tenant);
+    const own = (await entriesOf(deps)).filter(({ subject }) => subject === command.id);
+    expect(own.map(({ type }) => type)).toEqual(['command.submitted', 'command.cancel-requested', 'command.ended']);
+    expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true });
   });
 
   test('holds hashes of what was asked for and what came of it, and nothing of either', async () => {
