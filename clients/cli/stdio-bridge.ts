@@ -7,12 +7,14 @@ export type SendMessage = (body: string, headers: Record<string, string>, signal
 
 export interface BridgeOptions {
   readonly send: SendMessage;
-  /** Waits between tries. */
-  readonly sleep: (milliseconds: number) => Promise<void>;
+  /** Waits between tries, and for what is in flight when it ends. Rejects once `signal` aborts. */
+  readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
   /** Made once for a message, so that one whose answer was lost is the same when it is sent again. */
   readonly makeKey: () => string;
-  /** Ends it as the end of its input does. */
-  readonly signal: AbortSignal;
+  /** Ends it as the end of its input does: what is in flight is answered first. */
+  readonly stop: AbortSignal;
+  /** Leaves without the answers. So does `stop` after the end of the input: who closes it and then asks again is in a hurry. */
+  readonly leave: AbortSignal;
 }
 
 interface Message {
@@ -26,10 +28,13 @@ const VERSION_KEY = 'io.modelcontextprotocol/protocolVersion';
 /** JSON-RPC 2.0, section 5.1. */
 const PARSE_ERROR = -32700;
 const INTERNAL_ERROR = -32603;
+const LEFT = 'errand mcp was told to end before the answer was there. What was submitted is not taken back by that.';
 
 /** About six seconds of waiting. */
 const TRIES = 7;
 const FIRST_WAIT_MS = 100;
+/** For what is in flight at the end. */
+const GRACE_MS = 10_000;
 /** 502 and 504 are what proxies say of a server that restarts. */
 const RETRIED = new Set([502, 503, 504]);
 /** Input that is sent again without a place would be there twice; run_command is told apart by its key. */
@@ -37,12 +42,14 @@ const isRepeatable = ({ params }: Message): boolean => params?.['name'] !== 'sen
 
 /**
  * MCP over stdio, a message a line, by a server's Streamable HTTP: what stands in a message is told in headers as the
- * protocol's revision asks (2026-07-28: all in the message; before: agreed by `initialize`). Ends with its input.
+ * protocol's revision asks (2026-07-28: all in the message; before: agreed by `initialize`). Ends with its input, once each request
+ * has its answer: after some 10 s that is an error.
  */
 export const bridgeStdio = async (input: Readable, output: Writable, options: BridgeOptions): Promise<void> => {
-  const { send, sleep, makeKey, signal } = options;
+  const { send, sleep, makeKey, stop, leave } = options;
   /** By the id as JSON: 1 is not "1". */
   const open = new Map<string, AbortController>();
+  const left = new AbortController();
   let agreedVersion: string | undefined;
 
   const say = (message: unknown): void => void output.write(`${JSON.stringify(message)}\n`);
@@ -62,25 +69,27 @@ export const bridgeStdio = async (input: Readable, output: Writable, options: Br
   };
 
   /** Sends it until its answer was read to the end. */
-  const relay = async (message: Message, text: string, taken: AbortSignal): Promise<void> => {
+  const relay = async (message: Message, text: string, gone: AbortSignal): Promise<void> => {
     const headers = { ...headersOf(message), 'idempotency-key': makeKey() };
     for (let failures = 0; ; failures++) {
       let isAnswered = message.id === undefined;
       try {
-        const response = await send(text, headers, taken);
+        const response = await send(text, headers, gone);
         if (RETRIED.has(response.status)) throw await toError(response);
         for await (const one of messagesIn(response)) {
           const version = message.method === 'initialize' ? one.result?.['protocolVersion'] : undefined;
           if (typeof version === 'string') agreedVersion = version;
+          gone.throwIfAborted();
+          say(one);
           isAnswered ||= one.id === message.id;
-          if (!taken.aborted) say(one);
         }
         if (isAnswered) return;
         throw new Error('The connection to the server was lost before its answer');
       } catch (error) {
+        if (isAnswered) return;
         const isFinal = error instanceof Refused || !isRepeatable(message) || failures + 1 >= TRIES;
-        if (taken.aborted || isAnswered || isFinal) throw error;
-        await sleep(FIRST_WAIT_MS * 2 ** failures);
+        if (gone.aborted || isFinal) throw error;
+        await sleep(FIRST_WAIT_MS * 2 ** failures, gone);
       }
     }
   };
@@ -91,11 +100,11 @@ export const bridgeStdio = async (input: Readable, output: Writable, options: Br
     const key = JSON.stringify(id);
     if (id !== undefined) open.set(key, taken);
     try {
-      await relay(message, text, taken.signal);
+      await relay(message, text, AbortSignal.any([taken.signal, left.signal]));
     } catch (error) {
       // What was taken back needs no answer.
       if (id === undefined || taken.signal.aborted) return;
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = left.signal.aborted ? LEFT : error instanceof Error ? error.message : String(error);
       say({ jsonrpc: '2.0', id, error: { code: INTERNAL_ERROR, message: detail } });
     } finally {
       if (open.get(key) === taken) open.delete(key);
@@ -103,7 +112,7 @@ export const bridgeStdio = async (input: Readable, output: Writable, options: Br
   };
 
   const running = new Set<Promise<void>>();
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY, signal })) {
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY, signal: stop })) {
     if (line.trim() === '') continue;
     const message = parse(line);
     if (!message) {
@@ -120,8 +129,12 @@ export const bridgeStdio = async (input: Readable, output: Writable, options: Br
     running.add(answering);
     void answering.finally(() => running.delete(answering));
   }
-  // Whoever closed the input reads no more.
-  for (const one of open.values()) one.abort();
+  const answered = new AbortController();
+  const hurry = stop.aborted ? leave : AbortSignal.any([stop, leave]);
+  const grace = sleep(GRACE_MS, AbortSignal.any([hurry, answered.signal])).catch(() => {});
+  await Promise.race([Promise.all(running), grace]);
+  answered.abort();
+  left.abort();
   await Promise.all(running);
 };
 

@@ -16,6 +16,8 @@ import { type RunKey, runKeyOf, type Workflow } from '../domain/workflows.ts';
 import type { Idempotency } from '../store/commands.ts';
 import type { WorkflowReference } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
+import { withinTrace } from '../telemetry/trace-scope.ts';
+import { nodeContextOf, workflowSpansOf } from '../telemetry/workflow-spans.ts';
 import { auditWrite } from './audit-events.ts';
 import { cancelCommand } from './cancel-command.ts';
 import type { Deps } from './deps.ts';
@@ -48,14 +50,16 @@ export const advanceWorkflow = async (deps: Deps, reference: WorkflowReference):
     if (generation !== workflow.generation) submissions = new Map();
     generation = workflow.generation;
     plan ??= await requirePlan(deps, workflow);
+    const known = plan;
     const ends = await findEnds(deps, workflow);
     const { next, effects } = await step(deps, { workflow, plan, submissions, ends });
     if (next !== workflow) {
       const saved = await deps.workflows.save(stored, next, next.status === 'running' ? [] : [endWrite(deps, next)]);
       // Someone else was faster: what was submitted meanwhile is still the same.
       if (!saved) continue;
+      if (deps.tracing.exports) for (const span of workflowSpansOf(workflow, next)) deps.tracing.record(span);
     }
-    submissions = await perform(deps, { workflow: next, plan, effects });
+    submissions = await withinTrace(next.trace, () => perform(deps, { workflow: next, plan: known, effects }));
     const isLater = effects.filter(({ kind }) => kind === 'submit').length > submissions.size;
     if (isLater) await wakeWorkflow(deps, next, AGAIN_SECONDS);
     if (submissions.size === 0) return next.dueAt;
@@ -198,7 +202,9 @@ const trySubmit = async (
     const body = await outputs.resolve(node, item);
     const isOneOfMany = plan.nodes[node]?.forEach !== undefined;
     const origin = { id: workflow.id, node, ...(isOneOfMany ? { item } : {}) };
-    const { command } = await submitCommand(deps, submitter, { body, idempotency, workflow: origin });
+    const { command } = await withinTrace(nodeContextOf(workflow, node, deps.tracing.exports), () =>
+      submitCommand(deps, submitter, { body, idempotency, workflow: origin }),
+    );
     return { command: command.id };
   } catch (error) {
     const isOurs = !(error instanceof AppError);

@@ -3,8 +3,8 @@ import type { Actor } from '../domain/actor.ts';
 import { type Instant, toTimestamp } from '../domain/clock.ts';
 import { EVENT_TYPES, type EventType, type StoredEvent, toStoredEvent } from '../domain/events.ts';
 import { LIMITS } from '../domain/limits.ts';
-import { admit, disable, dueOf, isFull, type Outcome, settle } from '../domain/webhook-steps.ts';
-import type { OpenDelivery, Webhook } from '../domain/webhooks.ts';
+import { admit, disable, dueOf, isDelivered, isFull, type Outcome, settle } from '../domain/webhook-steps.ts';
+import type { Attempt, EndedDelivery, OpenDelivery, Webhook } from '../domain/webhooks.ts';
 import { matchesGlob } from '../policy/glob.ts';
 import { keys } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
@@ -16,7 +16,16 @@ import { hostOf, sendWebhook } from './send-webhook.ts';
 
 type Parts = Pick<
   Deps,
-  'webhooks' | 'signingKeys' | 'egress' | 'auditLog' | 'commands' | 'principals' | 'clock' | 'random' | 'log'
+  | 'webhooks'
+  | 'signingKeys'
+  | 'egress'
+  | 'auditLog'
+  | 'commands'
+  | 'principals'
+  | 'clock'
+  | 'random'
+  | 'log'
+  | 'metrics'
 >;
 
 /** So long one process alone delivers to a webhook, unless it is done before. Longer than any one of its requests takes. */
@@ -52,6 +61,7 @@ export const deliverWebhook = async (
   const { webhooks, clock } = deps;
   const until = Math.min(end, clock.now() + PASS_SECONDS * 1_000);
   const first = await webhooks.find(reference);
+  if (first) deps.metrics.webhook(first);
   if (!first?.enabled || !isFree(first, clock.now()) || !(await hasWork(deps, first))) return;
   const reader = await readerOf(deps, first);
   if (reader === 'nobody') return disableFor(deps, reference, first);
@@ -93,15 +103,19 @@ const deliverAll = async (
     const work = await plan(deps, reader, latest, known);
     if (!work) return;
     const outcomes = await sendAll(deps, latest, work.due, { known, signal });
+    let ended: readonly EndedDelivery[] = [];
     const changed = await webhooks.change(latest, (stored) => {
       if (!isOurs(stored)) return undefined;
       const now = clock.now();
       const settled = settle(admit(stored, work.found, now), outcomes, now);
+      ended = settled.ended;
       const alongside = stored.enabled && !settled.webhook.enabled ? [disabledWrite(deps, settled.webhook)] : [];
       return { ...settled, webhook: { ...settled.webhook, lease: lease() }, alongside };
     });
     // Someone else has it now, and sends again what was not stored; or it is gone.
     if (!changed || !isOurs(changed)) return;
+    for (const { outcome } of ended) deps.metrics.delivered(outcome);
+    deps.metrics.webhook(changed);
     latest = changed;
   }
 };
@@ -200,13 +214,17 @@ const sendAll = (
   { known, signal }: { readonly known: Map<number, StoredEvent>; readonly signal: AbortSignal },
 ): Promise<readonly Outcome[]> =>
   Promise.all(
-    due.map(async ({ sequence }) => {
+    due.map(async ({ sequence, last }) => {
       const event = known.get(sequence) ?? (await eventAt(deps, webhook, sequence));
       known.delete(sequence);
       const sent = await sendWebhook(deps, webhook, event, signal);
+      deps.metrics.sent({ outcome: outcomeOf(sent.attempt), again: last !== undefined });
       return { sequence, ...sent, fraction: deps.random.fraction() };
     }),
   );
+
+const outcomeOf = (attempt: Attempt) =>
+  isDelivered(attempt) ? 'delivered' : attempt.statusCode === undefined ? 'failed' : 'refused';
 
 /** @throws Error when the log has lost it, which no log may */
 const eventAt = async ({ auditLog }: Parts, { tenant }: Webhook, sequence: number): Promise<StoredEvent> => {

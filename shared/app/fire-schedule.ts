@@ -8,8 +8,12 @@ import type { CommandId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { lookAtSchedule, queueUp, settle } from '../domain/schedule-steps.ts';
 import { dueAtOf, type Firing, type Schedule } from '../domain/schedules.ts';
+import type { TraceContext } from '../domain/trace-context.ts';
 import type { Idempotency } from '../store/commands.ts';
 import { type ScheduleReference, scheduleReferenceOf } from '../store/schema.ts';
+import type { Write } from '../store/store.ts';
+import { firingSpanId, firingSpanOf } from '../telemetry/firing-spans.ts';
+import { withinTrace } from '../telemetry/trace-scope.ts';
 import { auditWrite } from './audit-events.ts';
 import { cancelCommand } from './cancel-command.ts';
 import type { Deps } from './deps.ts';
@@ -70,15 +74,32 @@ export const actorOfSchedule = (deps: Pick<Deps, 'principals'>, schedule: Schedu
 const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> => {
   const reference = scheduleReferenceOf(schedule.tenant, schedule.id);
   const idempotency = idempotencyOf(schedule, at);
+  const { tracing } = deps;
+  const lookedAt = deps.clock.now();
+  // Whatever led here, it is the start of a trace.
+  const begun = tracing.exports
+    ? await tracing.begin(undefined, 'fire schedule', firingSpanId(schedule, at))
+    : undefined;
   const { open, ended } = await openOf(deps, schedule);
   const isBehind = schedule.overlap === 'queue' && schedule.waiting.length > 0 && schedule.waiting[0] !== at;
   const actor = await actorOfSchedule(deps, schedule);
-  const store = (firing: Omit<Firing, 'at' | 'decidedAt'>, alongside: Parameters<Deps['store']['write']>[0] = []) =>
-    deps.schedules.change(
+  const store = async (
+    decided: Omit<Firing, 'at' | 'decidedAt'>,
+    { alongside = [], trace = begun }: { readonly alongside?: readonly Write[]; readonly trace?: TraceContext } = {},
+  ) => {
+    const firing: Firing = { at, decidedAt: deps.clock.now(), ...decided };
+    let isNews = false;
+    await deps.schedules.change(
       reference,
-      (latest) => settle(without(latest, ended), { at, decidedAt: deps.clock.now(), ...firing }),
+      (latest) => {
+        const next = settle(without(latest, ended), firing);
+        isNews = next !== undefined;
+        return next;
+      },
       alongside,
     );
+    if (isNews && trace) tracing.record(firingSpanOf(schedule, firing, { trace, lookedAt }));
+  };
   if ((open.length > 0 || isBehind) && !(await wasSubmitted(deps, schedule, idempotency))) {
     const [last] = open;
     if (schedule.overlap === 'queue') {
@@ -92,15 +113,18 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     if (actor) await cancelAll(deps, actor, open);
   }
   try {
-    const firing = await submit(deps, schedule, actor, { idempotency, at });
-    await persistently(deps, () => store(firing));
+    const { id, trace } = await withinTrace(begun, () => submit(deps, schedule, actor, { idempotency, at }));
+    // Of one that was submitted before, the trace of then.
+    const within = begun && trace ? { trace } : {};
+    await persistently(deps, () => store({ outcome: 'submitted', command: id }, within));
   } catch (error) {
     const refusal = refusalOf(error, deps.clock.now() - at);
     if (!refusal) throw error;
     if (!(error instanceof AppError)) deps.log.error('A schedule could not be fired', { reference, error });
     const { reason } = refusal;
     const details = { at: new Date(at).toISOString(), reason };
-    await store(refusal, [auditWrite(deps, actor ?? gone(schedule), 'schedule.refused', schedule.id, details)]);
+    const event = auditWrite(deps, actor ?? gone(schedule), 'schedule.refused', schedule.id, details);
+    await store(refusal, { alongside: [event] });
   }
 };
 
@@ -121,12 +145,12 @@ const submit = async (
   schedule: Schedule,
   actor: Actor | undefined,
   { idempotency, at }: { readonly idempotency: Idempotency; readonly at: Instant },
-): Promise<Omit<Firing, 'at' | 'decidedAt'>> => {
+): Promise<Command> => {
   const submitter = requireSubmitter(schedule, actor);
   const body = schedule.template as SubmitCommand;
   const scheduledBy = { schedule: schedule.id, at };
   const { command } = await submitCommand(deps, submitter, { body, idempotency, scheduledBy });
-  return { outcome: 'submitted', command: command.id };
+  return command;
 };
 
 /** @throws AppError 'forbidden' when the member that it belongs to may not submit any more */

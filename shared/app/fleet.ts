@@ -40,13 +40,15 @@ interface Parts {
   readonly targets: readonly { readonly name: string; readonly provider: string }[];
   /** Whether anybody chooses by how long starts take at a target, so that it is worth a write. */
   readonly isTimed: (target: string) => boolean;
+  /** Aborts when this process is about to end. From then on faults are its own, and say nothing of a target. */
+  readonly closing: AbortSignal;
 }
 
 const GOOD_FOR_MS = 5_000;
 const STARTS_EVERY_MS = 30_000;
 const RULES = DEFAULT_HEALTH_RULES;
 
-export const makeFleet = ({ store, clock, auditLog, log, targets, isTimed }: Parts): Fleet => {
+export const makeFleet = ({ store, clock, auditLog, log, targets, isTimed, closing }: Parts): Fleet => {
   const health = makeTargetHealth(store);
   const known = new Map<string, TargetRecord>();
   const tallies = new Map<string, Tally>();
@@ -115,6 +117,7 @@ export const makeFleet = ({ store, clock, auditLog, log, targets, isTimed }: Par
     isDown: (target) => of(target).condition?.state === 'down',
 
     async saw(target, sign) {
+      if (!sign.ok && closing.aborted) return;
       const next = withSign(target, sign);
       // As far as it is known here nothing follows, and what others know they act upon.
       if (next(of(target)) === of(target)) return;
@@ -123,6 +126,7 @@ export const makeFleet = ({ store, clock, auditLog, log, targets, isTimed }: Par
 
     async checked(target, check) {
       const { healthy, detail } = check;
+      if (!healthy && closing.aborted) return;
       const next = withSign(
         target,
         healthy ? { ok: true } : { ok: false, why: detail ?? 'It says that it is not well.' },

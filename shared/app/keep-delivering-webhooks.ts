@@ -7,7 +7,7 @@ const TENANTS_EVERY_SECONDS = 1;
 
 /** Delivers to the webhooks of all tenants as things happen, until the process is about to end. */
 export const keepDeliveringWebhooks = async (deps: Deps): Promise<void> => {
-  const { clock, closing, log, lookEverySeconds, webhooks } = deps;
+  const { clock, closing, log, lookEverySeconds, webhooks, metrics } = deps;
   const deliveries = makeDeliveries(deps, { signal: closing });
   const loops = new Map<TenantId, Promise<void>>();
 
@@ -28,7 +28,9 @@ export const keepDeliveringWebhooks = async (deps: Deps): Promise<void> => {
 
   while (!closing.aborted) {
     try {
-      for (const { tenant } of await webhooks.enabled()) {
+      const enabled = await webhooks.enabled();
+      metrics.webhooks(enabled);
+      for (const { tenant } of enabled) {
         if (loops.has(tenant)) continue;
         loops.set(
           tenant,
@@ -37,6 +39,7 @@ export const keepDeliveringWebhooks = async (deps: Deps): Promise<void> => {
             .finally(() => loops.delete(tenant)),
         );
       }
+      metrics.passed('webhooks');
     } catch (error) {
       failed(error);
     }

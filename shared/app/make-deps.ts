@@ -81,7 +81,7 @@ export const makeDeps = (parts: Parts): Deps => {
     egress: closedEgress,
     ...parts,
     ...{ pools, targets, metrics, tracing },
-    fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed }),
+    fleet: makeFleet({ store, clock, auditLog, log, targets, isTimed, closing }),
     order: makeCommandOrder(store, makeCommandIds(clock, random)),
     rates: makeRates(clock),
     meter: makeMeter(store, clock),

@@ -24,6 +24,18 @@ type Outcome = Pick<Delivery, 'outcome' | 'command' | 'reason' | 'detail' | 'eve
  * @throws NoSuchHook; AppError 'rate-limited', 'quota-exceeded' or 'unavailable' for what may be sent again later
  */
 export const receiveDelivery = async (deps: Deps, id: string, signed: Signed): Promise<Answer> => {
+  try {
+    const outcome = await receive(deps, id, signed);
+    deps.metrics.triggered(outcome);
+    return toAnswer(outcome);
+  } catch (error) {
+    const reason = error instanceof NoSuchHook ? error.why : error instanceof AppError ? error.code : 'internal';
+    deps.metrics.triggered({ outcome: 'refused', reason });
+    throw error;
+  }
+};
+
+const receive = async (deps: Deps, id: string, signed: Signed): Promise<Outcome> => {
   const trigger = isTriggerId(id) ? await deps.triggers.locate(id) : undefined;
   const genuine = trigger && (await verify(deps, trigger, signed));
   if (!trigger || !genuine) {
@@ -35,7 +47,7 @@ export const receiveDelivery = async (deps: Deps, id: string, signed: Signed): P
         detail: DELIVERY_REASONS.signature,
       });
     }
-    throw new NoSuchHook();
+    throw new NoSuchHook(trigger ? 'signature' : 'unknown');
   }
   deps.rates.admitDelivery(trigger.id);
   if (trigger.paused) {
@@ -46,18 +58,19 @@ export const receiveDelivery = async (deps: Deps, id: string, signed: Signed): P
       { outcome: 'refused', reason: 'paused', detail: DELIVERY_REASONS.paused },
       genuine,
     );
-    throw new NoSuchHook();
+    throw new NoSuchHook('paused');
   }
   const idempotency = genuine.identity === undefined ? undefined : idempotencyOf(deps, trigger, genuine.identity);
   const earlier = idempotency && (await deps.commands.findRepeated(trigger.tenant, idempotency, deps.clock.now()));
   if (earlier) {
     // Whatever has changed since: what was submitted once is answered as it was.
-    await note(deps, trigger, signed, { outcome: 'repeated', command: earlier.id }, genuine);
-    return { outcome: 'submitted', command: earlier.id };
+    const repeated: Outcome = { outcome: 'repeated', command: earlier.id };
+    await note(deps, trigger, signed, repeated, genuine);
+    return repeated;
   }
   const outcome = await act(deps, trigger, signed, { genuine, idempotency });
   await note(deps, trigger, signed, outcome, genuine);
-  return toAnswer(outcome);
+  return outcome;
 };
 
 const verify = async (deps: Deps, trigger: Trigger, signed: Signed): Promise<Genuine | undefined> => {

@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import type { NodeSummary, NodeView, WorkflowSummary, WorkflowView } from '../contract/workflow-schemas.ts';
 import { type Instant, toTimestamp } from '../domain/clock.ts';
+import { parentOf } from '../domain/trace-context.ts';
 import { orderOf } from '../domain/workflow-graph.ts';
 import { NODE_STATUSES, type NodeState, type Plan, type Run, type Workflow } from '../domain/workflows.ts';
 
@@ -12,7 +13,8 @@ export const toWorkflowView = (workflow: Workflow, plan: Plan<unknown>): Workflo
 
 /** As it is listed. */
 export const toWorkflowSummary = (workflow: Workflow): WorkflowSummary => {
-  const { id, name, status, stop, generation, labels, member, submittedAt, startedAt, deadlineAt, endedAt } = workflow;
+  const { id, name, status, stop, generation, labels, member, submittedAt, startedAt, deadlineAt, endedAt, trace } =
+    workflow;
   return {
     ...{ id, name, status, generation, member, labels: { ...labels } },
     stopping: status === 'running' && stop !== undefined,
@@ -21,6 +23,7 @@ export const toWorkflowSummary = (workflow: Workflow): WorkflowSummary => {
     deadlineAt: toTimestamp(deadlineAt),
     endedAt: timestampOrNull(endedAt),
     counts: countsOf(workflow),
+    ...(trace ? { traceId: parentOf(trace).traceId } : {}),
   };
 };
 

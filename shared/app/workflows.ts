@@ -13,6 +13,7 @@ import type { Plan, PlannedNode, Value, Workflow, WorkflowStatus } from '../doma
 import { type WorkflowReference, workflowReferenceOf } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
 import type { StoredWorkflow } from '../store/workflows.ts';
+import { currentTrace } from '../telemetry/trace-scope.ts';
 import { auditWrite, noteRefusal } from './audit-events.ts';
 import { requireAllowed } from './decide-submission.ts';
 import type { Deps } from './deps.ts';
@@ -54,11 +55,13 @@ export const submitWorkflow = async (
   const labels = labelsOf(actor, body);
   const { plan, targets } = await toPlan(deps, actor, body, labels);
   const id = `wfl_${deps.random.hex(ID_BYTES)}` as WorkflowId;
+  const trace = currentTrace();
   const workflow = startWorkflow(
     plan,
     {
       ...{ id, tenant: actor.tenant, name: body.name ?? '', labels, targets },
       ...{ member: actor.id, scope: actor.scope },
+      ...(trace ? { trace } : {}),
     },
     now,
   );

@@ -270,6 +270,10 @@ const summary = {
       canceled: z.int(),
     })
     .describe('Nodes by status.'),
+  traceId: z
+    .string()
+    .optional()
+    .describe('The trace that it belongs to, with all of its commands. Absent without one.'),
 };
 
 export const WorkflowSummary = z.object(summary).meta({ id: 'WorkflowSummary' });

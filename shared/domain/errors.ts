@@ -67,9 +67,12 @@ export const isConflict = (error: unknown): boolean => error instanceof AppError
  * counts as a credential that was not good.
  */
 export class NoSuchHook extends AppError {
-  constructor() {
+  /** For figures alone. */
+  readonly why: 'unknown' | 'signature' | 'paused';
+  constructor(why: NoSuchHook['why']) {
     const detail =
       'There is no trigger here that takes this. Check the address, the secret and the clock, and that the trigger is not paused.';
     super('not-found', detail, { faults: [{ in: 'path', pointer: '/id', detail }] });
+    this.why = why;
   }
 }

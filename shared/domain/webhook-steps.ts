@@ -49,7 +49,10 @@ export const admit = (
   const taken = fresh.slice(0, Math.max(0, LIMITS.webhookOpen - webhook.open.length));
   const isAll = taken.length === fresh.length;
   const after = isAll ? Math.max(webhook.after, to) : (taken.at(-1)?.sequence ?? webhook.after);
-  const added = taken.map(({ sequence, type, subject }) => ({ sequence, type, subject, tries: 0, retryAt: now }));
+  const added = taken.map(({ sequence, type, subject }) => ({
+    ...{ sequence, type, subject },
+    ...{ since: now, tries: 0, retryAt: now },
+  }));
   return { ...webhook, after, open: bySequence([...webhook.open, ...added]) };
 };
 
@@ -143,8 +146,7 @@ export const reopen = (
   const reopened = deliveries.filter(({ sequence }) => !isOpen.has(sequence)).slice(0, room);
   const added = reopened.map(({ sequence, type, subject, last }) => ({
     ...{ sequence, type, subject, last },
-    tries: 0,
-    retryAt: now,
+    ...{ since: now, tries: 0, retryAt: now },
   }));
   return { webhook: { ...webhook, open: bySequence([...webhook.open, ...added]) }, reopened };
 };

@@ -31,6 +31,8 @@ export interface OpenDelivery {
   readonly sequence: number;
   readonly type: EventType;
   readonly subject: string;
+  /** When it began to wait. Absent: before that was noted. */
+  readonly since?: Instant;
   /** How often it was tried. */
   readonly tries: number;
   /** Not before then. */

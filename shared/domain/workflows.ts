@@ -2,6 +2,7 @@ import type { Scope } from './actor.ts';
 import type { Instant } from './clock.ts';
 import type { CommandId, TenantId, WorkflowId } from './ids.ts';
 import type { Json, Scalar } from './json-pointer.ts';
+import type { TraceContext } from './trace-context.ts';
 
 export const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 
@@ -135,6 +136,8 @@ export interface Workflow {
   /** From 1, one more with each resumption. */
   readonly generation: number;
   readonly submittedAt: Instant;
+  /** What it was submitted within, and all of its commands belong to; later generations too. */
+  readonly trace?: TraceContext | undefined;
   /** Of this generation. */
   readonly startedAt: Instant;
   readonly deadlineAt: Instant;

@@ -97,6 +97,8 @@ const waits = ({ headers, rawPath }: APIGatewayProxyEventV2): boolean =>
 
 const nameOf = ({ method, path }: Endpoint): string => `${method} ${path}`;
 
-/** Probes, scrapes and the looks of runners would be most of what is told, and say nothing. */
-const isWorthASpan = ({ access, permission }: Endpoint, parent: TraceContext | undefined): boolean =>
-  parent !== undefined || (access !== 'anyone' && access !== 'runner' && permission !== 'metrics:read');
+/** Probes, scrapes and the looks of runners would be most of what is told, and say nothing. A delivery is anyone's too, and begins something. */
+const isWorthASpan = ({ method, access, permission }: Endpoint, parent: TraceContext | undefined): boolean => {
+  const isProbe = access === 'anyone' && method === 'GET';
+  return parent !== undefined || !(isProbe || access === 'runner' || permission === 'metrics:read');
+};

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Instant } from '../domain/clock.ts';
 import { type Attempt, type Command, isFinal, type Status } from '../domain/command.ts';
 import { parentOf, type TraceContext, withSpan } from '../domain/trace-context.ts';
+import { hashedSpanId } from './span-ids.ts';
 import type { Span } from './tracing.ts';
 
 /*
@@ -20,7 +20,7 @@ import type { Span } from './tracing.ts';
 type Part = 'command' | 'submit' | `${'queue' | 'attempt' | 'start' | 'run'}-${number}`;
 
 export const spanIdOf = ({ tenant, id }: Pick<Command, 'tenant' | 'id'>, part: Part): string =>
-  createHash('sha256').update(`${tenant}/${id}/${part}`).digest('hex').slice(0, 16);
+  hashedSpanId(tenant, id, part);
 
 /** What a process is told of the trace that it belongs to, when its run is recorded here. */
 export const runContextOf = (command: Command, trace: TraceContext, attempt: number): TraceContext =>

@@ -1,5 +1,7 @@
 import type { Command } from '../domain/command.ts';
 import type { HealthState } from '../domain/health.ts';
+import type { Delivery } from '../domain/triggers.ts';
+import type { EndedDelivery, Webhook } from '../domain/webhooks.ts';
 
 /** A request that was answered. */
 export interface RequestFigures {
@@ -29,8 +31,23 @@ export interface StoreFigures {
   readonly failed: boolean;
 }
 
+/** A request to a webhook. */
+export interface WebhookTry {
+  /** `refused`: answered, but not with 2xx. `failed`: without an answer. */
+  readonly outcome: 'delivered' | 'refused' | 'failed';
+  /** Whether the same was sent before. */
+  readonly again: boolean;
+}
+
+/** What came of a delivery to a trigger. */
+export interface TriggerFigures {
+  readonly outcome: Delivery['outcome'];
+  /** One of `DELIVERY_REASONS`, `unknown` for a trigger that is not there, or the code of an error. */
+  readonly reason?: string | undefined;
+}
+
 /** What comes back again and again by itself. */
-export type Loop = 'sweep' | 'audit' | 'targets' | 'schedules' | 'events';
+export type Loop = 'sweep' | 'audit' | 'targets' | 'schedules' | 'events' | 'webhooks';
 
 /** Counts what happens in this process. Labels are names that the operator chose, or that are ours: no ids, no tenants, nothing that callers write. */
 export interface Metrics {
@@ -48,6 +65,15 @@ export interface Metrics {
   logged(level: string): void;
   /** How a target is. */
   target(name: string, state: HealthState): void;
+  sent(webhookTry: WebhookTry): void;
+  /** A delivery to a webhook that came to its end, as was stored here. */
+  delivered(outcome: EndedDelivery['outcome']): void;
+  /** A webhook as it is in the store: what waits for it. */
+  webhook(webhook: Webhook): void;
+  /** All that are delivered to: for others nothing waits. */
+  webhooks(enabled: readonly Pick<Webhook, 'tenant' | 'id'>[]): void;
+  /** A delivery came to a trigger. */
+  triggered(delivery: TriggerFigures): void;
   /** For who comes for the figures. Absent where they are sent, or not kept. */
   readonly scrape?: Scrape;
 }
@@ -69,4 +95,9 @@ export const noMetrics: Metrics = {
   passed: () => {},
   logged: () => {},
   target: () => {},
+  sent: () => {},
+  delivered: () => {},
+  webhook: () => {},
+  webhooks: () => {},
+  triggered: () => {},
 };

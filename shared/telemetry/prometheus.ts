@@ -4,6 +4,7 @@ import { type Attempt, type Command, isFinal, PRIORITIES } from '../domain/comma
 import { HEALTH_STATES } from '../domain/health.ts';
 import type { Loop, Metrics } from './metrics.ts';
 import { makeUnfinished } from './unfinished.ts';
+import { makeWaitingDeliveries } from './waiting-deliveries.ts';
 
 export interface PrometheusOptions {
   readonly clock: Pick<Clock, 'now'>;
@@ -81,6 +82,36 @@ export const prometheusMetrics = ({ clock, targets }: PrometheusOptions): Metric
     'When something that comes back by itself was last done.',
     ['loop'],
   );
+  const webhookTries = counter('errand_webhook_attempts_total', 'Requests to webhooks, by what came of them.', [
+    'outcome',
+    'again',
+  ]);
+  const webhookEnds = counter(
+    'errand_webhook_deliveries_ended_total',
+    'Deliveries to webhooks that ended: taken, or given up.',
+    ['outcome'],
+  );
+  const triggered = counter('errand_trigger_deliveries_total', 'Deliveries to triggers, by what came of them.', [
+    'outcome',
+    'reason',
+  ]);
+  const waiting = makeWaitingDeliveries();
+  const webhookWaiting = gauge(
+    'errand_webhook_deliveries_waiting',
+    'Deliveries that have yet to be taken by a webhook.',
+    [],
+    () => {
+      webhookWaiting.set(waiting.count());
+    },
+  );
+  const webhookOldest = gauge(
+    'errand_webhook_oldest_age_seconds',
+    'How long the delivery that waits the longest has waited; 0 without one.',
+    [],
+    () => {
+      webhookOldest.set(Math.max(0, clock.now() - (waiting.oldest() ?? clock.now())) / 1_000);
+    },
+  );
   const known = makeUnfinished();
   const unfinished = gauge(
     'errand_commands_unfinished',
@@ -107,6 +138,14 @@ export const prometheusMetrics = ({ clock, targets }: PrometheusOptions): Metric
 
   for (const code of ['rate-limited', 'quota-exceeded']) limited.inc({ code }, 0);
   for (const level of ['warn', 'error']) logLines.inc({ level }, 0);
+  for (const outcome of ['delivered', 'refused', 'failed']) {
+    for (const again of ['no', 'yes']) webhookTries.inc({ outcome, again }, 0);
+  }
+  for (const outcome of ['delivered', 'dead']) webhookEnds.inc({ outcome }, 0);
+  triggered.inc({ outcome: 'submitted', reason: 'none' }, 0);
+  triggered.inc({ outcome: 'repeated', reason: 'none' }, 0);
+  triggered.inc({ outcome: 'skipped', reason: 'filter' }, 0);
+  triggered.inc({ outcome: 'refused', reason: 'signature' }, 0);
   for (const target of targets) {
     for (const priority of PRIORITIES) submitted.inc({ target, priority }, 0);
   }
@@ -162,6 +201,17 @@ export const prometheusMetrics = ({ clock, targets }: PrometheusOptions): Metric
     },
     target(name, state) {
       for (const one of HEALTH_STATES) states.set({ target: toTarget(name), state: one }, one === state ? 1 : 0);
+    },
+    sent({ outcome, again }) {
+      webhookTries.inc({ outcome, again: again ? 'yes' : 'no' });
+    },
+    delivered(outcome) {
+      webhookEnds.inc({ outcome });
+    },
+    webhook: waiting.set,
+    webhooks: waiting.keep,
+    triggered({ outcome, reason = 'none' }) {
+      triggered.inc({ outcome, reason });
     },
     scrape: {
       contentType: registry.contentType,

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { describe, expect, test } from 'vitest';
 import { makeClient } from '../../clients/sdk/client.ts';
-import { startServer } from '../support/cli.ts';
+import { cli, startCli, startServer } from '../support/cli.ts';
 import { type Agent, connectAgent, connectByHttp, REVISIONS, type Revision } from '../support/mcp.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -96,4 +96,62 @@ test('errand mcp ends with its input, and with it what it runs itself', async ()
   const began = Date.now();
   await client.close();
   expect(Date.now() - began).toBeLessThan(15_000);
+});
+
+const handshake = [
+  {
+    ...{ jsonrpc: '2.0', id: 1, method: 'initialize' },
+    params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'pipe', version: '1' } },
+  },
+  { jsonrpc: '2.0', method: 'notifications/initialized' },
+];
+const calling = (id: number, script: string) => ({
+  ...{ jsonrpc: '2.0', id, method: 'tools/call' },
+  params: { name: 'run_command', arguments: sh(script) },
+});
+const toLines = (messages: readonly object[]) => messages.map((message) => `${JSON.stringify(message)}\n`).join('');
+
+interface Line {
+  readonly id: number;
+  readonly result: { readonly structuredContent?: object };
+}
+const answersIn = (stdout: string): readonly Line[] =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+    .toSorted((a, b) => a.id - b.id);
+
+test.for([
+  ['by a server', async () => ({ ERRAND_URL: (await startServer()).url })],
+  ['without a server', async () => ({})],
+] as const)('%s, whoever pipes requests in has each answer', async ([, open]) => {
+  const input = toLines([...handshake, calling(2, 'sleep 1; echo slow'), calling(3, 'echo quick')]);
+  const { exit, stdout, stderr } = await cli(['mcp'], { dataDirectory: tempDirectory(), env: await open(), input });
+  expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
+  expect(answersIn(stdout)).toMatchObject([
+    { id: 1, result: { protocolVersion: '2025-11-25' } },
+    { id: 2, result: { structuredContent: { exitCode: 0, stdout: { text: 'slow\n' } } } },
+    { id: 3, result: { structuredContent: { exitCode: 0, stdout: { text: 'quick\n' } } } },
+  ]);
+});
+
+test('told to stop while a call is in flight, it answers that one first', async () => {
+  const { url } = await startServer();
+  const dataDirectory = tempDirectory();
+  const started = startCli(['mcp'], { dataDirectory, env: { ERRAND_URL: url }, stdin: 'pipe' });
+  started.process.stdin?.write(toLines([...handshake, calling(2, 'sleep 2; echo slow')]));
+  await started.says('"id":1');
+  const errand = makeClient({ url });
+  const isRunning = async () => {
+    for await (const _ of errand.list({ status: 'running' })) return true;
+    return false;
+  };
+  await expect.poll(isRunning, { timeout: 30_000 }).toBe(true);
+  started.process.kill('SIGTERM');
+  expect(await started.exit).toBe(0);
+  expect(answersIn(started.stdout().toString())[1]).toMatchObject({
+    id: 2,
+    result: { structuredContent: { exitCode: 0, stdout: { text: 'slow\n' } } },
+  });
 });

@@ -168,7 +168,7 @@ describe.skipIf(!hasPrometheus)(`with Prometheus${hasPrometheus ? '' : ' (needs 
     });
 
   test('the rules are rules, each fires when it should, and a healthy server calls nobody', () => {
-    expect(promtool(['check', 'rules', 'errand.rules.yml'])).toContain('SUCCESS: 13 rules found');
+    expect(promtool(['check', 'rules', 'errand.rules.yml'])).toContain('SUCCESS: 16 rules found');
     expect(promtool(['test', 'rules', 'errand.rules.test.yml'])).toContain('SUCCESS');
     expect(promtool(['check', 'config', '--syntax-only', 'prometheus.yml'])).toContain('SUCCESS');
     const tested = readFileSync(join(RULES_FOLDER, 'errand.rules.test.yml'), 'utf8');
@@ -213,6 +213,6 @@ describe.skipIf(!hasPrometheus)(`with Prometheus${hasPrometheus ? '' : ' (needs 
     expect(silent).toEqual(['Time of calls of providers', 'Faults of the store']);
     const groups = JSON.stringify(await prometheus.get('/api/v1/rules'));
     expect(groups).not.toMatch(/"health":"err"|"state":"firing"/);
-    expect(groups.match(/"type":"alerting"/g)).toHaveLength(13);
+    expect(groups.match(/"type":"alerting"/g)).toHaveLength(16);
   });
 });

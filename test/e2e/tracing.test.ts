@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { makeClient } from '../../clients/sdk/client.ts';
 import type { CommandView } from '../../shared/contract/schemas.ts';
@@ -9,6 +11,7 @@ import { type Installation, KEY, openInstallation } from '../support/clouds/aws/
 import { missingForDynamodb } from '../support/dynamodb-local.ts';
 import { drawTrace, type OtlpReceiver, startOtlpReceiver } from '../support/telemetry/otlp-receiver.ts';
 import { sharedDirectory, tempDirectory } from '../support/temp-directory.ts';
+import { GITHUB_PUSH, githubHeaders } from '../support/webhooks.ts';
 
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const CALLER = 'b7ad6b7169203331';
@@ -48,13 +51,17 @@ const submit = async ({ url, apiKey, headers = {} }: Asked, body: object): Promi
   }
 };
 
+const COMMAND = `command succeeded
+  submit command
+  queue
+  attempt succeeded
+    start
+    run succeeded`;
+const FAILED = COMMAND.replaceAll('succeeded', 'failed (exit)');
+/** Further to the right, by so many levels. */
+const below = (levels: number, tree: string): string => tree.replaceAll(/^/gm, '  '.repeat(levels));
 const TREE = `POST /v1/commands 202
-  command succeeded
-    submit command
-    queue
-    attempt succeeded
-      start
-      run succeeded`;
+${below(1, COMMAND)}`;
 
 /** Every span of the tree, and nothing beside it. */
 const untilWhole = async (collector: OtlpReceiver, traceId: string, tree = TREE): Promise<void> => {
@@ -117,6 +124,76 @@ describe('a server that tells of traces', () => {
     expect(JSON.parse(submitted.stdout)).toMatchObject({ status: 'queued', traceId: TRACE_ID });
     await startServer(dataDirectory, [], OFTEN(collector));
     await untilWhole(collector, TRACE_ID);
+  });
+
+  test('a workflow is one trace, with its nodes, their commands and what was resumed', async () => {
+    const collector = await receiver();
+    const server = await startServer(tempDirectory(), [], OFTEN(collector));
+    const client = makeClient({ url: server.url });
+    const traced: typeof fetch = (input, init) => {
+      const headers = new Headers(init?.headers);
+      headers.set('traceparent', TRACEPARENT);
+      return fetch(input, { ...init, headers });
+    };
+    const flag = join(tempDirectory(), 'flag');
+    const made = await makeClient({ url: server.url, fetch: traced }).submitWorkflow({
+      nodes: {
+        build: { command: TELLS },
+        test: { needs: ['build'], command: { argv: ['test', '-e', flag] } },
+        ship: { needs: ['test'], forEach: { items: [1, 2] }, command: { argv: ['true'] } },
+      },
+    });
+    expect(made.traceId).toBe(TRACE_ID);
+    const first = `POST /v1/workflows 202
+  workflow failed (failed)
+    node build succeeded
+${below(3, COMMAND)}
+    node test failed (failed)
+${below(3, FAILED)}`;
+    await untilWhole(collector, TRACE_ID, first);
+    const { nodes } = await client.getWorkflow(made.id);
+    const { stdout } = await client.get(nodes[0]?.command ?? '');
+    const run = collector.spans(TRACE_ID).find(({ name }) => name === 'run');
+    expect(parseTraceparent(stdout.trim().split(' ')[0] ?? '')).toMatchObject({
+      traceId: TRACE_ID,
+      spanId: run?.spanId,
+    });
+    writeFileSync(flag, '');
+    // By a request of another trace.
+    await client.resumeWorkflow(made.id);
+    const resumed = `${first}
+  workflow succeeded
+    node test succeeded
+${below(3, COMMAND)}
+    node ship succeeded
+${below(3, COMMAND)}
+${below(3, COMMAND)}`;
+    await untilWhole(collector, TRACE_ID, resumed);
+  });
+
+  test('an instant of a schedule is a trace, and so is a delivery to a trigger', async () => {
+    const collector = await receiver();
+    const server = await startServer(tempDirectory(), [], OFTEN(collector));
+    const client = makeClient({ url: server.url });
+    const at = new Date(Date.now() + 1_000).toISOString();
+    const { id } = await client.createSchedule({ at, command: TELLS });
+    const fired = async () => (await client.getSchedule(id)).history[0]?.command ?? undefined;
+    await expect.poll(fired, { timeout: 30_000 }).toBeDefined();
+    const scheduled = await client.get((await fired()) ?? '', { waitSeconds: 10 });
+    await untilWhole(collector, scheduled.traceId ?? '', `fire schedule submitted\n${below(1, COMMAND)}`);
+    expect(scheduled.stdout).toContain(scheduled.traceId);
+
+    const trigger = await client.createTrigger({ signature: { kind: 'github' }, command: TELLS });
+    const body = GITHUB_PUSH.body;
+    const response = await fetch(`${server.url}/hooks/${trigger.id}`, {
+      method: 'POST',
+      headers: githubHeaders(body, {}, trigger.secret ?? ''),
+      body,
+    });
+    const { command } = (await response.json()) as { command: string };
+    const delivered = await client.get(command, { waitSeconds: 10 });
+    await untilWhole(collector, delivered.traceId ?? '', `POST /hooks/{id} 202\n${below(1, COMMAND)}`);
+    expect(delivered.stdout).toContain(delivered.traceId);
   });
 
   test('whom the caller does not record is not told of, and the process knows', async () => {

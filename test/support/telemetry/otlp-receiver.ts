@@ -139,7 +139,11 @@ export const drawTrace = (spans: readonly ReceivedSpan[]): string => {
   const draw = (parents: readonly ReceivedSpan[], depth: number): void => {
     for (const span of parents) {
       const status = span.attributes['errand.status'] ?? span.attributes['http.response.status_code'];
-      const notes = [status, span.statusCode === 2 ? `(${span.attributes['error.type']})` : undefined];
+      const notes = [
+        span.attributes['errand.workflow.node'],
+        status,
+        span.statusCode === 2 ? `(${span.attributes['error.type']})` : undefined,
+      ];
       lines.push([`${'  '.repeat(depth)}${span.name}`, ...notes.filter((note) => note !== undefined)].join(' '));
       draw(
         spans.filter(({ parentSpanId }) => parentSpanId === span.spanId),

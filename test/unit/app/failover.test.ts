@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { readAudit } from '../../../shared/app/audit.ts';
 import { cancelCommand } from '../../../shared/app/cancel-command.ts';
 import { checkTargets } from '../../../shared/app/check-targets.ts';
+import { makeFleet } from '../../../shared/app/fleet.ts';
 import { listTargets } from '../../../shared/app/list-targets.ts';
 import { moveCommand } from '../../../shared/app/move-command.ts';
 import { endOwnRun, lookAtOwnRun, redeemStart } from '../../../shared/app/serve-runner.ts';
@@ -71,6 +72,17 @@ const open = async ({ pools = [] }: { readonly pools?: readonly Pool[] } = {}) =
       (await listTargets(deps, owner)).items.find(({ target }) => target === name)?.state,
   };
 };
+
+test('what fails because its process is about to end says nothing of a target', async () => {
+  const { deps, healthWrites } = await open();
+  const closing = new AbortController();
+  const fleet = makeFleet({ ...deps, isTimed: () => false, closing: closing.signal });
+  closing.abort();
+  for (let i = 0; i < 5; i++) await fleet.saw('far', { ok: false, why: 'The server is shutting down.' });
+  await fleet.checked('far', { healthy: false, detail: 'Shutting down.' });
+  await deps.fleet.refresh();
+  expect([fleet.isDown('far'), deps.fleet.isDown('far'), healthWrites()]).toEqual([false, false, 0]);
+});
 
 describe('a command with failover', () => {
   test('runs on the next target when the first does not take it', async () => {

@@ -18,6 +18,8 @@ interface Sent {
   readonly signal: AbortSignal;
 }
 
+const GRACE_MS = 10_000;
+
 /** A bridge to a server that answers so, in turn. */
 const bridge = (answers: readonly (Response | Error | Promise<Response>)[]) => {
   const [input, output] = [new PassThrough(), new PassThrough()];
@@ -33,11 +35,20 @@ const bridge = (answers: readonly (Response | Error | Promise<Response>)[]) => {
     return Promise.race([answer, aborted]);
   };
   let keys = 0;
+  const [stop, leave, grace] = [new AbortController(), new AbortController(), Promise.withResolvers<void>()];
   const done = bridgeStdio(input, output, {
     send,
-    sleep: async (milliseconds) => void waits.push(milliseconds),
+    async sleep(milliseconds, signal) {
+      waits.push(milliseconds);
+      if (milliseconds < GRACE_MS) return;
+      const aborted = new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+      await Promise.race([grace.promise, aborted]);
+    },
     makeKey: () => `key-${++keys}`,
-    signal: new AbortController().signal,
+    stop: stop.signal,
+    leave: leave.signal,
   });
   const lines = output[Symbol.asyncIterator]();
   let left = '';
@@ -46,16 +57,26 @@ const bridge = (answers: readonly (Response | Error | Promise<Response>)[]) => {
     waits,
     done,
     input,
+    output,
+    stop: () => stop.abort(),
+    leave: () => leave.abort(),
+    endGrace: grace.resolve,
     say: (message: object | string) =>
       void input.write(`${typeof message === 'string' ? message : JSON.stringify(message)}\n`),
     async next(): Promise<unknown> {
-      while (!left.includes('\n')) left += String((await lines.next()).value);
+      while (!left.includes('\n')) {
+        const { value, done: isOver } = await lines.next();
+        if (isOver) throw new Error('It said nothing more');
+        left += String(value);
+      }
       const [line = '', ...rest] = left.split('\n');
       left = rest.join('\n');
       return JSON.parse(line);
     },
   };
 };
+
+type Bridge = ReturnType<typeof bridge>;
 
 const call = (id: number, name = 'run_command') => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name } });
 
@@ -163,11 +184,76 @@ describe('the bridge from stdio to a server', () => {
     },
   );
 
-  test('ends with its input, and lets go of what is open', async () => {
-    const { say, input, sent, done } = bridge([new Promise<Response>(() => {})]);
+  test.for([
+    [
+      'its input has ended',
+      ({ input }: Bridge): void => {
+        input.end();
+      },
+    ],
+    ['it was told to stop', ({ stop }: Bridge): void => stop()],
+  ] as const)('once %s it answers what was asked, and takes no more', async ([, end]) => {
+    const late = Promise.withResolvers<Response>();
+    const own = bridge([late.promise, events(answerTo(2)), events(answerTo(3))]);
+    own.say(call(1));
+    own.say(call(2));
+    expect(await own.next()).toEqual(answerTo(2));
+    end(own);
+    await expect.poll(() => own.waits).toEqual([GRACE_MS]);
+    own.input.write(`${JSON.stringify(call(3))}\n`, () => {});
+    late.resolve(events(answerTo(1, { ok: true })));
+    expect(await own.next()).toEqual(answerTo(1, { ok: true }));
+    await own.done;
+    expect(own.sent).toHaveLength(2);
+  });
+
+  test('a lost connection is tried again also after the end of its input', async () => {
+    const { say, input, next, done } = bridge([new TypeError('fetch failed'), events(answerTo(1))]);
     say(call(1));
     input.end();
+    expect(await next()).toEqual(answerTo(1));
     await done;
-    expect(sent[0]?.signal.aborted).toBe(true);
+  });
+
+  test.for([
+    ['ten seconds after the end of its input', [({ input }) => void input.end(), ({ endGrace }) => endGrace()]],
+    ['ten seconds after it was told to stop', [({ stop }) => stop(), ({ endGrace }) => endGrace()]],
+    ['told to stop after the end of its input', [({ input }) => void input.end(), ({ stop }) => stop()]],
+    ['told twice to stop', [({ stop }) => stop(), ({ leave }) => leave()]],
+  ] as const satisfies readonly (readonly [string, readonly ((own: Bridge) => void)[]])[])(
+    '%s it leaves, and what has no answer by then has an error',
+    async ([, [first, then]]) => {
+      const own = bridge([new Promise<Response>(() => {})]);
+      own.say(call(1));
+      await expect.poll(() => own.sent).toHaveLength(1);
+      first(own);
+      await expect.poll(() => own.waits).toEqual([GRACE_MS]);
+      expect(own.sent[0]?.signal.aborted).toBe(false);
+      then(own);
+      expect(await own.next()).toMatchObject({
+        id: 1,
+        error: { code: -32603, message: expect.stringContaining('told to end') },
+      });
+      await own.done;
+      expect(own.sent[0]?.signal.aborted).toBe(true);
+    },
+  );
+
+  test('a connection that breaks off behind the answer adds nothing to it', async () => {
+    const broken: ReadableStream<Uint8Array> = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(answerTo(1))}\n\n`));
+      },
+      pull: (controller) => controller.error(new TypeError('terminated')),
+    });
+    const answer = new Response(broken, { headers: { 'content-type': 'text/event-stream' } });
+    const { say, next, sent, input, done, output } = bridge([answer]);
+    say(call(1));
+    expect(await next()).toEqual(answerTo(1));
+    input.end();
+    await done;
+    expect(sent).toHaveLength(1);
+    output.end();
+    await expect(next()).rejects.toThrow('nothing more');
   });
 });
