@@ -45,7 +45,7 @@ export const detachedPlace = (parts: PlaceParts, options: DetachedOptions): Plac
     group.coming++;
     world.after(world.rng.pick([50, 500, 3_000, 20_000]), () => {
       group.coming--;
-      if (group.isCanceled) return;
+      if (group.isCanceled) return remove(group);
       const machine = startMachine(parts, `runner-${++machines}`);
       group.machines = [...group.machines, machine];
       const launcher = launcherOn(parts, machine);
@@ -119,8 +119,10 @@ export const detachedPlace = (parts: PlaceParts, options: DetachedOptions): Plac
   const find = ({ key }: RunName): Group[] =>
     groups.filter((group) => group.key === key && group.seenFrom <= world.now());
 
+  /** With its machines, as soon as they have ended. */
   const remove = (group: Group): void => {
-    if (leavesBehind && !isLive(group)) groups.splice(groups.indexOf(group), 1);
+    const at = groups.indexOf(group);
+    if (leavesBehind && at >= 0 && !isLive(group)) groups.splice(at, 1);
   };
 
   const executionOf = ({ key }: RunName): Execution | undefined =>
@@ -156,7 +158,10 @@ export const detachedPlace = (parts: PlaceParts, options: DetachedOptions): Plac
           if (faults.strikes('cancel-ignored')) return;
           for (const group of find(run)) {
             group.isCanceled = true;
-            for (const machine of group.machines) machine.evict();
+            for (const machine of group.machines) {
+              machine.evict();
+              machine.life.onDeath(() => remove(group));
+            }
             remove(group);
           }
         }),
