@@ -4,17 +4,14 @@ import type { RunIo, StartOutcome } from '../providers/provider.ts';
 import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { type HeldSession, leaveLine, lineUp } from './held-sessions.ts';
+import { traceEnvironmentOf } from './trace-environment.ts';
 
 /**
  * Has a command executed by the shell of its session, when its turn has come: before that it is refused, and woken later. One whose
  * session has ended is never executed.
  */
-export const runInSession = async (
-  deps: Deps,
-  { id, tenant, spec }: Command,
-  session: string,
-  io: RunIo,
-): Promise<StartOutcome> => {
+export const runInSession = async (deps: Deps, command: Command, session: string, io: RunIo): Promise<StartOutcome> => {
+  const { id, tenant, spec, attempts } = command;
   const held = deps.heldSessions.find(session);
   if (!held || held.ending) {
     const stored = await deps.sessions.find(tenant, session);
@@ -31,7 +28,8 @@ export const runInSession = async (
       return { kind: 'rejected', fault: { detail: 'The start ticket could not be redeemed.', retryable: true } };
     }
     const stdin = await readAll(io.stdin);
-    return await held.shell.run({ text: spec.script ?? '', stdin }, io);
+    const env = traceEnvironmentOf(deps, command, attempts.length, held.session.spec.env);
+    return await held.shell.run({ text: spec.script ?? '', stdin, env }, io);
   } finally {
     held.running = undefined;
     held.lastUsedAt = deps.clock.now();

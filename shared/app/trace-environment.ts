@@ -9,15 +9,26 @@ import type { Deps } from './deps.ts';
  * no spans are told of, the caller's own is passed on.
  */
 export const environmentOf = (
-  { tracing }: Pick<Deps, 'tracing'>,
+  deps: Pick<Deps, 'tracing'>,
   command: Command,
   attempt: number,
 ): Readonly<Record<string, string>> => {
-  const { trace, spec } = command;
-  if (!trace || OWN.some((name) => Object.hasOwn({ ...spec.env, ...spec.secrets }, name))) return spec.env;
+  const { env, secrets } = command.spec;
+  return { ...traceEnvironmentOf(deps, command, attempt, { ...env, ...secrets }), ...env };
+};
+
+/** Of those alone, what to add to an environment: nothing where it has its own. */
+export const traceEnvironmentOf = (
+  { tracing }: Pick<Deps, 'tracing'>,
+  command: Command,
+  attempt: number,
+  given: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> => {
+  const { trace } = command;
+  if (!trace || OWN.some((name) => Object.hasOwn(given, name))) return {};
   const isTold = tracing.exports && parentOf(trace).sampled;
   const { traceparent, tracestate } = isTold ? runContextOf(command, trace, attempt) : trace;
-  return { TRACEPARENT: traceparent, ...(tracestate === undefined ? {} : { TRACESTATE: tracestate }), ...spec.env };
+  return { TRACEPARENT: traceparent, ...(tracestate === undefined ? {} : { TRACESTATE: tracestate }) };
 };
 
 const OWN = ['TRACEPARENT', 'TRACESTATE'] as const;

@@ -178,6 +178,8 @@ export type ShellOutcome = Extract<StartOutcome, { kind: 'ended' | 'lost' }>;
 export interface ShellScript {
   readonly text: string;
   readonly stdin: Uint8Array;
+  /** Exported while it runs; then all of these are what they were before. @default none */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A run that the provider still holds. */

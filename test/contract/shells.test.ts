@@ -63,6 +63,22 @@ const testsOf = (launcher: LauncherKind, shell: SessionShell, isolation: Isolati
       expect([stdout, exitCode]).toEqual(['a b given\nf:1\nsub\nkept\n0027\n', 3]);
     });
 
+    test('what is given to one script is there for it and what it starts, and then is as it was', async () => {
+      const { shell: opened } = await open();
+      const env = { TRACEPARENT: "00-it's $HOME", TRACESTATE: 'a=b' };
+      const runWith = async (text: string) => {
+        const io = recordedIo();
+        await opened.run({ text, stdin: Buffer.alloc(0), env }, io);
+        return io.text('stdout');
+      };
+      const tell = `printf '%s|%s|' "$TRACEPARENT" "$(sh -c 'printf %s "$TRACEPARENT$TRACESTATE"')"`;
+      expect(await runWith(`${tell}; x=kept; export TRACESTATE=mine`)).toBe("00-it's $HOME|00-it's $HOMEa=b|");
+      const { stdout } = await run(opened, `${tell}; printf %s "$x"; export TRACEPARENT=own`);
+      expect(stdout).toMatch(/^\|(mine)?\|kept$/);
+      expect(await runWith(tell)).toMatch(/^00-it's \$HOME\|/);
+      expect((await run(opened, tell)).stdout).toMatch(/^own\|own/);
+    });
+
     test('bytes are exact, in both streams apart, also megabytes of them', async () => {
       const { shell: opened } = await open();
       const all = Buffer.from(Array.from({ length: 256 }, (_, n) => n));

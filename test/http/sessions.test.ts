@@ -33,6 +33,19 @@ const read = async (errand: Pick<Errand, 'request'>, { id }: { readonly id: stri
   (await (await errand.request('GET', `/v1/sessions/${id}`)).json()) as Session;
 
 describe.skipIf(!isOnLinux)('a session', () => {
+  test('has each script know the trace of its own request, unless it was started with one', async () => {
+    const errand = await openErrand();
+    const traceparent = (digit: string) => `00-${digit.repeat(32)}-${digit.repeat(16)}-01`;
+    const told = async (session: Session, headers: Record<string, string>) =>
+      (await exec(errand, session, 'printf %s "$TRACEPARENT"', {}, { prefer: 'wait=60', ...headers })).stdout;
+    const session = await start(errand);
+    expect(await told(session, { traceparent: traceparent('1') })).toBe(traceparent('1'));
+    expect(await told(session, { traceparent: traceparent('2') })).toBe(traceparent('2'));
+    expect(await told(session, {})).toBe('');
+    const own = await start(errand, { env: { TRACEPARENT: 'own' } });
+    expect(await told(own, { traceparent: traceparent('3') })).toBe('own');
+  });
+
   test('is answered in full, keeps what its scripts leave, and each of them is a command like any other', async () => {
     const errand = await openErrand();
     const response = await errand.request('POST', '/v1/sessions', {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Exit } from '../../domain/command.ts';
 import { type AttemptKey, splitAttemptKey } from '../../domain/ids.ts';
 import type { SessionShell } from '../../domain/sessions.ts';
-import type { Shell, ShellOutcome, ShellSpec } from '../provider.ts';
+import type { Shell, ShellOutcome, ShellScript, ShellSpec } from '../provider.ts';
 import { BASE_ENVIRONMENT } from './base-environment.ts';
 import type { LaunchSpec } from './frames.ts';
 import type { Launched, LaunchedRun, Launcher } from './launcher.ts';
@@ -162,7 +162,7 @@ const openShell = async (
       };
       io.stop.addEventListener('abort', interrupt, { once: true });
       io.onSignal((signal) => launched.signal(signal));
-      lines.add(`${toLines(files, done.nonce)}${after}`);
+      lines.add(`${toLines(files, done.nonce, script.env)}${after}`);
       if (io.stop.aborted) void interrupt();
       const how = await Promise.race([done.status, gone]);
       over.abort();
@@ -201,8 +201,14 @@ const newName = (): string => randomBytes(12).toString('hex');
  * The shell's own input and output are in no script's reach: while one runs they are at numbers that its children do not inherit, and
  * what tells its end is read by the shell only when the script is over.
  */
-const toLines = ({ script, stdin, stdout, stderr }: ScriptFiles, nonce: string): string => {
-  const run = `\\command . ${inFolder(script)} <${inFolder(stdin)} >${inFolder(stdout)} 2>${inFolder(stderr)}\n`;
+const toLines = (
+  { script, stdin, stdout, stderr }: ScriptFiles,
+  nonce: string,
+  env: ShellScript['env'] = {},
+): string => {
+  // Of a command that is no special built-in, as which `command` has it, they hold until it is over (POSIX.1-2024, XCU 2.9.1).
+  const given = Object.entries(env).map(([name, value]) => `${name}=${quoted(value)} `);
+  const run = `${given.join('')}\\command . ${inFolder(script)} <${inFolder(stdin)} >${inFolder(stdout)} 2>${inFolder(stderr)}\n`;
   return `__errand_begin\n${run}${toLine(nonce, '$?')}`;
 };
 
