@@ -166,15 +166,19 @@ export const exactlyOne = { error: 'exactly one of argv and script must be given
 export const atMostOneStdin = { error: 'stdin and stdinBase64 must not both be given', path: ['stdinBase64'] };
 
 /** The value of a secret may change, and what is typed is not known beforehand. */
-const isCacheable = ({ cacheSeconds = 0, secrets, stdin }: z.infer<typeof submitFields>): boolean =>
+type SubmitFields = z.infer<typeof submitFields>;
+const isCacheable = ({ cacheSeconds = 0, secrets, stdin }: SubmitFields): boolean =>
   cacheSeconds === 0 || (Object.keys(secrets ?? {}).length === 0 && stdin !== 'open');
 const uncacheable = { error: 'is not for commands with secrets or open stdin', path: ['cacheSeconds'] };
 
-export const SubmitCommand = submitFields
-  .refine((body) => (body.argv === undefined) !== (body.script === undefined), exactlyOne)
-  .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
-  .refine(isCacheable, uncacheable)
-  .meta({ id: 'SubmitCommand' });
+/** What such fields must be to each other. */
+export const withSubmitRules = <Fields extends z.ZodType<SubmitFields>>(fields: Fields): Fields =>
+  fields
+    .refine((body) => (body.argv === undefined) !== (body.script === undefined), exactlyOne)
+    .refine((body) => body.stdin === undefined || body.stdinBase64 === undefined, atMostOneStdin)
+    .refine(isCacheable, uncacheable);
+
+export const SubmitCommand = withSubmitRules(submitFields).meta({ id: 'SubmitCommand' });
 export type SubmitCommand = z.infer<typeof SubmitCommand>;
 
 export const ReplayCommand = submitFields

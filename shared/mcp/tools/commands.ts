@@ -4,7 +4,7 @@ import { listCommands } from '../../app/list-commands.ts';
 import { requireCommand } from '../../app/require-command.ts';
 import { submitCommand } from '../../app/submit-command.ts';
 import { endpoints } from '../../contract/endpoints.ts';
-import { CommandIdText, CommandSummary, SubmitCommand } from '../../contract/schemas.ts';
+import { CommandIdText, CommandSummary, submitFields, withSubmitRules } from '../../contract/schemas.ts';
 import { LIMITS } from '../../domain/limits.ts';
 import { OutcomeView, outputBytes, toOutcome } from '../outcome.ts';
 import { toSafe } from '../safe-text.ts';
@@ -14,12 +14,14 @@ import { waitSecondsOf, waitWithProgress } from '../waiting.ts';
 /** Without the name of the schema, so that it stands where it is used. */
 export const commandId = CommandIdText.describe('A command: cmd_ and 26 characters.');
 
-const { target, stdin } = SubmitCommand.shape;
-/** What REST takes, described for those who have tools. */
-export const Submission = SubmitCommand.safeExtend({
-  target: target.describe('Where it runs; see list_targets. Default: the first target.'),
-  stdin: stdin.describe('Input as text; or "open": parts follow by send_input.'),
-});
+const { target, stdin } = submitFields.shape;
+/** What REST takes, described for those who have tools; who reads text has no use for a terminal. */
+export const Submission = withSubmitRules(
+  submitFields.omit({ terminal: true }).extend({
+    target: target.describe('Where it runs; see list_targets. Default: the first target.'),
+    stdin: stdin.describe('Input as text; or "open": parts follow by send_input.'),
+  }),
+);
 
 export const runCommand = tool({
   name: 'run_command',
