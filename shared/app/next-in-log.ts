@@ -106,7 +106,11 @@ export const nextInLog = ({ pending, open, records, fresh, commandsTo = '' as Co
 
 const commandOf = ({ subject }: AuditEvent): CommandId | undefined => (isCommandId(subject) ? subject : undefined);
 
-const byTime = (a: AuditEvent, b: AuditEvent): number => Number(a.at > b.at) - Number(a.at < b.at);
+/** Its submission, where it waits too, is the first of what is told of a command, also within one millisecond. */
+const byTime = (a: AuditEvent, b: AuditEvent): number =>
+  Number(isSubmission(b)) - Number(isSubmission(a)) || Number(a.at > b.at) - Number(a.at < b.at);
+
+const isSubmission = ({ type }: AuditEvent): boolean => type === 'command.submitted';
 
 /** As many of the first as fit into one write with what waits for them, by what each takes of it; some of what waits for the last. */
 const take = (

@@ -575,8 +575,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/fire-schedule.ts',
-        from: '  try {\n    const firing = await submit(deps, schedule, actor, { idempotency, at });',
-        to: "  try {\n    await store({ outcome: 'submitted' });\n    const firing = await submit(deps, schedule, actor, { idempotency, at });",
+        from: '  try {\n    const { id, trace } = await withinTrace(',
+        to: "  try {\n    await store({ outcome: 'submitted' });\n    const { id, trace } = await withinTrace(",
       },
     ],
   },
