@@ -346,13 +346,13 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'held-up-submission-not-in-the-log',
-    profile: 'lambda',
-    seed: 51454,
+    name: 'handed-in-twice',
+    profile: 'cloud-run',
+    seed: 27_000,
     edits: [
       {
-        file: 'shared/app/log-overtaken.ts',
-        from: 'await auditLog.openOvertaken(tenant, id, submissionOf(command));',
+        file: 'shared/store/audit-log.ts',
+        from: '{ check: keys.command(referenceOf(tenant, id)), ifVersion: version },',
         to: '',
       },
     ],

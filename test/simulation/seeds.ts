@@ -31,9 +31,10 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       found: 'a command that ran on after it was told to be canceled: the provider did not show it yet',
     },
     {
-      profile: 'lambda',
-      seed: 51_454,
-      found: 'a command that the audit log never had: it was stored three minutes after it had its id',
+      profile: 'cloud-run',
+      seed: 27_000,
+      found:
+        'a command twice in the audit log: a process that woke up handed in what was in it, by what it had read before',
     },
     {
       profile: 'cloud-run',

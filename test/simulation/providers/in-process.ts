@@ -71,6 +71,8 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
       const redeemed = io.stop.aborted ? false : await io.redeem().catch(() => undefined);
       if (redeemed === undefined) return drop(rejected('The start ticket could not be redeemed.'));
       if (!redeemed) return drop({ kind: 'refused' });
+      // Somebody who looked meanwhile has removed it: there is nothing to start.
+      if (!bare && traces.get(run.key) !== trace) return rejected('The simulated machine has no such container.');
       const child = startChild(parts, life, run, io);
       trace.running = child.running;
       return drop(await child.end);

@@ -1,10 +1,12 @@
 import { describe, expect, test, vi } from 'vitest';
 import { exportAudit, readAudit, verifyAudit } from '../../../shared/app/audit.ts';
 import { cancelCommand } from '../../../shared/app/cancel-command.ts';
+import { logOvertaken } from '../../../shared/app/log-overtaken.ts';
 import { sealAudit, sealTenant } from '../../../shared/app/seal-audit.ts';
 import { submitCommand } from '../../../shared/app/submit-command.ts';
 import type { AuditEntry } from '../../../shared/domain/audit.ts';
 import { makeCommandIds } from '../../../shared/domain/ids.ts';
+import type { Stored } from '../../../shared/store/commands.ts';
 import { referenceOf } from '../../../shared/store/schema.ts';
 import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
 import { silentLog } from '../../../shared/telemetry/log.ts';
@@ -89,6 +91,22 @@ describe('the audit log', () => {
     const own = (await entriesOf(deps)).filter(({ subject }) => subject === command.id);
     expect(own.map(({ type }) => type)).toEqual(['command.submitted', 'command.cancel-requested', 'command.ended']);
     expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true });
+  });
+
+  test('is not given a command again by who read it before it ended', async () => {
+    const store = { ...sqliteStore({ file: ':memory:' }), atomicWrites: 'costly' } as const;
+    const deps = { ...(await testWorker({ work: false, store })), auditSettleSeconds: 60 };
+    const [id] = (await submit(deps)) as [never];
+    const stale = await deps.commands.find(referenceOf(owner.tenant, id));
+    await cancelCommand(deps, owner, id);
+    await deps.clock.advance(61_000);
+    await sealTenant(deps, owner.tenant);
+    await sealTenant(deps, owner.tenant);
+    const before = await entriesOf(deps);
+    await logOvertaken(deps, stale as Stored);
+    await sealTenant(deps, owner.tenant);
+    expect(await entriesOf(deps)).toEqual(before);
+    expect(told(before)).toContain(`command.ended ${id}`);
   });
 
   test('holds hashes of what was asked for and what came of it, and nothing of either', async () => {
