@@ -20,7 +20,9 @@ interface Trace {
  */
 export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boolean }): Place => {
   const { world, faults, isWorkerAlive } = parts;
-  const traces = new Map<AttemptKey, Trace>();
+  /** Two processes that start one attempt at once each leave one; of containers, only the first is made. */
+  const traces = new Set<Trace>();
+  const tracesOf = (key: AttemptKey): Trace[] => [...traces].filter((trace) => trace.key === key);
   const features = {
     ...FEATURES,
     mode: 'inline',
@@ -32,7 +34,7 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
 
   const remove = (trace: Trace): void => {
     trace.running?.kill();
-    if (traces.get(trace.key) === trace) traces.delete(trace.key);
+    traces.delete(trace);
   };
 
   const adapter = (life: Life): Provider => {
@@ -50,9 +52,9 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
     const make = (run: Run): Trace | undefined => {
       const { key, tenant, worker } = run;
       // A container has the name of its attempt, and a name is given once.
-      if (!bare && traces.has(key)) return undefined;
+      if (!bare && tracesOf(key).length > 0) return undefined;
       const trace: Trace = { key, tenant, worker, createdAt: world.now(), running: undefined };
-      traces.set(key, trace);
+      traces.add(trace);
       // Nobody is left who could hold it; what watches over it ends it within moments.
       if (bare) life.onDeath(() => world.after(world.rng.between(0, 2_000), () => remove(trace)));
       return trace;
@@ -72,7 +74,7 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
       if (redeemed === undefined) return drop(rejected('The start ticket could not be redeemed.'));
       if (!redeemed) return drop({ kind: 'refused' });
       // Somebody who looked meanwhile has removed it: there is nothing to start.
-      if (!bare && traces.get(run.key) !== trace) return rejected('The simulated machine has no such container.');
+      if (!bare && !traces.has(trace)) return rejected('The simulated machine has no such container.');
       const child = startChild(parts, life, run, io);
       trace.running = child.running;
       return drop(await child.end);
@@ -91,24 +93,22 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
         if (runs.has(key)) return { kind: 'alive' };
         return ask(`observe ${key.slice(-6)}`, () => {
           if (isWorkerAlive(worker)) return { kind: 'alive' };
-          const trace = traces.get(key);
-          if (trace) remove(trace);
+          for (const trace of tracesOf(key)) remove(trace);
           return { kind: 'gone' };
         });
       },
       async cancel({ key }) {
         const carried = runs.get(key);
         if (carried) {
-          traces.get(key)?.running?.terminate();
+          for (const { running } of tracesOf(key)) running?.terminate();
           return void (await carried);
         }
         await ask(`cancel ${key.slice(-6)}`, () => {
-          const trace = traces.get(key);
-          if (trace) remove(trace);
+          for (const trace of tracesOf(key)) remove(trace);
         });
       },
       async *held() {
-        const found = await ask('held', () => (bare ? [] : [...traces.values()]));
+        const found = await ask('held', () => (bare ? [] : [...traces]));
         for (const { key, tenant, worker, createdAt } of found) yield { key, tenant, worker, createdAt };
       },
       health: async () => ({ healthy: true }),
@@ -120,8 +120,6 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
     features,
     adapter,
     left: () =>
-      [...traces.values()].map(
-        ({ key, running }) => `${key} ${running?.execution.endedAt === undefined ? 'lives' : 'is left'}`,
-      ),
+      [...traces].map(({ key, running }) => `${key} ${running?.execution.endedAt === undefined ? 'lives' : 'is left'}`),
   };
 };
