@@ -227,7 +227,7 @@ const nothingRunsAfterTheEnd = ({ executions, finals, stored, promises }: Histor
         faults.push(`${job}, attempt ${attempt}, was executed after it had ended: ${seen.status}`);
       }
       const isOwnEnd = seen.attempts.at(-1)?.number === attempt;
-      if (isOwnEnd && promises.startTicket && seen.status !== 'lost' && until > endedAt) {
+      if (isOwnEnd && promises.startTicket && !isLost && until > endedAt) {
         faults.push(`${job}, attempt ${attempt}, ran on after it had ended: ${seen.status}`);
       }
     }
