@@ -1,4 +1,5 @@
 import { type Client, type ClientOptions, makeClient } from '../sdk/client.ts';
+import { UsageError } from './arguments.ts';
 import { requireProfile } from './profiles.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -104,3 +105,18 @@ export const withConnection = async <T>(
     await connection.close();
   }
 };
+
+/**
+ * The same, for what this process cannot stand in for a server with. `what`: what lives in a server, for a person.
+ * @throws UsageError when there is no server
+ */
+export const withServer = <T>(
+  options: ConnectOptions,
+  terminal: Terminal,
+  what: string,
+  use: (client: Client) => Promise<T>,
+): Promise<T> =>
+  withConnection({ ...options, work: false }, terminal, ({ client, embedded }) => {
+    if (embedded) throw new UsageError(`${what}. Start one: errand serve`);
+    return use(client);
+  });

@@ -4,7 +4,7 @@ import type { Client } from '../../sdk/client.ts';
 import type { NewSession, Session, SessionCommand } from '../../sdk/sessions.ts';
 import { readPiped, readScript, UsageError } from '../arguments.ts';
 import { idByName } from '../by-name.ts';
-import { type ConnectOptions, withConnection } from '../connect.ts';
+import { type ConnectOptions, withServer } from '../connect.ts';
 import { EXIT, exitCodeOf, explainEnd } from '../exit-codes.ts';
 import { showOutput } from '../follow.ts';
 import { watchInterrupts } from '../interrupts.ts';
@@ -37,7 +37,7 @@ export interface ExecOptions extends SessionOptions {
 
 /** Prints its id alone. */
 export const startSession = (options: StartOptions, terminal: Terminal): Promise<number> =>
-  withServer(options, terminal, async (client) => {
+  withServer(options, terminal, NEEDS_SERVER, async (client) => {
     const { on, shell, name, env, cwd, label, isolation, idle, maxLife } = options;
     const session = await client.startSession(
       given({
@@ -68,7 +68,7 @@ export const execInSession = async (
   };
   const interrupts = watchInterrupts(terminal);
   try {
-    return await withServer(options, terminal, async (client) => {
+    return await withServer(options, terminal, NEEDS_SERVER, async (client) => {
       const id = await resolve(client, session);
       const submitted = await client.submitToSession(id, command, { signal: interrupts.submitting });
       interrupts.cancels(submitted.id, () => cancelUnlessOver(client, submitted.id));
@@ -90,7 +90,7 @@ export const listSessions = (
   options: SessionOptions & { readonly all?: boolean },
   terminal: Terminal,
 ): Promise<number> =>
-  withServer(options, terminal, async (client) => {
+  withServer(options, terminal, NEEDS_SERVER, async (client) => {
     const found: Session[] = [];
     for await (const session of client.listSessions()) {
       if (options.all || session.state !== 'ended') found.push(session);
@@ -110,7 +110,7 @@ export const listSessions = (
   });
 
 export const showSession = (session: string, options: SessionOptions, terminal: Terminal): Promise<number> =>
-  withServer(options, terminal, async (client) => {
+  withServer(options, terminal, NEEDS_SERVER, async (client) => {
     const found = await client.getSession(await resolve(client, session));
     await write(terminal.stdout, options.json ? `${JSON.stringify(found)}\n` : toText(found));
     return 0;
@@ -122,7 +122,7 @@ export const endSessions = (
   options: SessionOptions,
   terminal: Terminal,
 ): Promise<number> =>
-  withServer(options, terminal, async (client) => {
+  withServer(options, terminal, NEEDS_SERVER, async (client) => {
     for (const session of sessions) {
       const ended = await client.endSession(await resolve(client, session));
       if (options.json) await write(terminal.stdout, `${JSON.stringify(ended)}\n`);
@@ -160,15 +160,7 @@ async function* goingOn(client: Client) {
 }
 
 /** A session is in the memory of a server, so this process cannot stand in for one. */
-const withServer = (
-  options: ConnectOptions,
-  terminal: Terminal,
-  use: (client: Client) => Promise<number>,
-): Promise<number> =>
-  withConnection({ ...options, work: false }, terminal, async ({ client, embedded }) => {
-    if (embedded) throw new UsageError('Sessions live in a server. Start one: errand serve');
-    return use(client);
-  });
+const NEEDS_SERVER = 'Sessions live in a server';
 
 const given = <T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {

@@ -2,7 +2,7 @@ import type { Client } from '../../sdk/client.ts';
 import type { TerminalEnd } from '../../sdk/terminal.ts';
 import { type CommandOptions, toSubmission, UsageError } from '../arguments.ts';
 import { resolveId } from '../command-id.ts';
-import { type ConnectOptions, withConnection } from '../connect.ts';
+import { type ConnectOptions, withServer } from '../connect.ts';
 import { makeEscapeKeys } from '../escape-keys.ts';
 import { EXIT, exitCodeOf, explainEnd } from '../exit-codes.ts';
 import { say, type Terminal, write } from '../terminal.ts';
@@ -22,7 +22,7 @@ const EITHER_SHELL = 'command -v bash >/dev/null && exec bash; exec sh';
 /** Runs a program, or a shell, on a terminal that is this one's, and resolves with its exit code; 0 after `~.`. */
 export const shell = (argv: readonly string[], options: ShellOptions, terminal: Terminal): Promise<number> => {
   requireTty(terminal);
-  return withServer(options, terminal, async (client) => {
+  return withServer(options, terminal, NEEDS_SERVER, async (client) => {
     const { shell: program, env, timeout = DEFAULT_TIMEOUT_SECONDS, ...others } = options;
     if (program !== undefined && argv.length > 0) throw new UsageError('Give a program after --, or a --shell.');
     const { TERM } = terminal.env;
@@ -41,7 +41,7 @@ export const shell = (argv: readonly string[], options: ShellOptions, terminal: 
 /** Looks at the terminal of a command again, and types. */
 export const attach = (given: string, options: AttachOptions, terminal: Terminal): Promise<number> => {
   requireTty(terminal);
-  return withServer(options, terminal, async (client) =>
+  return withServer(options, terminal, NEEDS_SERVER, async (client) =>
     lookAt(client, await resolveId(client, given), options.noReplay ? 'end' : 0, terminal),
   );
 };
@@ -52,15 +52,7 @@ const requireTty = ({ stdin, stdout }: Terminal): void => {
 };
 
 /** It is attached to by WebSocket, so this process cannot stand in for a server. */
-const withServer = (
-  options: ConnectOptions,
-  terminal: Terminal,
-  use: (client: Client) => Promise<number>,
-): Promise<number> =>
-  withConnection({ ...options, work: false }, terminal, async ({ client, embedded }) => {
-    if (embedded) throw new UsageError('Terminals are attached to at a server. Start one: errand serve');
-    return use(client);
-  });
+const NEEDS_SERVER = 'Terminals are attached to at a server';
 
 const sizeOf = ({ rows, columns }: Terminal['stdout']) => ({ rows: within(rows, 24), columns: within(columns, 80) });
 /** Some terminals tell none, and the server takes no more than a thousand. */
