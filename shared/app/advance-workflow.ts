@@ -22,7 +22,7 @@ import { auditWrite } from './audit-events.ts';
 import { cancelCommand } from './cancel-command.ts';
 import type { Deps } from './deps.ts';
 import { eachAtOnce } from './each-at-once.ts';
-import { submitCommand } from './submit-command.ts';
+import { findSubmitted, submitCommand } from './submit-command.ts';
 import { makeOutputs, type Outputs, type WorkflowPlan } from './workflow-values.ts';
 import { countsOf } from './workflow-view.ts';
 import { requirePlan, wakeWorkflow } from './workflows.ts';
@@ -213,6 +213,9 @@ const trySubmit = async (
     // What is full now may have room later, unless nobody wants it any more.
     if (PROBLEMS[code].retryable && (workflow.stop === undefined || (code === 'unavailable' && !isOurs)))
       return undefined;
+    // It may have been let in before, by somebody who did not live to say so.
+    const earlier = await findSubmitted(deps, workflow, idempotency, deps.clock.now());
+    if (earlier) return { command: earlier.id };
     return { refused: { reason: code, detail: isOurs ? 'The server’s log says why.' : error.message } };
   }
 };

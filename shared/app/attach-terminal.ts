@@ -7,7 +7,7 @@ import type { TerminalSize } from '../domain/terminal.ts';
 import { referenceOf } from '../store/schema.ts';
 import { noteAttached } from './audit-events.ts';
 import type { Deps } from './deps.ts';
-import { piecesOf } from './read-output.ts';
+import { piecesOf, sizeOfOutput } from './read-output.ts';
 import { requireCommand } from './require-command.ts';
 import { lastAttemptWithOutput } from './view.ts';
 
@@ -65,10 +65,9 @@ export const attachTerminal = async (
   };
 };
 
-const shownBytes = async ({ output }: Deps, command: Command): Promise<number> => {
+const shownBytes = async (deps: Deps, command: Command): Promise<number> => {
   const attempt = lastAttemptWithOutput(command);
-  if (!attempt) return 0;
-  return (await output.size(referenceOf(command.tenant, command.id), attempt.number)).stdoutBytes;
+  return attempt ? (await sizeOfOutput(deps, command, attempt.number)).stdoutBytes : 0;
 };
 
 async function* show(
@@ -89,7 +88,7 @@ async function* show(
     // With a terminal there is one attempt that ran, and nothing on stderr.
     const attempt = lastAttemptWithOutput(command);
     if (attempt) {
-      for await (const { bytes, end } of piecesOf(deps, reference, attempt.number, { from: offset })) {
+      for await (const { bytes, end } of piecesOf(deps, command, attempt.number, { from: offset })) {
         yield bytes;
         if (left.aborted) return undefined;
         offset = end;

@@ -76,7 +76,7 @@ async function* follow(deps: Deps, found: Command, options: FollowOptions): Asyn
       silentSince = deps.clock.now();
     }
     const { attempt } = position;
-    for await (const piece of piecesOf(deps, reference, attempt, { from: position.offset })) {
+    for await (const piece of piecesOf(deps, command, attempt, { from: position.offset })) {
       const unwanted = stream && attempt === start.attempt && !options.after ? from - piece.offset : 0;
       for (let at = Math.max(0, unwanted); at < piece.bytes.length; at += EVENT_BYTES) {
         const bytes = piece.bytes.subarray(at, at + EVENT_BYTES);

@@ -3,24 +3,25 @@ import type { Stored } from '../store/commands.ts';
 import { submissionOf } from './audit-events.ts';
 import type { Deps } from './deps.ts';
 
-type Parts = Pick<Deps, 'auditLog' | 'order' | 'clock' | 'auditSettleSeconds'>;
+type Parts = Pick<Deps, 'auditLog' | 'commands' | 'order' | 'clock' | 'auditSettleSeconds'>;
 
 /**
- * To be called before a command moves for the first time. Where there is no fence, a process that was held up for long may have stored
- * it after the audit log's reader went past its id; then it is put where the reader looks. One that has not moved yet, which is made
- * sure of as it is put there, and that the reader has seen is open: so it can be told. Those that are young are not asked about, as the
- * reader is not that far.
+ * To be called before a command moves for the first time. Where there is no fence, one may be stored long after it was given its id: by
+ * a process that was held up, or by the repetition of a request whose first one died between the two. Then the audit log's reader may have
+ * gone past its id, or may yet do so before an index shows it. So one that is no longer young and not in the log is put there by its
+ * record, which the reader then knows. Resolves with the record as it is now.
  */
 export const logOvertaken = async (
-  { auditLog, order, clock, auditSettleSeconds }: Parts,
+  { auditLog, commands, order, clock, auditSettleSeconds }: Parts,
   stored: Stored,
-): Promise<void> => {
+): Promise<Stored | undefined> => {
   const { command } = stored;
-  const { id, tenant } = command;
-  // Half of it, as clocks differ.
-  if (order.isFenced || id >= firstCommandId(clock.now() - auditSettleSeconds * 500)) return;
-  const { head } = await auditLog.head(tenant);
-  if (head.commandsTo === undefined || id > head.commandsTo) return;
-  if ((await auditLog.openAmong(tenant, [id])).length > 0) return;
-  await auditLog.openOvertaken(stored, submissionOf(command));
+  const { id, tenant, loggedApart } = command;
+  // Half of it, as clocks differ and indexes lag.
+  if (order.isFenced || loggedApart || id >= firstCommandId(clock.now() - auditSettleSeconds * 500)) return stored;
+  if ((await auditLog.openAmong(tenant, [id])).length > 0) return stored;
+  const opening = auditLog.openingWrites(command, submissionOf(command));
+  const saved = await commands.save(stored, { ...command, loggedApart: true }, opening);
+  // The reader was faster.
+  return saved.stored?.version === stored.version ? stored : saved.stored;
 };

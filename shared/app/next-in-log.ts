@@ -32,7 +32,8 @@ export interface Unsealed {
 export interface Next {
   readonly events: readonly AuditEvent[];
   readonly sealed: readonly PendingEvent[];
-  readonly fresh: readonly Command[];
+  /** Of those that are new, as many as have their place now. */
+  readonly taken: readonly Command[];
   readonly opened: readonly Omit<OpenCommand, 'version'>[];
   readonly moved: readonly OpenCommand[];
   readonly ended: readonly CommandId[];
@@ -46,7 +47,9 @@ export interface Next {
  * command whose submission has no place yet, waits on; and an end waits for what came before it.
  */
 export const nextInLog = ({ pending, open, records, fresh, commandsTo = '' as CommandId }: Unsealed): Next => {
-  const known = pending.filter(({ event }) => (commandOf(event) ?? '') <= commandsTo).slice(0, MOST_PENDING);
+  const openIds = new Set<string>(open.map(({ id }) => id));
+  const hasPlace = (id: CommandId | undefined) => id === undefined || id <= commandsTo || openIds.has(id);
+  const known = pending.filter(({ event }) => hasPlace(commandOf(event))).slice(0, MOST_PENDING);
   const waiting = new Map<string, readonly PendingEvent[]>();
   for (const one of pending) {
     const id = commandOf(one.event);
@@ -61,7 +64,8 @@ export const nextInLog = ({ pending, open, records, fresh, commandsTo = '' as Co
     if (left.length > 0) waiting.set(event.subject, left);
     else waiting.delete(event.subject);
   }
-  const present = new Set<string>([...open, ...taken].map(({ id }) => id));
+  const told = taken.filter(({ loggedApart }) => !loggedApart);
+  const present = new Set<string>([...open, ...told].map(({ id }) => id));
   const isAbout = (id: string) => sealed.flatMap(({ event }) => (event.subject === id ? [event] : []));
   const events = sealed.flatMap(({ event }) => (present.has(event.subject) ? [] : [event]));
   const [moved, ended, opened] = [[] as OpenCommand[], [] as CommandId[], [] as Omit<OpenCommand, 'version'>[]];
@@ -90,7 +94,7 @@ export const nextInLog = ({ pending, open, records, fresh, commandsTo = '' as Co
     }
     looked++;
   }
-  for (const command of taken) {
+  for (const command of told) {
     events.push(submissionOf(command));
     const { attempt, isEnded } = tell(command, 0);
     if (!isEnded) opened.push({ id: command.id, attempt });
@@ -101,7 +105,7 @@ export const nextInLog = ({ pending, open, records, fresh, commandsTo = '' as Co
     looked < open.length ||
     taken.length < fresh.length ||
     fresh.length === READ_AT_ONCE.commands;
-  return { events, sealed, fresh: taken, opened, moved, ended, looked: endsWait ? 0 : looked, isMore };
+  return { events, sealed, taken, opened, moved, ended, looked: endsWait ? 0 : looked, isMore };
 };
 
 const commandOf = ({ subject }: AuditEvent): CommandId | undefined => (isCommandId(subject) ? subject : undefined);

@@ -46,7 +46,11 @@ export const observeCommand = async (
     });
     if (next === stored.command) return { stored, effects, changed: false };
     if (stored.command.status === 'queued' && stored.command.attempts.length === 0) {
-      await logOvertaken(deps, stored);
+      const logged: Stored | undefined = await logOvertaken(deps, stored);
+      if (logged !== stored) {
+        stored = logged;
+        continue;
+      }
     }
     if (isStoredWithItsStart(deps, stored.command, next)) {
       return { stored: { ...stored, command: next }, effects, changed: true };

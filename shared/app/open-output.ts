@@ -2,9 +2,8 @@ import type { Actor } from '../domain/actor.ts';
 import { isFinal } from '../domain/command.ts';
 import type { CommandId } from '../domain/ids.ts';
 import type { StreamName } from '../domain/output.ts';
-import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
-import { piecesOf } from './read-output.ts';
+import { piecesOf, sizeOfOutput } from './read-output.ts';
 import { requireCommand } from './require-command.ts';
 import { lastAttemptWithOutput } from './view.ts';
 
@@ -31,10 +30,9 @@ export const openOutput = async (
   which: { readonly stream?: StreamName | undefined; readonly attempt?: number | undefined },
 ): Promise<OpenOutput> => {
   const { command } = await requireCommand(deps, actor, id);
-  const reference = referenceOf(actor.tenant, id);
   const { stream } = which;
   const attempt = which.attempt ?? lastAttemptWithOutput(command)?.number ?? 1;
-  const { stdoutBytes, stderrBytes } = await deps.output.size(reference, attempt);
+  const { stdoutBytes, stderrBytes } = await sizeOfOutput(deps, command, attempt);
   const isLast = attempt >= (command.attempts.at(-1)?.number ?? 1);
   return {
     attempt,
@@ -43,7 +41,7 @@ export const openOutput = async (
     async *read(from, to) {
       if (from >= to) return;
       let left = to - from;
-      for await (const { bytes } of piecesOf(deps, reference, attempt, { stream, from })) {
+      for await (const { bytes } of piecesOf(deps, command, attempt, { stream, from })) {
         yield bytes.length <= left ? bytes : bytes.subarray(0, left);
         left -= bytes.length;
         if (left <= 0) return;

@@ -1,5 +1,7 @@
+import type { Command } from '../domain/command.ts';
 import type { StreamName } from '../domain/output.ts';
-import type { Reference } from '../store/schema.ts';
+import type { OutputSize } from '../store/output-log.ts';
+import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 
 /** Bytes of one stream, where they lie in it, and where the log of both streams goes on after them. */
@@ -17,19 +19,22 @@ interface PieceRange {
   readonly stream?: StreamName | undefined;
   /** First byte: of the stream when one is named, else of both. @default 0 */
   readonly from?: number;
-  /** A known offset of both streams at or before `from`, which saves the search for it. */
-  readonly startAt?: number;
 }
+
+const UNKNOWN: OutputSize = { stdoutBytes: Number.POSITIVE_INFINITY, stderrBytes: 0 };
 
 /** What is stored now of an attempt's output, from a byte on. */
 export async function* piecesOf(
   deps: Pick<Deps, 'output'>,
-  reference: Reference,
+  command: Command,
   attempt: number,
-  { stream, from = 0, startAt }: PieceRange,
+  { stream, from = 0 }: PieceRange,
 ): AsyncGenerator<OutputPiece> {
-  const start = startAt ?? (stream ? await deps.output.seek(reference, attempt, stream, from) : from);
+  const reference = referenceOf(command.tenant, command.id);
+  const { stdoutBytes, stderrBytes } = countedOf(command, attempt) ?? UNKNOWN;
+  const start = stream ? await deps.output.seek(reference, attempt, stream, from) : from;
   for await (const chunk of deps.output.read(reference, attempt, start)) {
+    if (chunk.offset >= stdoutBytes + stderrBytes) return;
     const next = { stdout: chunk.stdoutOffset, stderr: chunk.stderrOffset };
     let position = 0;
     for (const segment of chunk.segments) {
@@ -50,3 +55,19 @@ export async function* piecesOf(
     }
   }
 }
+
+/** How much there is of an attempt's output now. */
+export const sizeOfOutput = async (
+  { output }: Pick<Deps, 'output'>,
+  command: Command,
+  attempt: number,
+): Promise<OutputSize> => countedOf(command, attempt) ?? output.size(referenceOf(command.tenant, command.id), attempt);
+
+/**
+ * Once an attempt has ended its output is what its result counts: what a process that was held up stores after that is none of it. Of one
+ * that is lost there may be more.
+ */
+const countedOf = ({ attempts }: Command, number: number): OutputSize | undefined => {
+  const { status, result } = attempts.find((attempt) => attempt.number === number) ?? {};
+  return status === 'lost' ? undefined : result;
+};

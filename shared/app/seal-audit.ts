@@ -92,7 +92,7 @@ const sealBatch = async (deps: Parts, tenant: TenantId, pass: Pass): Promise<'do
   const found = { pending, open, records: new Map(records.map((one) => [one.id, one])), fresh, commandsTo };
   const next = nextInLog(found);
   const happened = next.sealed.map(({ event }) => event);
-  const { profiles, alerts } = await watchActors(deps, tenant, { events: happened, commands: next.fresh });
+  const { profiles, alerts } = await watchActors(deps, tenant, { events: happened, commands: next.taken });
   const { entries, end } = chain(tenant, head.end, [...next.events, ...alerts]);
   const lookedTo = turn[next.looked - openNamed.length - 1]?.id ?? head.lookedAt;
   const isTurnOver = !pass.look && turn.length < READ_AT_ONCE.open && next.looked === open.length;
@@ -108,7 +108,7 @@ const sealBatch = async (deps: Parts, tenant: TenantId, pass: Pass): Promise<'do
   const isStored = await auditLog.extend(tenant, version, {
     entries,
     head: {
-      ...nextHead(head, end, { lookedAt, commandsTo: next.fresh.at(-1)?.id }),
+      ...nextHead(head, end, { lookedAt, commandsTo: next.taken.at(-1)?.id }),
       ...(signed ? { checkpointed: end.size, checkpointedAt: now } : {}),
     },
     sealed: next.sealed.map(({ id }) => id),

@@ -4,9 +4,8 @@ import { type Attempt, type Command, currentAttempt } from '../domain/command.ts
 import { LIMITS } from '../domain/limits.ts';
 import type { StreamName } from '../domain/output.ts';
 import { parentOf } from '../domain/trace-context.ts';
-import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
-import { piecesOf } from './read-output.ts';
+import { piecesOf, sizeOfOutput } from './read-output.ts';
 
 /** The command as callers see it, without its output. */
 export const toSummary = (command: Command): CommandSummary => {
@@ -53,8 +52,7 @@ export const toView = async (deps: Pick<Deps, 'output'>, command: Command): Prom
   const text = { stdout: '', stderr: '' };
   let truncated = (command.result?.droppedBytes ?? 0) > 0;
   if (attempt) {
-    const reference = referenceOf(command.tenant, command.id);
-    const size = attempt.result ?? (await deps.output.size(reference, attempt.number));
+    const size = await sizeOfOutput(deps, command, attempt.number);
     truncated ||= size.stdoutBytes > LIMITS.recordTextBytes || size.stderrBytes > LIMITS.recordTextBytes;
     if (size.stdoutBytes + size.stderrBytes > 0)
       Object.assign(text, await firstText(deps, command, attempt.number, size));
@@ -72,7 +70,6 @@ const firstText = async (
   attempt: number,
   size: { stdoutBytes: number; stderrBytes: number },
 ): Promise<Record<StreamName, string>> => {
-  const reference = referenceOf(command.tenant, command.id);
   const wanted = {
     stdout: Math.min(size.stdoutBytes, LIMITS.recordTextBytes),
     stderr: Math.min(size.stderrBytes, LIMITS.recordTextBytes),
@@ -80,15 +77,14 @@ const firstText = async (
   const pieces: Record<StreamName, Uint8Array[]> = { stdout: [], stderr: [] };
   const have = { stdout: 0, stderr: 0 };
   if (size.stdoutBytes + size.stderrBytes <= LIMITS.recordTextBytes) {
-    for await (const { stream, bytes } of piecesOf(deps, reference, attempt, {})) pieces[stream].push(bytes);
+    for await (const { stream, bytes } of piecesOf(deps, command, attempt, {})) pieces[stream].push(bytes);
     return { stdout: toText(pieces.stdout, wanted.stdout), stderr: toText(pieces.stderr, wanted.stderr) };
   }
   // One stream may be buried under gigabytes of the other: read on only while the start of either is missing,
   // and find the start of the second by seeking.
   for (const stream of ['stdout', 'stderr'] as const) {
     if (wanted[stream] === 0) continue;
-    const from = await deps.output.seek(reference, attempt, stream, 0);
-    for await (const piece of piecesOf(deps, reference, attempt, { stream, from: 0, startAt: from })) {
+    for await (const piece of piecesOf(deps, command, attempt, { stream })) {
       pieces[stream].push(piece.bytes);
       have[stream] += piece.bytes.length;
       if (have[stream] >= wanted[stream]) break;

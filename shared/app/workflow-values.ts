@@ -6,7 +6,6 @@ import { type Json, resolvePointer, toText } from '../domain/json-pointer.ts';
 import { LIMITS } from '../domain/limits.ts';
 import type { StreamName } from '../domain/output.ts';
 import type { Plan, PlannedNode, Reference, Value, Workflow } from '../domain/workflows.ts';
-import { referenceOf } from '../store/schema.ts';
 import type { Deps } from './deps.ts';
 import { piecesOf } from './read-output.ts';
 import { lastAttemptWithOutput } from './view.ts';
@@ -150,8 +149,7 @@ const readOutput = async (deps: Parts, command: Command, stream: StreamName): Pr
   if (!attempt || !isFinal(command.status)) return NOTHING;
   const pieces: Uint8Array[] = [];
   let length = 0;
-  const reference = referenceOf(command.tenant, command.id);
-  for await (const { bytes } of piecesOf(deps, reference, attempt.number, { stream, from: 0 })) {
+  for await (const { bytes } of piecesOf(deps, command, attempt.number, { stream, from: 0 })) {
     pieces.push(bytes);
     length += bytes.length;
     if (length > MOST_READ) throw tooLarge(`The ${stream} of ${command.id} has more than ${MOST_READ} bytes.`);

@@ -249,6 +249,8 @@ export interface Command {
   readonly policy?: Admission;
   /** Its end is counted, as its tenant has quotas. */
   readonly metered?: true;
+  /** It was put into the audit log by whoever moved it first, and not by the log's reader, which may come upon it too late, or later. */
+  readonly loggedApart?: true;
   /** What it was submitted within. */
   readonly trace?: TraceContext;
 }

@@ -1,11 +1,11 @@
 import { EMPTY_LOG, type LogEnd } from '../audit/chain.ts';
 import type { AuditEntry, AuditEvent, SignedCheckpoint } from '../domain/audit.ts';
 import type { Clock, Random } from '../domain/clock.ts';
+import type { Command } from '../domain/command.ts';
 import type { CommandId, TenantId } from '../domain/ids.ts';
 import type { Changes } from '../events/changes.ts';
 import type { Profile } from '../security/detector.ts';
-import type { Stored } from './commands.ts';
-import { keys, referenceOf } from './schema.ts';
+import { keys } from './schema.ts';
 import type { Item, Store, Write } from './store.ts';
 
 /** Where a tenant's log stands. */
@@ -76,11 +76,8 @@ export interface AuditLog {
   open(tenant: TenantId, after: CommandId | undefined, limit: number): Promise<readonly OpenCommand[]>;
   /** Those of them that are open. */
   openAmong(tenant: TenantId, ids: readonly CommandId[]): Promise<readonly OpenCommand[]>;
-  /**
-   * Has a command that the log's reader went past seen to, with its submission first. Nothing, where it is open already, or is not
-   * as it was read any more.
-   */
-  openOvertaken({ command, version }: Pick<Stored, 'command' | 'version'>, submission: AuditEvent): Promise<void>;
+  /** Has a command that is not open seen to, with its submission first. For the transaction that stores it as logged apart. */
+  openingWrites({ tenant, id }: Pick<Command, 'tenant' | 'id'>, submission: AuditEvent): readonly Write[];
   /** By actor. */
   profiles(tenant: TenantId, actors: readonly string[]): Promise<ReadonlyMap<string, KeptProfile>>;
   /** That the log ends where it was read: whatever goes on from there is not stored, nor is this when something did. */
@@ -162,14 +159,10 @@ export const makeAuditLog = (
       return items.flatMap((item) => (item ? [toOpen(item)] : []));
     },
 
-    async openOvertaken({ command: { tenant, id }, version }, submission) {
-      const open: Item = { ...keys.auditOpen(tenant, id), version: 1, data: { attempt: 0 } };
-      await store.write([
-        { check: keys.command(referenceOf(tenant, id)), ifVersion: version },
-        { put: open, ifVersion: 0 },
-        eventWrite(tenant, submission),
-      ]);
-    },
+    openingWrites: ({ tenant, id }, submission) => [
+      { put: { ...keys.auditOpen(tenant, id), version: 1, data: { attempt: 0 } }, ifVersion: 0 },
+      eventWrite(tenant, submission),
+    ],
 
     async profiles(tenant, actors) {
       if (actors.length === 0) return new Map();

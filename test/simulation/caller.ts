@@ -1,7 +1,6 @@
 import { cancelCommand } from '../../shared/app/cancel-command.ts';
 import type { Deps } from '../../shared/app/deps.ts';
 import { moveCommand } from '../../shared/app/move-command.ts';
-import { openOutput } from '../../shared/app/open-output.ts';
 import { piecesOf } from '../../shared/app/read-output.ts';
 import { requireCommand } from '../../shared/app/require-command.ts';
 import { createSchedule } from '../../shared/app/schedules.ts';
@@ -10,9 +9,9 @@ import { submitCommand } from '../../shared/app/submit-command.ts';
 import { toSummary } from '../../shared/app/view.ts';
 import { endStdin, writeStdin } from '../../shared/app/write-stdin.ts';
 import type { Actor } from '../../shared/domain/actor.ts';
+import type { Command } from '../../shared/domain/command.ts';
 import { AppError } from '../../shared/domain/errors.ts';
 import type { CommandId } from '../../shared/domain/ids.ts';
-import { referenceOf } from '../../shared/store/schema.ts';
 import type { Faults } from './faults.ts';
 import type { CallerEvent, FinalView, Piece, Seen } from './history.ts';
 import { SECOND_TARGET } from './node.ts';
@@ -39,7 +38,7 @@ type Reply<T> =
   | { readonly kind: 'nothing' };
 
 /** One request over the network, to whichever process stands behind the door. */
-const request = <T>(parts: CallerParts, act: (deps: Deps) => Promise<T>): Promise<Reply<T>> => {
+export const request = <T>(parts: CallerParts, act: (deps: Deps) => Promise<T>): Promise<Reply<T>> => {
   const { world, faults, reachable } = parts;
   const { promise, resolve } = Promise.withResolvers<Reply<T>>();
   const callOff = world.after(PATIENCE_MS, () => resolve({ kind: 'nothing' }));
@@ -73,13 +72,13 @@ const toReply = (error: unknown, tellBug: CallerParts['tellBug']): Reply<never> 
   return { kind: 'nothing' };
 };
 
-const sleepIn =
+export const sleepIn =
   ({ world }: CallerParts) =>
   (milliseconds: number) =>
     new Promise<void>((resolve) => void world.after(milliseconds, resolve));
 
 /** Again until there is an answer. */
-const insist = async <T>(
+export const insist = async <T>(
   parts: CallerParts,
   act: (deps: Deps) => Promise<T>,
 ): Promise<Exclude<Reply<T>, { kind: 'nothing' }>> => {
@@ -194,10 +193,14 @@ export const readAll = async (deps: Deps, actor: Actor): Promise<FinalView[]> =>
   const views: FinalView[] = [];
   for await (const command of commandsOf(deps, actor)) {
     const output = new Map<number, readonly Piece[]>();
-    for (const { number } of command.attempts) output.set(number, await readPieces(deps, actor, command.id, number));
+    for (const { number } of command.attempts) output.set(number, await readPieces(deps, command, number));
     const { job } = JSON.parse(command.spec.argv?.[1] ?? '{}') as { job: string };
-    const { scheduledBy, submittedAt } = command;
-    views.push({ job, seen: toSeen(command), output, submittedAt, ...(scheduledBy ? { scheduledBy } : {}) });
+    const { scheduledBy, submittedAt, workflow: partOf } = command;
+    views.push({
+      ...{ job, seen: toSeen(command), output, submittedAt },
+      ...(scheduledBy ? { scheduledBy } : {}),
+      ...(partOf ? { partOf: { workflow: partOf.id, node: partOf.node, item: partOf.item ?? 0 } } : {}),
+    });
   }
   return views;
 };
@@ -206,11 +209,8 @@ async function* commandsOf({ commands }: Deps, { tenant }: Actor) {
   for await (const page of commands.pages(tenant)) yield* page;
 }
 
-const readPieces = async (deps: Deps, actor: Actor, id: CommandId, attempt: number): Promise<Piece[]> => {
-  const opened = await openOutput(deps, actor, id, { attempt });
+const readPieces = async (deps: Deps, command: Command, attempt: number): Promise<Piece[]> => {
   const pieces: Piece[] = [];
-  for await (const { stream, bytes } of piecesOf(deps, referenceOf(actor.tenant, id), opened.attempt, {})) {
-    pieces.push({ stream, bytes });
-  }
+  for await (const { stream, bytes } of piecesOf(deps, command, attempt, {})) pieces.push({ stream, bytes });
   return pieces;
 };

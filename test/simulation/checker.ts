@@ -10,6 +10,7 @@ import type {
   SeenFiring,
   Stream,
 } from './history.ts';
+import { checkWorkflows } from './workflow-checker.ts';
 
 /*
  * Judges a run by the promises of docs/reliability.md, from outside: by what callers saw and what providers executed. It knows nothing of
@@ -39,6 +40,7 @@ export const check = (history: History): string[] => [
   ...countsRight(history),
   ...isAudited(history),
   ...firesOnce(history),
+  ...checkWorkflows(history),
 ];
 
 /** What was acknowledged is there, is one, and has ended. */
@@ -92,12 +94,14 @@ const essence = ({ status, result, startedAt }: Seen): string => JSON.stringify(
 type Wanted = Pick<Job, 'maxAttempts' | 'retryOn'> & Partial<Pick<Job, 'targets' | 'moves'>>;
 
 /** A ticket is redeemed once, and a further attempt is made only for what the caller named. */
-const executesAtMostOnce = ({ executions, finals, jobs, promises }: History): string[] => {
+const executesAtMostOnce = ({ executions, finals, jobs, workflows, promises }: History): string[] => {
   const faults: string[] = [];
+  const nodes = workflows.flatMap((workflow) => workflow.nodes);
   for (const { job, seen } of finals) {
     const own = executions.filter(({ command }) => command === seen.id);
     // What a schedule submits asks for no retry.
-    const wanted: Wanted = jobs.find(({ name }) => name === job) ?? { maxAttempts: 1, retryOn: [] };
+    const wanted: Wanted = jobs.find(({ name }) => name === job) ??
+      nodes.find((node) => node.job === job) ?? { maxAttempts: 1, retryOn: [] };
     for (const { number, target } of seen.attempts) {
       if (wanted.targets && !wanted.targets.includes(target))
         faults.push(`${job}, attempt ${number}, was on ${target}, where it may not run`);

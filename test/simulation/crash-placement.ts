@@ -1,10 +1,12 @@
 import type { SubmitCommand } from '../../shared/contract/schemas.ts';
+import { SubmitWorkflow } from '../../shared/contract/workflow-schemas.ts';
 import { type Program, toArgv } from './executions.ts';
 import type { CrashPoint } from './life.ts';
 import { TARGET } from './node.ts';
 import type { ProfileName } from './profiles.ts';
 import { runSeed } from './run-seed.ts';
 import type { JobPlan, Scenario, SchedulePlan } from './scenario.ts';
+import { jobOf, type WorkflowPlan } from './workflow-scenario.ts';
 
 const PROGRAM: Program = {
   job: 'job-1',
@@ -21,8 +23,8 @@ interface Story {
   readonly program?: Partial<Program>;
   readonly body?: Partial<SubmitCommand>;
   readonly cancelAfterMs?: number;
-  /** Submitted by a schedule at each of three instants, not by a caller. */
-  readonly isScheduled?: boolean;
+  /** In place of a caller: a schedule at each of three instants, or a workflow that needs it before others. */
+  readonly by?: 'schedule' | 'workflow';
 }
 
 /** What one command goes through while everything is done to it. */
@@ -37,7 +39,10 @@ export const STORIES = {
   },
 } as const satisfies Record<string, Story>;
 
-export const SCHEDULED: Story = { isScheduled: true };
+export const SCHEDULED: Story = { by: 'schedule' };
+export const OF_A_WORKFLOW: Story = { by: 'workflow' };
+/** It fails once, and is resumed. */
+export const OF_A_RESUMED_WORKFLOW: Story = { by: 'workflow', program: { failsFirst: 1 } };
 
 export type StoryName = keyof typeof STORIES;
 
@@ -56,7 +61,36 @@ const planOf = (program: Program): SchedulePlan => ({
   },
 });
 
-const scenarioOf = ({ program, body, cancelAfterMs, isScheduled = false }: Story): Scenario => {
+const workflowOf = (program: Program): WorkflowPlan => {
+  const command = (job: string, over: Partial<Program> = {}) => ({
+    argv: toArgv({ ...program, job: jobOf('workflow-1', job), failsFirst: 0, ...over }),
+    target: TARGET,
+    timeoutSeconds: 60,
+  });
+  const ofEach = command('each');
+  return {
+    name: 'workflow-1',
+    body: SubmitWorkflow.parse({
+      name: 'workflow-1',
+      concurrency: 2,
+      nodes: {
+        first: { command: command('first', { failsFirst: program.failsFirst }) },
+        each: {
+          needs: ['first'],
+          forEach: { items: ['x', 'y'] },
+          command: { ...ofEach, argv: [...ofEach.argv, { fromItem: '' }, { fromOutput: 'first' }] },
+        },
+        last: { needs: ['each'], command: command('last') },
+      },
+    }),
+    submitAfterMs: 300,
+    cancelAfterMs: undefined,
+    resumes: 2,
+    submitsTwice: false,
+  };
+};
+
+const scenarioOf = ({ program, body, cancelAfterMs, by }: Story): Scenario => {
   const full = { ...PROGRAM, ...program };
   const plan: JobPlan = {
     name: full.job,
@@ -71,10 +105,11 @@ const scenarioOf = ({ program, body, cancelAfterMs, isScheduled = false }: Story
   return {
     startAt: START_AT,
     nodes: 1,
-    jobs: isScheduled ? [] : [plan],
-    schedules: isScheduled ? [planOf(full)] : [],
+    jobs: by ? [] : [plan],
+    schedules: by === 'schedule' ? [planOf(full)] : [],
+    workflows: by === 'workflow' ? [workflowOf(full)] : [],
     faultsForMs: 10_000,
-    limits: isScheduled ? undefined : { unfinishedCommands: 10 },
+    limits: by ? undefined : { unfinishedCommands: 10 },
     seals: true,
   };
 };

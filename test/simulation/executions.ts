@@ -59,6 +59,7 @@ export const makeExecutions = (world: World): Executions => {
         attempt,
         place,
         beganAt: world.now(),
+        given: argv.slice(2),
         wrote: [],
         read: [],
         signals: [],

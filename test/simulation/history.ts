@@ -32,6 +32,8 @@ export interface Execution {
   readonly attempt: number;
   readonly place: string;
   readonly beganAt: number;
+  /** Its arguments, behind the first, which says what it does. */
+  readonly given: readonly string[];
   endedAt?: number;
   /** Null when it did not end by itself. */
   exitCode?: number | null;
@@ -82,13 +84,19 @@ export interface FinalView {
   readonly submittedAt: number;
   /** Of one that a schedule submitted. */
   readonly scheduledBy?: { readonly schedule: string; readonly at: number };
+  /** Of one that a workflow submitted. */
+  readonly partOf?: { readonly workflow: string; readonly node: string; readonly item: number };
   /** By attempt. */
   readonly output: ReadonlyMap<number, readonly Piece[]>;
 }
 
+/** In the order in which things were stored, and callers heard of them: several may be at one time. */
+export type Place = number;
+
 /** One version of a command's status, as it was stored. */
 export interface StoredStatus {
   readonly at: number;
+  readonly place: Place;
   readonly command: string;
   readonly status: string;
 }
@@ -115,12 +123,67 @@ export interface ScheduleHistory {
   readonly firings: readonly SeenFiring[];
 }
 
+/** A node as its workflow was submitted, and as it ended. */
+export interface SeenNode {
+  readonly name: string;
+  /** In the argv of its commands. */
+  readonly job: string;
+  readonly needs: readonly string[];
+  readonly condition: string | { readonly node: string; readonly exitCode?: number; readonly is?: readonly string[] };
+  readonly allowFailure: boolean;
+  /** Its items: given, what another wrote, or undefined where it runs once. */
+  readonly items: readonly string[] | { readonly linesOf: string } | undefined;
+  /** Whose output it is given, behind its item. */
+  readonly reads: string | undefined;
+  readonly retryOn: readonly string[];
+  readonly maxAttempts: number;
+  readonly status: string;
+  readonly exitCode: number | null;
+  readonly reason: string | null;
+  readonly runs: readonly { readonly status: string; readonly command: string | null }[];
+}
+
+/** From the start of a workflow, or from a resumption, to its end. */
+export interface Generation {
+  readonly number: number;
+  readonly begins: Place;
+  readonly beganAt: number;
+  readonly ends?: Place;
+  readonly endedAt?: number;
+  readonly status?: string;
+  /** The commands that it knew of at its end. */
+  readonly commands?: readonly string[];
+}
+
+/** A workflow, and all that it was. */
+export interface WorkflowHistory {
+  readonly name: string;
+  /** Of which it was acknowledged. */
+  readonly acknowledged: readonly string[];
+  /** Those that are there under its name. */
+  readonly found: readonly string[];
+  readonly id: string;
+  readonly status: string;
+  readonly concurrency: number;
+  readonly failFast: boolean;
+  readonly timeoutSeconds: number;
+  /** When a cancel of it was confirmed. */
+  readonly canceled: Place | undefined;
+  readonly wasToCancel: boolean;
+  readonly generations: readonly Generation[];
+  /** Each behind what it needs. */
+  readonly nodes: readonly SeenNode[];
+  /** How often the audit log has that it was submitted, and that it ended; undefined where it is not read. */
+  readonly audited?: { readonly submitted: number; readonly ended: number } | undefined;
+}
+
 export interface History {
   readonly jobs: readonly Job[];
   readonly events: readonly CallerEvent[];
   readonly executions: readonly Execution[];
   readonly stored: readonly StoredStatus[];
   readonly schedules: readonly ScheduleHistory[];
+  readonly workflows: readonly WorkflowHistory[];
   /** Whether the clocks of processes were wrong. */
   readonly clocksWereWrong: boolean;
   /** Whether anything at all went wrong. */

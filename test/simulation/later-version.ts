@@ -35,10 +35,11 @@ export const forgotten = (before: Item | undefined, after: Item): readonly strin
   return [...had].filter((place) => !has.has(place));
 };
 
-/** Of a command also within it, and in each attempt: each is a record to which a version may add. */
+/** Of a command within it, and in each attempt; of a workflow within it: each is a record to which a version may add. */
 const marked = (value: unknown): unknown => {
   if (!isRecord(value)) return value;
-  const { command } = value;
+  const { command, workflow } = value;
+  if (isRecord(workflow)) return { ...value, workflow: { ...workflow, ...MARK } };
   if (!isRecord(command)) return { ...value, ...MARK };
   const attempts = command['attempts'] as readonly object[];
   return { ...value, command: { ...command, ...MARK, attempts: attempts.map((one) => ({ ...one, ...MARK })) } };
@@ -50,6 +51,7 @@ const marksOf = (data: unknown): ReadonlySet<string> => {
   const look = (place: string, value: unknown) => isRecord(value) && 'fromTheFuture' in value && marks.add(place);
   look('record', data);
   look('command', data['command']);
+  look('workflow', data['workflow']);
   if (isRecord(data['command'])) {
     for (const [i, attempt] of (data['command']['attempts'] as readonly unknown[]).entries()) {
       look(`attempt ${i + 1}`, attempt);

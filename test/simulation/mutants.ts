@@ -328,8 +328,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/seal-audit.ts',
-        from: 'commandsTo: next.fresh.at(-1)?.id }',
-        to: 'commandsTo: next.fresh.at(-2)?.id }',
+        from: 'commandsTo: next.taken.at(-1)?.id }',
+        to: 'commandsTo: next.taken.at(-2)?.id }',
       },
     ],
   },
@@ -589,6 +589,128 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'shared/domain/schedule-steps.ts',
         from: '  return noteFiring({ ...schedule, next: resumeAt }, missed);',
         to: '  return missed.at < 0 ? undefined as never : { ...schedule, next: resumeAt };',
+      },
+    ],
+  },
+  {
+    name: 'node-without-its-key',
+    profile: 'workflows',
+    edits: [
+      {
+        file: 'shared/app/advance-workflow.ts',
+        from: 'submitCommand(deps, submitter, { body, idempotency, workflow: origin })',
+        to: 'submitCommand(deps, submitter, { body, ...(item < 0 ? { idempotency } : {}), workflow: origin })',
+      },
+    ],
+  },
+  {
+    name: 'generation-not-in-the-key',
+    profile: 'workflows',
+    edits: [
+      {
+        file: 'shared/app/advance-workflow.ts',
+        from: '  { id, generation, deadlineAt }: Workflow,\n  { node, item }: { readonly node: string; readonly item: number },\n): Idempotency => {',
+        to: '  { id, deadlineAt }: Workflow,\n  { node, item }: { readonly node: string; readonly item: number },\n): Idempotency => {\n  const generation = 1;',
+      },
+    ],
+  },
+  {
+    name: 'submitted-before-it-is-claimed',
+    profile: 'workflows-far',
+    edits: [
+      {
+        file: 'shared/app/advance-workflow.ts',
+        from: '    if (next !== workflow) {\n',
+        to: '    if (next !== workflow) {\n      await perform(deps, { workflow: next, plan: known, effects });\n',
+      },
+    ],
+  },
+  {
+    name: 'workflow-saved-blindly',
+    profile: 'workflows-far',
+    edits: [
+      {
+        file: 'shared/store/workflows.ts',
+        from: '        if (!isOwn) return undefined;',
+        to: '        const actual = await store.get(item);\n        if (!isOwn) await store.write([{ put: { ...item, version: (actual?.version ?? 0) + 1 }, ifVersion: actual?.version ?? 0 }]);',
+      },
+    ],
+  },
+  {
+    name: 'claim-forgotten-at-a-stop',
+    profile: 'workflows',
+    edits: [
+      {
+        file: 'shared/domain/workflow-steps.ts',
+        from: 'if (!submission) return { run };',
+        to: "if (!submission) return { run: isStopped ? { status: 'canceled' } : run };",
+      },
+    ],
+  },
+  {
+    name: 'workflow-ends-before-its-commands',
+    profile: 'workflows',
+    edits: [
+      {
+        file: 'shared/domain/workflow-steps.ts',
+        from: '  if (!end) return { run };',
+        to: "  if (!end && run.status === 'running' && isStopped) return { run: { status: 'canceled', command: run.command } };\n  if (!end) return { run };",
+      },
+    ],
+  },
+  {
+    name: 'node-begins-with-its-first-need',
+    profile: 'workflows',
+    edits: [
+      {
+        file: 'shared/domain/workflow-steps.ts',
+        from: 'if (!needs.every((needed) =>',
+        to: 'if (needs.length > 0 && !needs.some((needed) =>',
+      },
+    ],
+  },
+  {
+    name: 'concurrency-of-each-step',
+    profile: 'workflows',
+    edits: [
+      {
+        file: 'shared/domain/workflow-steps.ts',
+        from: 'let active = running.reduce(',
+        to: 'let active = 0 * running.reduce(',
+      },
+    ],
+  },
+  {
+    name: 'workflows-not-swept',
+    profile: 'workflows-far',
+    edits: [
+      {
+        file: 'shared/app/sweep-workflows.ts',
+        from: 'const due = await deps.workflows.due(until, MOST_PER_SWEEP);',
+        to: 'const due = (await deps.workflows.due(until, MOST_PER_SWEEP)).slice(0, 0);',
+      },
+    ],
+  },
+  {
+    name: 'logged-apart-and-logged-again',
+    profile: 'workflows-far',
+    edits: [
+      {
+        file: 'shared/app/next-in-log.ts',
+        from: 'const told = taken.filter(({ loggedApart }) => !loggedApart);',
+        to: 'const told = taken;',
+      },
+    ],
+  },
+  {
+    name: 'logged-apart-only-if-overtaken',
+    profile: 'workflows-far',
+    seed: 4183,
+    edits: [
+      {
+        file: 'shared/app/log-overtaken.ts',
+        from: '  const opening = auditLog',
+        to: "  const { head } = await auditLog.head(tenant);\n  if (id > (head.commandsTo ?? '')) return stored;\n  const opening = auditLog",
       },
     ],
   },

@@ -8,6 +8,7 @@ import type { Deps, Target } from '../../shared/app/deps.ts';
 import { endOrphans } from '../../shared/app/end-orphans.ts';
 import { makeDeps } from '../../shared/app/make-deps.ts';
 import { recover, sweep } from '../../shared/app/sweep.ts';
+import { sweepWorkflows } from '../../shared/app/sweep-workflows.ts';
 import { ownerOf } from '../../shared/domain/actor.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
 import { type Changes, inProcessChanges } from '../../shared/events/changes.ts';
@@ -26,7 +27,11 @@ import { storeOf } from './simulated-store.ts';
 import type { World } from './world.ts';
 
 // What the product loads when it first needs it would come in the machine's time, not in the world's.
-await Promise.all([import('../../shared/policy/reading.ts'), import('../../shared/policy/decide.ts')]);
+await Promise.all([
+  import('../../shared/policy/reading.ts'),
+  import('../../shared/policy/decide.ts'),
+  import('../../shared/app/advance-workflow.ts'),
+]);
 
 export interface NodeParts {
   readonly world: World;
@@ -38,8 +43,8 @@ export interface NodeParts {
   /** Undefined: one machine, on which each process has a queue of its own and the store is a file. */
   readonly farQueue: FarQueue | undefined;
   readonly seals: boolean;
-  /** Whether there are schedules to be fired. */
-  readonly fires: boolean;
+  /** What there is beside commands: schedules to be fired, workflows to be looked at. */
+  readonly also: 'schedules' | 'workflows' | undefined;
   /** Asked at each write: whether its answer is lost. */
   readonly losesAnswer: () => boolean;
   /** Whether it is of the version after this one. */
@@ -55,7 +60,7 @@ const ORPHANS_EVERY_MS = 10 * 60_000;
 
 /** Starts a process of the control plane: all of it, from the use cases to the repositories, on simulated ports. */
 export const startNode = (life: Life, parts: NodeParts): Served => {
-  const { world, faults, memory, blobs, place, second, farQueue, seals, fires, losesAnswer, isLater = false } = parts;
+  const { world, faults, memory, blobs, place, second, farQueue, seals, also, losesAnswer, isLater = false } = parts;
   const store = storeOf(life, { world, faults, memory, losesAnswer, atomicWrites: farQueue ? 'costly' : 'free' });
   const sender = farQueue?.sender(life);
   const nearQueue = farQueue ? undefined : inProcessQueue({ clock: life.clock });
@@ -84,12 +89,12 @@ export const startNode = (life: Life, parts: NodeParts): Served => {
   });
   if (nearQueue) {
     nearQueue.consume(async (wakeUp) => void (await advance(deps, wakeUp)), { concurrency: 8 });
-    void (seals ? keepSweeping(deps) : sweepOnly(deps));
-    if (fires) void keepFiring(deps);
+    void (seals ? keepSweeping(deps) : sweepOnly(deps, { also }));
+    if (also === 'schedules') void keepFiring(deps);
   } else {
     farQueue?.consume(life, (body) => handleMessage(deps, isLater ? readLaterMessage(body) : body));
-    void sweepEachMinute(deps, world, seals);
-    if (fires) void fireEachMinute(deps);
+    void sweepEachMinute(deps, world, { seals, also });
+    if (also === 'schedules') void fireEachMinute(deps);
   }
   return { life, deps, isLater };
 };
@@ -118,9 +123,13 @@ const handleMessage = async (deps: Deps, body: string): Promise<boolean> => {
 };
 
 /** A schedule elsewhere, by the true time. What fails, the next minute does. */
-const sweepEachMinute = async (deps: Deps, world: World, seals: boolean): Promise<void> => {
+const sweepEachMinute = async (
+  deps: Deps,
+  world: World,
+  { seals, also }: Pick<NodeParts, 'seals' | 'also'>,
+): Promise<void> => {
   const onSchedule = sweepOnSchedule(deps);
-  if (!seals) return sweepOnly(deps, SWEEP_EVERY_MS);
+  if (!seals) return sweepOnly(deps, { also, everyMs: SWEEP_EVERY_MS });
   for (;;) {
     await deps.clock.sleep(SWEEP_EVERY_MS);
     // The next one does not wait for it: what is slow would keep all else waiting.
@@ -140,17 +149,23 @@ const fireEachMinute = async (deps: Deps): Promise<void> => {
 };
 
 /** What the shipped loops do, without the audit log, which costs more than all the rest. */
-const sweepOnly = async (deps: Deps, everyMs = 5_000): Promise<void> => {
+const sweepOnly = async (
+  deps: Deps,
+  { also, everyMs = 5_000 }: Pick<NodeParts, 'also'> & { readonly everyMs?: number },
+): Promise<void> => {
+  const hasWorkflows = also === 'workflows';
   const attempt = (what: Promise<unknown>) =>
     what.catch((error: unknown) => deps.log.error('A sweep failed', { error }));
   const isNear = deps.store.atomicWrites === 'free';
   if (isNear) {
     await attempt(recover(deps));
+    if (hasWorkflows) await attempt(sweepWorkflows(deps, { all: true }));
     await attempt(endOrphans({ ...deps, targets: deps.targets.filter(({ features }) => features.mode === 'inline') }));
   }
   for (let pass = 1; ; pass++) {
     await deps.clock.sleep(everyMs);
     const sweeping = attempt(sweep(deps).then(() => checkTargets(deps, { only: 'troubled' })));
+    if (hasWorkflows) void attempt(sweepWorkflows(deps));
     // Where a schedule calls, the next call does not wait for the last.
     if (isNear) await sweeping;
     if ((pass * everyMs) % ORPHANS_EVERY_MS === 0) await attempt(endOrphans(deps));

@@ -13,8 +13,8 @@ export interface Profile {
   readonly place: (parts: PlaceParts) => Place;
   /** A second target, to which most commands may go too. */
   readonly second?: (parts: PlaceParts) => Place;
-  /** Whether schedules submit commands too. */
-  readonly schedules?: true;
+  /** What submits commands too, beside callers. */
+  readonly also?: 'schedules' | 'workflows';
 }
 
 const ALL: Promises = { startTicket: true, knowsGone: true, keepsOutput: true };
@@ -46,14 +46,16 @@ export const PROFILES = {
     second: (parts) => sometimesAway(parts, containerInstances(parts)),
   },
   /** Schedules of a server. */
-  schedules: { far: false, promises: ALL, place: (parts) => inProcessPlace(parts, { bare: true }), schedules: true },
+  schedules: { far: false, promises: ALL, place: (parts) => inProcessPlace(parts, { bare: true }), also: 'schedules' },
   /** Schedules that functions fire which are called each minute. */
-  'schedules-far': { far: true, promises: ALL, place: cloudRun, schedules: true },
+  'schedules-far': { far: true, promises: ALL, place: cloudRun, also: 'schedules' },
+  /** Workflows of a server. */
+  workflows: { far: false, promises: ALL, place: (parts) => inProcessPlace(parts, { bare: true }), also: 'workflows' },
+  /** Workflows that functions advance, on what their callers and ends of commands wake. */
+  'workflows-far': { far: true, promises: ALL, place: cloudRun, also: 'workflows' },
 } as const satisfies Record<string, Profile>;
 
 export type ProfileName = keyof typeof PROFILES;
 export const PROFILE_NAMES = Object.keys(PROFILES) as readonly ProfileName[];
-/** Those of one provider, without schedules. */
-export const PROVIDER_NAMES = PROFILE_NAMES.filter(
-  (name) => !('second' in PROFILES[name] || 'schedules' in PROFILES[name]),
-);
+/** Those of one provider, on which callers alone submit. */
+export const PROVIDER_NAMES = PROFILE_NAMES.filter((name) => !('second' in PROFILES[name] || 'also' in PROFILES[name]));

@@ -1,3 +1,4 @@
+import type { Deps } from '../../shared/app/deps.ts';
 import { sealTenant } from '../../shared/app/seal-audit.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { isFinal, type Status } from '../../shared/domain/command.ts';
@@ -18,6 +19,8 @@ import { makeRng } from './rng.ts';
 import { makeScenario, type Scenario } from './scenario.ts';
 import { watchSchedules } from './schedule-histories.ts';
 import { makeFarQueue } from './simulated-queue.ts';
+import { runThrough } from './workflow-caller.ts';
+import { type WorkflowHistories, watchWorkflows } from './workflow-histories.ts';
 import { type Line, makeWorld } from './world.ts';
 
 export interface Outcome {
@@ -66,10 +69,12 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   if (calm) faults.end();
   const world = makeWorld(chance.between(0, 2 ** 31), scenario.startAt, keepsLines);
   const stored: StoredStatus[] = [];
+  let places = 0;
   const unfinished = new Set<string>();
   const events: CallerEvent[] = [];
   const bugs: string[] = [];
   const schedules = watchSchedules();
+  const workflows = watchWorkflows(scenario.workflows);
 
   const memory = makeMemory({
     show: showLate(),
@@ -78,9 +83,10 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
         bugs.push(`${item.sk}, ${place}: what a later version had stored in it is not kept`);
       }
       schedules.saw(item);
+      workflows.saw(item, ++places, world.now());
       const status = statusOf(item);
       if (!status) return;
-      stored.push({ at: world.now(), ...status });
+      stored.push({ at: world.now(), place: ++places, ...status });
       if (isFinal(status.status as Status)) unfinished.delete(status.command);
       else unfinished.add(status.command);
     },
@@ -119,7 +125,7 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     second: profile.second?.(placeParts),
     farQueue: profile.far ? makeFarQueue(world, faults) : undefined,
     seals: scenario.seals,
-    fires: scenario.schedules.length > 0,
+    also: profile.also,
     losesAnswer: () => {
       writes++;
       const isLost = options.losesAnswer?.(writes) ?? false;
@@ -172,6 +178,7 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   }
   let unanswered = scenario.schedules.length;
   for (const plan of scenario.schedules) putUp(callers, plan, () => unanswered--);
+  for (const plan of scenario.workflows) runThrough(callers, plan, (event) => workflows.heard(event, ++places));
 
   const { place, second } = nodeParts;
   const left = (): readonly string[] => [...place.left(), ...(second?.left() ?? [])];
@@ -181,7 +188,7 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   faults.end();
   for (const { life } of alive()) life.setClock(0);
   const answered = (): boolean => unanswered === 0 && silent.size === 0;
-  const isOver = () => answered() && unfinished.size === 0 && schedules.open() === 0;
+  const isOver = () => answered() && unfinished.size === 0 && schedules.open() === 0 && workflows.open() === 0;
   await world.run(isOver, quietAt + MOST_UNFINISHED_MS);
   const endedAt = world.now();
   const silence = answered() ? [] : ['A caller got no answer.'];
@@ -192,19 +199,19 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
 
   const reader = startNode(makeLife(world, 'reader', makeRng(1)), {
     ...nodeParts,
-    fires: false,
+    also: undefined,
     farQueue: makeFarQueue(world, faults),
   });
-  let view: Pick<History, 'finals' | 'usage' | 'audit'> | undefined;
+  const clocksWereWrong = faults.struck.has('clock-skew') || faults.struck.has('clock-jump');
+  let view: Pick<History, 'finals' | 'usage' | 'audit' | 'workflows'> | undefined;
   let broken: unknown;
-  readEverything(reader, actor, scenario).then(
+  readEverything(reader, actor, { scenario, workflows, clocksWereWrong }).then(
     (read) => (view = read),
     (error: unknown) => (broken = error),
   );
   await world.run(() => view !== undefined || broken !== undefined, world.now() + 10 * MINUTE_MS);
   if (broken !== undefined) throw broken;
   if (!view) throw new Error('The end could not be read.');
-  const clocksWereWrong = faults.struck.has('clock-skew') || faults.struck.has('clock-jump');
   const history: History = {
     jobs: scenario.jobs.map(({ name: job, body, input, moveAfterMs }) => ({
       name: job,
@@ -225,15 +232,13 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
     overAt: endedAt,
     promises: profile.promises,
     ...view,
-    // A log is in the order of clocks: it promises nothing where they are wrong for longer than it waits.
-    ...(clocksWereWrong ? { audit: undefined } : {}),
   };
   const statuses = new Map<string, number>();
   for (const { seen } of view.finals) statuses.set(seen.status, (statuses.get(seen.status) ?? 0) + 1);
   return {
     seed,
     profile: name,
-    violations: [...new Set([...bugs, ...silence, ...check(history)])],
+    violations: [...new Set([...bugs, ...workflows.refusals, ...silence, ...check(history)])],
     trace: world.trace(),
     events: world.events(),
     struck: faults.struck,
@@ -252,7 +257,13 @@ const statusOf = (item: Item): { command: string; status: string } | undefined =
   return { command: command.id, status: command.status };
 };
 
-const readEverything = async ({ deps }: Served, actor: Actor, scenario: Scenario) => {
+interface Over {
+  readonly scenario: Scenario;
+  readonly workflows: WorkflowHistories;
+  readonly clocksWereWrong: boolean;
+}
+
+const readEverything = async ({ deps }: Served, actor: Actor, { scenario, workflows, clocksWereWrong }: Over) => {
   const finals = await readAll(deps, actor);
   const { today, past } = await deps.meter.used(actor.tenant, 30);
   const usage = {
@@ -260,13 +271,27 @@ const readEverything = async ({ deps }: Served, actor: Actor, scenario: Scenario
     commands: [today, ...past].reduce((sum, { commands }) => sum + commands, 0),
     outputBytes: [today, ...past].reduce((sum, { outputBytes }) => sum + outputBytes, 0),
   };
-  const audit = { submitted: [] as string[], ended: [] as string[] };
-  if (scenario.seals) {
-    await sealTenant({ ...deps, auditSettleSeconds: 0 }, actor.tenant, { checkpoint: true });
-    for await (const { entry } of deps.auditLog.read(actor.tenant, 1)) {
-      if (entry.type === 'command.submitted') audit.submitted.push(entry.subject);
-      if (entry.type === 'command.ended') audit.ended.push(entry.subject);
-    }
+  const subjects = scenario.seals ? await readLog(deps, actor) : undefined;
+  const logged = (type: string): readonly string[] => subjects?.get(type) ?? [];
+  // A log is in the order of clocks: it promises nothing where they are wrong for longer than it waits.
+  const logOf = (what: string) =>
+    subjects && !clocksWereWrong
+      ? { submitted: logged(`${what}.submitted`), ended: logged(`${what}.ended`) }
+      : undefined;
+  return {
+    finals,
+    workflows: await workflows.read(deps, actor, logOf('workflow')),
+    ...(scenario.limits ? { usage } : {}),
+    audit: logOf('command'),
+  };
+};
+
+/** Subjects of the audit log's entries, by type. */
+const readLog = async (deps: Deps, { tenant }: Actor): Promise<ReadonlyMap<string, readonly string[]>> => {
+  const subjects = new Map<string, string[]>();
+  await sealTenant({ ...deps, auditSettleSeconds: 0 }, tenant, { checkpoint: true });
+  for await (const { entry } of deps.auditLog.read(tenant, 1)) {
+    subjects.set(entry.type, [...(subjects.get(entry.type) ?? []), entry.subject]);
   }
-  return { finals, ...(scenario.limits ? { usage } : {}), ...(scenario.seals ? { audit } : {}) };
+  return subjects;
 };

@@ -8,6 +8,7 @@ import { type Program, toArgv } from './executions.ts';
 import { SECOND_TARGET, TARGET } from './node.ts';
 import type { Profile } from './profiles.ts';
 import type { Rng } from './rng.ts';
+import { makeWorkflow, type WorkflowPlan } from './workflow-scenario.ts';
 
 /** What one caller does with one command. */
 export interface JobPlan {
@@ -39,6 +40,7 @@ export interface Scenario {
   readonly nodes: number;
   readonly jobs: readonly JobPlan[];
   readonly schedules: readonly SchedulePlan[];
+  readonly workflows: readonly WorkflowPlan[];
   readonly faultsForMs: number;
   readonly limits: TenantLimits | undefined;
   readonly seals: boolean;
@@ -49,11 +51,12 @@ const NEW_YEAR = Date.parse('2030-01-01T00:00:00Z');
 const CAUSES = ['lost', 'provider-error', 'nonzero-exit'] as const;
 const SIGNALS: readonly SignalName[] = ['SIGHUP', 'SIGUSR1', 'SIGCONT'];
 
-export const makeScenario = (rng: Rng, { second, schedules }: Pick<Profile, 'second' | 'schedules'>): Scenario => {
+export const makeScenario = (rng: Rng, { second, also }: Pick<Profile, 'second' | 'also'>): Scenario => {
   const scenario = makeCommon(rng);
   // Drawn after all that every profile has, which stays what it was.
   if (second) return { ...scenario, jobs: scenario.jobs.map((plan) => withFailover(rng.fork(), plan)) };
-  if (schedules) return withSchedules(rng.fork(), scenario);
+  if (also === 'schedules') return withSchedules(rng.fork(), scenario);
+  if (also === 'workflows') return withWorkflows(rng.fork(), scenario);
   return scenario;
 };
 
@@ -98,6 +101,16 @@ const makeSchedule = (rng: Rng, number: number, { startAt, faultsForMs }: Scenar
   };
 };
 
+const withWorkflows = (rng: Rng, scenario: Scenario): Scenario => ({
+  ...scenario,
+  // As with schedules: what a workflow submits is counted by what its tenant may.
+  limits: undefined,
+  jobs: scenario.jobs.slice(0, 1),
+  workflows: Array.from({ length: rng.between(1, 2) }, (_, i) =>
+    makeWorkflow(rng.fork(), `workflow-${i + 1}`, scenario.faultsForMs),
+  ),
+});
+
 const makeCommon = (rng: Rng): Scenario => {
   const faultsForMs = rng.pick([20_000, 60_000, 60_000, 180_000, 180_000, 900_000]);
   const jobs = Array.from({ length: rng.between(1, 5) }, (_, i) => makeJob(rng.fork(), `job-${i + 1}`, faultsForMs));
@@ -108,6 +121,7 @@ const makeCommon = (rng: Rng): Scenario => {
     nodes: rng.pick([1, 1, 2, 2, 3]),
     jobs,
     schedules: [],
+    workflows: [],
     faultsForMs,
     limits: rng.chance(0.5) ? { unfinishedCommands: 1_000 } : undefined,
     seals: rng.chance(0.3),

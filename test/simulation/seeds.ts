@@ -58,4 +58,15 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       found:
         'a submission that met a fault while another with its key was on its way, and was refused for good: it was taken for one that is no longer kept',
     },
+    {
+      profile: 'workflows-far',
+      seed: 4_183,
+      found:
+        'a command that the audit log never had: stored a minute after it had its id, by a repetition, it was not in an index yet as the log’s reader went past',
+    },
+    {
+      profile: 'workflows-far',
+      seed: 15_306,
+      found: 'output that grew after its command had ended: a process had frozen with a piece of it in its hands',
+    },
   ];

@@ -56,14 +56,14 @@ describe('what comes next in a log', () => {
         });
         if (next.events.length === 0) break;
         const parts = next.sealed.length + next.opened.length + next.moved.length + next.ended.length;
-        expect(parts + new Set(next.fresh.map(({ submittedBy }) => submittedBy)).size).toBeLessThanOrEqual(90);
+        expect(parts + new Set(next.taken.map(({ submittedBy }) => submittedBy)).size).toBeLessThanOrEqual(90);
         log.push(...next.events);
         waiting = waiting.filter(({ id }) => !next.sealed.some((one) => one.id === id));
         const moved = new Map(next.moved.map((one) => [one.id, one]));
         open = [...open, ...next.opened.map((one) => ({ ...one, version: 1 }))]
           .filter(({ id }) => !next.ended.includes(id))
           .map((one) => moved.get(one.id) ?? one);
-        commandsTo = next.fresh.at(-1)?.id ?? commandsTo;
+        commandsTo = next.taken.at(-1)?.id ?? commandsTo;
       }
       expect(log).toHaveLength(count);
       expect(new Set(log.map((event) => JSON.stringify(event))).size).toBe(count);

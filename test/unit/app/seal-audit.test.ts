@@ -5,6 +5,7 @@ import { logOvertaken } from '../../../shared/app/log-overtaken.ts';
 import { sealAudit, sealTenant } from '../../../shared/app/seal-audit.ts';
 import { submitCommand } from '../../../shared/app/submit-command.ts';
 import type { AuditEntry } from '../../../shared/domain/audit.ts';
+import { toTimestamp } from '../../../shared/domain/clock.ts';
 import { makeCommandIds } from '../../../shared/domain/ids.ts';
 import type { Stored } from '../../../shared/store/commands.ts';
 import { referenceOf } from '../../../shared/store/schema.ts';
@@ -92,6 +93,36 @@ describe('the audit log', () => {
     expect(own.map(({ type }) => type)).toEqual(['command.submitted', 'command.cancel-requested', 'command.ended']);
     expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true });
   });
+
+  test.for([
+    { what: 'went past it meanwhile', hasOther: true },
+    { what: 'comes upon it later', hasOther: false },
+  ])(
+    'has a command once that was stored late and that an index does not show yet, if its reader $what',
+    async ({ hasOther }) => {
+      const store = { ...sqliteStore({ file: ':memory:' }), atomicWrites: 'costly' } as const;
+      const deps = { ...(await testWorker({ work: false, store })), auditSettleSeconds: 60 };
+      const ids = makeCommandIds(deps.clock, deps.random);
+      const early = ids.next();
+      await deps.clock.advance(1);
+      if (hasOther) await submit(deps);
+      await deps.clock.advance(62_000);
+      const heldUp = { ...deps, order: { ...deps.order, next: async () => early } };
+      const { command } = await submitCommand(heldUp, owner, { body: { argv: ['true'] } });
+      await cancelCommand(deps, owner, command.id);
+      const since: typeof deps.commands.since = async (...range) =>
+        (await deps.commands.since(...range)).filter(({ id }) => id !== command.id);
+      const lagging = { ...deps, commands: { ...deps.commands, since } };
+      for (let pass = 0; pass < 3; pass++) await sealTenant(lagging, owner.tenant);
+      const late = { at: toTimestamp(deps.clock.now()), actor: { id: 'owner' }, subject: command.id, details: {} };
+      await deps.auditLog.note(owner.tenant, { type: 'command.signaled', ...late });
+      for (let pass = 0; pass < 3; pass++) await sealTenant(deps, owner.tenant);
+      const own = (await entriesOf(deps)).filter(({ subject }) => subject === command.id);
+      const types = ['command.submitted', 'command.cancel-requested', 'command.ended', 'command.signaled'];
+      expect(own.map(({ type }) => type)).toEqual(types);
+      expect(await verifyAudit(deps, owner)).toMatchObject({ intact: true });
+    },
+  );
 
   test('is not given a command again by who read it before it ended', async () => {
     const store = { ...sqliteStore({ file: ':memory:' }), atomicWrites: 'costly' } as const;

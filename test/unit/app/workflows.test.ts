@@ -38,6 +38,31 @@ const outputOf = async (deps: TestWorker, { nodes }: WorkflowView, name: string)
 };
 const idle = () => testWorker({ work: false });
 
+class Killed extends Error {}
+/** A process that dies right after so many writes. */
+const dying = (store: Store, writes: number, died: () => void): Store => {
+  let left = writes;
+  const alive = () => {
+    if (left > 0) return;
+    died();
+    throw new Killed();
+  };
+  return {
+    ...store,
+    async get(key) {
+      alive();
+      return store.get(key);
+    },
+    async write(parts) {
+      alive();
+      left--;
+      const written = await store.write(parts);
+      alive();
+      return written;
+    },
+  };
+};
+
 describe('a workflow', () => {
   test('runs its commands one after another as they need each other, as commands of its own', async () => {
     const deps = await testWorker();
@@ -200,31 +225,6 @@ describe('a workflow', () => {
 });
 
 describe('whatever crashes', () => {
-  class Killed extends Error {}
-  /** A process that dies right after so many writes. */
-  const dying = (store: Store, writes: number, died: () => void): Store => {
-    let left = writes;
-    const alive = () => {
-      if (left > 0) return;
-      died();
-      throw new Killed();
-    };
-    return {
-      ...store,
-      async get(key) {
-        alive();
-        return store.get(key);
-      },
-      async write(parts) {
-        alive();
-        left--;
-        const written = await store.write(parts);
-        alive();
-        return written;
-      },
-    };
-  };
-
   test.for(
     (['free', 'costly'] as const).flatMap((kind) => [1, 2, 3, 4, 5, 6, 7, 8].map((writes) => [kind, writes] as const)),
   )('with %s transactions, behind write %i: each node is submitted once', async ([atomicWrites, writes]) => {
@@ -339,6 +339,22 @@ describe('the rights', () => {
     await resumeWorkflow(deps, owner, made.id);
     await sweepWorkflows(deps);
     expect((await commandsOf(deps))[0]).toMatchObject({ submittedBy: 'owner', status: 'queued' });
+  });
+
+  test('are asked of nothing that was submitted already, by a process that died before it could say so', async () => {
+    const clock = fakeClock();
+    const store = sqliteStore({ file: ':memory:' });
+    const survivor = await testWorker({ clock, store, work: false });
+    await survivor.principals.members.add(keys.member(tenant, member.id), member);
+    const made = await by(survivor, { nodes: { a: run } });
+    // Behind the claim and the command itself.
+    const mortal = dying(store, 2, () => {});
+    await sweepWorkflows(await testWorker({ clock, store: mortal, work: false, name: 'worker-2' }));
+    const [command] = await commandsOf(survivor);
+    await survivor.principals.members.change(keys.member(tenant, member.id), (one) => ({ ...one, disabled: true }));
+    await clock.advance(61_000);
+    await sweepWorkflows(survivor);
+    expect((await read(survivor, made)).nodes).toMatchObject([{ status: 'running', command: command?.id }]);
   });
 
   test('a quota that is used up has it wait, not fail', async () => {

@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { piecesOf } from '../../../shared/app/read-output.ts';
-import { toTenantId } from '../../../shared/domain/ids.ts';
+import { piecesOf, sizeOfOutput } from '../../../shared/app/read-output.ts';
 import type { OutputTotals, StreamName } from '../../../shared/domain/output.ts';
 import { filesObjects } from '../../../shared/objects/files.ts';
 import { makeOutputLog, type OutputLog } from '../../../shared/store/output-log.ts';
 import type { OutputWriter } from '../../../shared/store/output-writer.ts';
 import { referenceOf } from '../../../shared/store/schema.ts';
 import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
-import { commandId } from '../../support/commands.ts';
+import { aCommand, anAttempt } from '../../support/commands.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 import { tempDirectory } from '../../support/temp-directory.ts';
 
-const reference = referenceOf(toTenantId('default'), commandId());
+const command = aCommand();
+const reference = referenceOf(command.tenant, command.id);
 
 const open = (over: { keepBytes?: number; store?: ReturnType<typeof sqliteStore> } = {}) => {
   const clock = fakeClock();
@@ -80,7 +80,7 @@ describe('the output log', () => {
           for (const name of ['both', 'stdout', 'stderr'] as const) {
             const stream = name === 'both' ? undefined : name;
             const from = Math.floor(where * expected[name].length);
-            const got = await joined(piecesOf({ output: log }, reference, 1, { stream, from }));
+            const got = await joined(piecesOf({ output: log }, command, 1, { stream, from }));
             expect(Buffer.compare(got, expected[name].subarray(from))).toBe(0);
           }
           await store.close();
@@ -98,7 +98,7 @@ describe('the output log', () => {
     await writer.append('stdout', Buffer.from('cd'));
     await finish(log, writer);
     const pieces: unknown[] = [];
-    for await (const { bytes, ...piece } of piecesOf({ output: log }, reference, 1, { from: 1 })) {
+    for await (const { bytes, ...piece } of piecesOf({ output: log }, command, 1, { from: 1 })) {
       pieces.push({ ...piece, text: Buffer.from(bytes).toString() });
     }
     expect(pieces).toEqual([
@@ -116,9 +116,7 @@ describe('the output log', () => {
     await writer.append('stdout', Buffer.alloc(5, 'c'));
     const totals = await finish(log, writer);
     expect(totals).toEqual({ stdoutBytes: 90, stderrBytes: 10, droppedBytes: 25 });
-    expect((await joined(piecesOf({ output: log }, reference, 1, {}))).toString()).toBe(
-      'a'.repeat(90) + 'b'.repeat(10),
-    );
+    expect((await joined(piecesOf({ output: log }, command, 1, {}))).toString()).toBe('a'.repeat(90) + 'b'.repeat(10));
   });
 
   test('holds the writer back while the store takes nothing, and loses nothing', async () => {
@@ -138,7 +136,7 @@ describe('the output log', () => {
     while (!taken) await clock.advance(1_000);
     await appending;
     await finish(log, writer);
-    expect((await joined(piecesOf({ output: log }, reference, 1, {}))).toString()).toBe(
+    expect((await joined(piecesOf({ output: log }, command, 1, {}))).toString()).toBe(
       'a'.repeat(100) + 'b'.repeat(100),
     );
   });
@@ -161,7 +159,7 @@ describe('the output log', () => {
     };
     await expect(late()).rejects.toMatchObject({ code: 'conflict' });
     expect(await log.size(reference, 1)).toEqual({ stdoutBytes: 3 * size, stderrBytes: 0 });
-    expect(Buffer.compare(await joined(piecesOf({ output: log }, reference, 1, {})), bytes)).toBe(0);
+    expect(Buffer.compare(await joined(piecesOf({ output: log }, command, 1, {})), bytes)).toBe(0);
   });
 
   test('a chunk that is stored already, answer lost, is stored', async () => {
@@ -169,7 +167,7 @@ describe('the output log', () => {
     const chunk = { stdoutOffset: 0, stderrOffset: 0, segments: [{ stream: 'stdout' as const, length: 3 }] };
     await log.append(reference, 1, { ...chunk, bytes: Buffer.from('abc') });
     await log.append(reference, 1, { ...chunk, bytes: Buffer.from('abc') });
-    expect((await joined(piecesOf({ output: log }, reference, 1, {}))).toString()).toBe('abc');
+    expect((await joined(piecesOf({ output: log }, command, 1, {}))).toString()).toBe('abc');
   });
 
   test('keeps attempts apart', async () => {
@@ -179,8 +177,26 @@ describe('the output log', () => {
       await writer.append('stdout', Buffer.from(`attempt ${attempt}`));
       await finish(log, writer, attempt);
     }
-    expect((await joined(piecesOf({ output: log }, reference, 1, {}))).toString()).toBe('attempt 1');
-    expect((await joined(piecesOf({ output: log }, reference, 10, {}))).toString()).toBe('attempt 10');
+    expect((await joined(piecesOf({ output: log }, command, 1, {}))).toString()).toBe('attempt 1');
+    expect((await joined(piecesOf({ output: log }, command, 10, {}))).toString()).toBe('attempt 10');
     expect(await log.size(reference, 3)).toEqual({ stdoutBytes: 0, stderrBytes: 0 });
+  });
+
+  test.for([
+    { status: 'timed_out', all: 'abc' },
+    // What is lost may have been on its way.
+    { status: 'lost', all: 'abcdef' },
+  ] as const)('what comes after an end is none of the output, unless it is $status: $all', async ({ status, all }) => {
+    const { log } = open();
+    const chunk = { stdoutOffset: 0, stderrOffset: 0, segments: [{ stream: 'stdout' as const, length: 3 }] };
+    await log.append(reference, 1, { ...chunk, bytes: Buffer.from('abc') });
+    await log.append(reference, 1, { ...chunk, stdoutOffset: 3, bytes: Buffer.from('def') });
+    const result = { exitCode: null, reason: status, stdoutBytes: 3, stderrBytes: 0, droppedBytes: 0 } as const;
+    const ended = aCommand({ attempts: [anAttempt({ status, result: result as never })] });
+    for (const stream of [undefined, 'stdout'] as const) {
+      expect((await joined(piecesOf({ output: log }, ended, 1, { stream }))).toString()).toBe(all);
+      expect((await joined(piecesOf({ output: log }, ended, 1, { stream, from: 4 }))).toString()).toBe(all.slice(4));
+    }
+    expect(await sizeOfOutput({ output: log }, ended, 1)).toMatchObject({ stdoutBytes: all.length, stderrBytes: 0 });
   });
 });
