@@ -6,6 +6,7 @@ import { AppError, PROBLEMS } from '../domain/errors.ts';
 import type { Json } from '../domain/json-pointer.ts';
 import {
   type End,
+  type Refusal,
   type Seen,
   type Stepped,
   type Submission,
@@ -22,7 +23,7 @@ import { auditWrite } from './audit-events.ts';
 import { cancelCommand } from './cancel-command.ts';
 import type { Deps } from './deps.ts';
 import { eachAtOnce } from './each-at-once.ts';
-import { findSubmitted, submitCommand } from './submit-command.ts';
+import { submitCommand } from './submit-command.ts';
 import { makeOutputs, type Outputs, type WorkflowPlan } from './workflow-values.ts';
 import { countsOf } from './workflow-view.ts';
 import { requirePlan, wakeWorkflow } from './workflows.ts';
@@ -60,7 +61,7 @@ export const advanceWorkflow = async (deps: Deps, reference: WorkflowReference):
       if (deps.tracing.exports) for (const span of workflowSpansOf(workflow, next)) deps.tracing.record(span);
     }
     submissions = await withinTrace(next.trace, () => perform(deps, { workflow: next, plan: known, effects }));
-    const isLater = effects.filter(({ kind }) => kind === 'submit').length > submissions.size;
+    const isLater = effects.filter(({ kind }) => kind !== 'cancel').length > submissions.size;
     if (isLater) await wakeWorkflow(deps, next, AGAIN_SECONDS);
     if (submissions.size === 0) return next.dueAt;
   }
@@ -140,7 +141,10 @@ const perform = async (
     AT_ONCE,
     async (effect) => {
       if (effect.kind === 'cancel') return cancelOne(deps, workflow, effect.command);
-      const submission = await trySubmit(deps, { workflow, plan, outputs, actor }, effect);
+      const submission =
+        effect.kind === 'withdraw'
+          ? await withdraw(deps, workflow, effect, { reason: 'canceled' })
+          : await trySubmit(deps, { workflow, plan, outputs, actor }, effect);
       if (submission) submissions.set(runKeyOf(effect.node, effect.item), submission);
     },
     (error) => deps.log.error('A workflow could not go on; the next look will try again', { id: workflow.id, error }),
@@ -192,11 +196,7 @@ const trySubmit = async (
   { node, item }: Extract<WorkflowEffect, { kind: 'submit' }>,
 ): Promise<Submission | undefined> => {
   const idempotency = idempotencyOf(workflow, { node, item });
-  if (isForgotten(idempotency, deps.clock.now())) {
-    return {
-      refused: { reason: 'lost', detail: 'It was about to be submitted so long ago that nobody knows if it was.' },
-    };
-  }
+  if (isForgotten(idempotency, deps.clock.now())) return { refused: FORGOTTEN };
   try {
     const submitter = requireSubmitter(workflow, actor);
     const body = await outputs.resolve(node, item);
@@ -209,15 +209,30 @@ const trySubmit = async (
   } catch (error) {
     const isOurs = !(error instanceof AppError);
     if (isOurs) deps.log.error('A command of a workflow could not be submitted', { id: workflow.id, node, error });
-    const code = isOurs ? 'unavailable' : error.code;
-    // What is full now may have room later, unless nobody wants it any more.
-    if (PROBLEMS[code].retryable && (workflow.stop === undefined || (code === 'unavailable' && !isOurs)))
-      return undefined;
-    // It may have been let in before, by somebody who did not live to say so.
-    const earlier = await findSubmitted(deps, workflow, idempotency, deps.clock.now());
-    if (earlier) return { command: earlier.id };
-    return { refused: { reason: code, detail: isOurs ? 'The server’s log says why.' : error.message } };
+    // What is full now may have room later.
+    if (isOurs || PROBLEMS[error.code].retryable) return undefined;
+    return withdraw(deps, workflow, { node, item }, { reason: error.code, detail: error.message });
   }
+};
+
+/** A submission that is given up, unless it was let in before by somebody who did not live to say so, or is just now. */
+const withdraw = async (
+  { commands, order, clock }: Deps,
+  workflow: Workflow,
+  run: { readonly node: string; readonly item: number },
+  why: Refusal,
+): Promise<Submission> => {
+  const { tenant } = workflow;
+  const idempotency = idempotencyOf(workflow, run);
+  const now = clock.now();
+  if (isForgotten(idempotency, now)) return { refused: FORGOTTEN };
+  const earlier = await commands.withdraw(tenant, idempotency, { id: await order.next(tenant), now });
+  return earlier === undefined ? { refused: why } : { command: earlier };
+};
+
+const FORGOTTEN: Refusal = {
+  reason: 'lost',
+  detail: 'It was about to be submitted so long ago that nobody knows if it was.',
 };
 
 /** Then a repetition might not be told from another submission. */

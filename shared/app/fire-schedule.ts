@@ -121,6 +121,10 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     const refusal = refusalOf(error, deps.clock.now() - at);
     if (!refusal) throw error;
     if (!(error instanceof AppError)) deps.log.error('A schedule could not be fired', { reference, error });
+    // What is told to be refused must not be submitted by somebody who is just about to.
+    const by = { id: await deps.order.next(schedule.tenant), now: deps.clock.now() };
+    const command = await deps.commands.withdraw(schedule.tenant, idempotency, by);
+    if (command) return store({ outcome: 'submitted', command });
     const { reason } = refusal;
     const details = { at: new Date(at).toISOString(), reason };
     const event = auditWrite(deps, actor ?? gone(schedule), 'schedule.refused', schedule.id, details);
@@ -162,10 +166,12 @@ export const requireSubmitter = ({ member }: Schedule, actor: Actor | undefined)
 
 /** What cannot be retried, or was for long enough. */
 const refusalOf = (error: unknown, lateMs: number): Omit<Firing, 'at' | 'decidedAt'> | undefined => {
-  if (error instanceof AppError && error.code !== 'unavailable') {
+  // Somebody withdrew it, who did not come to say so.
+  const isWithdrawn = error instanceof AppError && error.code === 'conflict';
+  if (error instanceof AppError && error.code !== 'unavailable' && !isWithdrawn) {
     return { outcome: 'refused', reason: error.code, detail: error.message.slice(0, LIMITS.detailCharacters) };
   }
-  if (lateMs < RETRIED_MS) return undefined;
+  if (lateMs < RETRIED_MS && !isWithdrawn) return undefined;
   return { outcome: 'refused', reason: 'unavailable', detail: 'It failed again and again; the server’s log says why.' };
 };
 

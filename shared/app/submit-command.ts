@@ -92,7 +92,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
     admitted = await decideSubmission(deps, actor, { spec, landings, id });
   } catch (refusal) {
     // What was let in once is answered as it was, whatever has changed since.
-    const earlier = idempotency && (await findSubmitted(deps, actor, idempotency, now));
+    const earlier = idempotency && (await findStored(deps, actor, idempotency, now));
     if (!earlier) {
       if (refusal instanceof AppError && refusal.code === 'policy-denied') {
         await noteRefusal(deps, actor, 'command.denied', spec.target, { commandHash: hashOf(spec) });
@@ -155,12 +155,7 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
 };
 
 /** What a key was used for. One that is taken by a request whose command is stored in a moment was used for nothing yet. */
-export const findSubmitted = async (
-  { commands }: Pick<Deps, 'commands'>,
-  { tenant }: Pick<Actor, 'tenant'>,
-  idempotency: Idempotency,
-  now: Instant,
-): Promise<{ readonly id: CommandId; readonly sameBody: boolean } | undefined> => {
+const findStored = async ({ commands }: Deps, { tenant }: Actor, idempotency: Idempotency, now: Instant) => {
   const earlier = await commands.findRepeated(tenant, idempotency, now);
   return earlier && (await commands.find(referenceOf(tenant, earlier.id))) ? earlier : undefined;
 };

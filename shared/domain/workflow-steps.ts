@@ -24,7 +24,7 @@ export interface End {
 }
 
 /** Why something was not done, for a person and for a program. */
-interface Refusal {
+export interface Refusal {
   readonly reason: string;
   readonly detail?: string | undefined;
 }
@@ -46,6 +46,8 @@ export const NOTHING_SEEN: Seen = { submissions: new Map(), ends: new Map(), ans
 /** What is to be done once `next` is stored, and never before. Each may be done twice. */
 export type WorkflowEffect =
   | { readonly kind: 'submit'; readonly node: string; readonly item: number }
+  /** It was claimed and is wanted no more: to be found, where it was submitted, and otherwise not to be submitted by anybody. */
+  | { readonly kind: 'withdraw'; readonly node: string; readonly item: number }
   | { readonly kind: 'cancel'; readonly command: CommandId };
 
 export interface Stepped {
@@ -224,7 +226,7 @@ const makeWalk = (plan: Plan<unknown>, workflow: Workflow, seen: Seen, now: Inst
           effects.push({ kind: 'submit', node: name, item });
           return { status: 'claimed' };
         }
-        if (run.status === 'claimed') effects.push({ kind: 'submit', node: name, item });
+        if (run.status === 'claimed') effects.push({ kind: stopped ? 'withdraw' : 'submit', node: name, item });
         if (run.status === 'running' && stopped && run.command) effects.push({ kind: 'cancel', command: run.command });
         return run;
       });

@@ -67,6 +67,15 @@ export interface Commands {
     idempotency: Idempotency,
     now: Instant,
   ): Promise<Extract<Added, { kind: 'repeated' }> | undefined>;
+  /**
+   * Makes sure that nothing is submitted with an idempotency key any more, by whoever is about to: `id`, which nobody else has, takes its
+   * place. Resolves with the command that was submitted with it before, if one was.
+   */
+  withdraw(
+    tenant: TenantId,
+    idempotency: Idempotency,
+    by: { readonly id: CommandId; readonly now: Instant },
+  ): Promise<CommandId | undefined>;
   /** Compare-and-set, with `alongside` and `toll` in the same transaction. Only the one that sees `ok: true` may act on it. */
   save(from: Stored, next: Command, alongside?: readonly Write[], toll?: Toll): Promise<Saved>;
   /**
@@ -97,6 +106,9 @@ interface CommandData {
   /** Tells the writer of this version that it was its own write, should the answer have been lost. */
   readonly nonce: string;
 }
+
+/** In the place of a command that is never to be stored. */
+const WITHDRAWN = { withdrawn: true } as const;
 
 interface IdempotencyData {
   readonly id: CommandId;
@@ -186,8 +198,13 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
   const findAll: Commands['findAll'] = async (tenant, ids) => {
     if (ids.length === 0) return [];
     const items = await store.getAll(ids.map((id) => keys.command(referenceOf(tenant, id))));
-    return items.flatMap((item) => (item ? [(item.data as CommandData).command] : []));
+    return items.flatMap((item) => toStored(item)?.command ?? []);
   };
+
+  const withdrawn = (tenant: TenantId, id: CommandId, expiresAt: Instant): Write => ({
+    put: { ...keys.command(referenceOf(tenant, id)), version: 1, data: WITHDRAWN, expiresAt },
+    ifVersion: 0,
+  });
 
   return {
     async find(reference) {
@@ -233,6 +250,23 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
     },
 
     save,
+
+    async withdraw(tenant, { keyHash, bodyHash, expiresAt }, { id, now }) {
+      const key = keys.idempotency(tenant, keyHash);
+      for (let before = await store.get(key); ; ) {
+        if (before && (before.expiresAt ?? 0) > now) {
+          const claimed = (before.data as IdempotencyData).id;
+          const written = await store.write([withdrawn(tenant, claimed, expiresAt)]);
+          return written.ok || !toStored(written.actual) ? undefined : claimed;
+        }
+        const version = before?.version ?? 0;
+        const data: IdempotencyData = { id, bodyHash };
+        const claim: Write = { put: { ...key, version: version + 1, data, expiresAt }, ifVersion: version };
+        const written = await store.write([claim, withdrawn(tenant, id, expiresAt)]);
+        if (written.ok) return undefined;
+        before = await store.get(key);
+      }
+    },
 
     findAll,
 
@@ -298,8 +332,8 @@ export const makeCommands = (store: Store, random: Random, clock: Clock): Comman
         const unseen = entries.filter(({ indexKey }) => indexKey.sk !== last);
         // One that was removed since is in the index for a moment more.
         for (const item of await store.getAll(unseen.map(({ key }) => key))) {
-          if (!item) continue;
-          const { command } = item.data as CommandData;
+          const command = toStored(item)?.command;
+          if (!command) continue;
           if (commands.length === limit) return { commands, ...(last === undefined ? {} : { after: last }) };
           last = command.id;
           if (matches(command, filter)) commands.push(command);
@@ -330,12 +364,11 @@ const makeTurns = () => {
   };
 };
 
-const toStored = (item: Item | undefined): Stored | undefined =>
-  item && {
-    command: (item.data as CommandData).command,
-    version: item.version,
-    indexedDueAt: item.due && dueAtOf(item.due),
-  };
+const toStored = (item: Item | undefined): Stored | undefined => {
+  if (!item || 'withdrawn' in (item.data as object)) return undefined;
+  const { data, version, due } = item;
+  return { command: (data as CommandData).command, version, indexedDueAt: due && dueAtOf(due) };
+};
 
 const isOwn = (actual: Item | undefined, written: Item): boolean =>
   actual?.version === written.version && (actual.data as CommandData).nonce === (written.data as CommandData).nonce;

@@ -348,12 +348,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'handed-in-twice',
     profile: 'cloud-run',
-    seed: 27_000,
+    seed: 6_158,
     edits: [
       {
-        file: 'shared/store/audit-log.ts',
-        from: '{ check: keys.command(referenceOf(tenant, id)), ifVersion: version },',
-        to: '',
+        file: 'shared/app/log-overtaken.ts',
+        from: 'const saved = await commands.save(stored, { ...command, loggedApart: true }, opening);',
+        to: 'const latest = (await commands.find((tenant + "/" + id) as never)) ?? stored;\n  const saved = await commands.save(latest, { ...latest.command, loggedApart: true }, opening);',
       },
     ],
   },
@@ -595,6 +595,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'node-without-its-key',
     profile: 'workflows',
+    seed: 7,
     edits: [
       {
         file: 'shared/app/advance-workflow.ts',
@@ -606,6 +607,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'generation-not-in-the-key',
     profile: 'workflows',
+    seed: 1,
     edits: [
       {
         file: 'shared/app/advance-workflow.ts',
@@ -617,6 +619,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'submitted-before-it-is-claimed',
     profile: 'workflows-far',
+    seed: 16,
     edits: [
       {
         file: 'shared/app/advance-workflow.ts',
@@ -628,6 +631,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'workflow-saved-blindly',
     profile: 'workflows-far',
+    seed: 52,
     edits: [
       {
         file: 'shared/store/workflows.ts',
@@ -639,6 +643,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'claim-forgotten-at-a-stop',
     profile: 'workflows',
+    seed: 25,
     edits: [
       {
         file: 'shared/domain/workflow-steps.ts',
@@ -650,6 +655,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'workflow-ends-before-its-commands',
     profile: 'workflows',
+    seed: 1,
     edits: [
       {
         file: 'shared/domain/workflow-steps.ts',
@@ -661,6 +667,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'node-begins-with-its-first-need',
     profile: 'workflows',
+    seed: 15,
     edits: [
       {
         file: 'shared/domain/workflow-steps.ts',
@@ -672,6 +679,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'concurrency-of-each-step',
     profile: 'workflows',
+    seed: 2,
     edits: [
       {
         file: 'shared/domain/workflow-steps.ts',
@@ -683,6 +691,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'workflows-not-swept',
     profile: 'workflows-far',
+    seed: 10,
     edits: [
       {
         file: 'shared/app/sweep-workflows.ts',
@@ -694,6 +703,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'logged-apart-and-logged-again',
     profile: 'workflows-far',
+    seed: 36,
     edits: [
       {
         file: 'shared/app/next-in-log.ts',
@@ -705,12 +715,24 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'logged-apart-only-if-overtaken',
     profile: 'workflows-far',
-    seed: 4183,
+    seed: 6_624,
     edits: [
       {
         file: 'shared/app/log-overtaken.ts',
         from: '  const opening = auditLog',
         to: "  const { head } = await auditLog.head(tenant);\n  if (id > (head.commandsTo ?? '')) return stored;\n  const opening = auditLog",
+      },
+    ],
+  },
+  {
+    name: 'given-up-and-not-withdrawn',
+    profile: 'workflows-far',
+    seed: 179,
+    edits: [
+      {
+        file: 'shared/app/advance-workflow.ts',
+        from: 'const earlier = await commands.withdraw(tenant, idempotency, { id: await order.next(tenant), now });',
+        to: 'const earlier = (await commands.findRepeated(tenant, idempotency, now))?.id;',
       },
     ],
   },

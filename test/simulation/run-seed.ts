@@ -3,6 +3,9 @@ import { sealTenant } from '../../shared/app/seal-audit.ts';
 import { type Actor, ownerOf } from '../../shared/domain/actor.ts';
 import { isFinal, type Status } from '../../shared/domain/command.ts';
 import { toTenantId } from '../../shared/domain/ids.ts';
+import type { Tenant } from '../../shared/domain/principals.ts';
+import type { TenantLimits } from '../../shared/domain/quotas.ts';
+import { keys } from '../../shared/store/schema.ts';
 import type { Item } from '../../shared/store/store.ts';
 import { type CallerParts, liveThrough, putUp, readAll } from './caller.ts';
 import { check } from './checker.ts';
@@ -91,6 +94,9 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
       else unfinished.add(status.command);
     },
   });
+
+  // What schedules and workflows submit is limited by the tenant's record.
+  if (profile.also && scenario.limits) memory.write([{ put: tenantItem(scenario.limits), ifVersion: 0 }]);
 
   /** An index that lags shows the changes of the store in their order. */
   function showLate(): (change: () => void) => void {
@@ -251,10 +257,17 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   };
 };
 
+const tenantItem = (limits: TenantLimits): Item => {
+  const { tenant: id } = ACTOR;
+  const tenant: Tenant = { id, name: '', suspended: false, createdAt: 0, limits };
+  return { ...keys.tenant(id), version: 1, data: tenant };
+};
+
 const statusOf = (item: Item): { command: string; status: string } | undefined => {
   if (item.sk !== 'command') return undefined;
-  const { command } = item.data as { command: { id: string; status: string } };
-  return { command: command.id, status: command.status };
+  // Of one that was withdrawn its place is taken.
+  const { command } = item.data as { command?: { id: string; status: string } };
+  return command && { command: command.id, status: command.status };
 };
 
 interface Over {

@@ -103,12 +103,12 @@ const makeSchedule = (rng: Rng, number: number, { startAt, faultsForMs }: Scenar
 
 const withWorkflows = (rng: Rng, scenario: Scenario): Scenario => ({
   ...scenario,
-  // As with schedules: what a workflow submits is counted by what its tenant may.
-  limits: undefined,
   jobs: scenario.jobs.slice(0, 1),
   workflows: Array.from({ length: rng.between(1, 2) }, (_, i) =>
     makeWorkflow(rng.fork(), `workflow-${i + 1}`, scenario.faultsForMs),
   ),
+  // Those that may have few at once wait for each other.
+  limits: rng.pick([undefined, undefined, { unfinishedCommands: 1_000 }, { unfinishedCommands: 2 }]),
 });
 
 const makeCommon = (rng: Rng): Scenario => {

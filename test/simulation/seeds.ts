@@ -69,4 +69,15 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       seed: 15_306,
       found: 'output that grew after its command had ended: a process had frozen with a piece of it in its hands',
     },
+    {
+      profile: 'workflows-far',
+      seed: 185,
+      found:
+        'a node that ran after its workflow was canceled, and unknown to it: it was given up by one process, and submitted by another',
+    },
+    {
+      profile: 'schedules-far',
+      seed: 30_237,
+      found: 'an instant that was told to be given up, and was submitted',
+    },
   ];

@@ -1,14 +1,34 @@
 import { parseArgs } from 'node:util';
 import { FAULT_KINDS } from './faults.ts';
+import { MUTANTS } from './mutants.ts';
+import { plant } from './plant.ts';
 import { type Played, play, tasksOf } from './pool.ts';
-import { PROFILE_NAMES, type ProfileName } from './profiles.ts';
-import { runSeed } from './run-seed.ts';
+import type { ProfileName } from './profiles.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    provider: { type: 'string' },
+    jobs: { type: 'string', default: '2' },
+    mutant: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+});
+const { provider, mutant } = values;
+// One run is played here, many by threads that plant for themselves. Before anything of the product is loaded.
+const isPlantable = mutant === undefined || MUTANTS.some(({ name }) => name === mutant);
+const planted = values.seed !== undefined && mutant !== undefined && isPlantable ? plant(mutant) : undefined;
+const { PROFILE_NAMES } = await import('./profiles.ts');
+const { runSeed } = await import('./run-seed.ts');
+planted?.assertPlanted();
 
 const USAGE = `npm run simulate -- --seed N [--provider PROFILE]            one run, told line by line
 npm run simulate -- --seeds N [--from S] [--provider PROFILE] [--jobs 2]   many, summed up
 
   --provider  one of ${PROFILE_NAMES.join(', ')}; without it all of them, for one run the first
-  --mutant    plants a known bug first (test/simulation/mutants.ts)
+  --mutant    plants a known bug first, by its name in test/simulation/mutants.ts
 `;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -63,20 +83,8 @@ const sumUp = async (
   return violated === 0;
 };
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'string' },
-    from: { type: 'string', default: '1' },
-    provider: { type: 'string' },
-    jobs: { type: 'string', default: '2' },
-    mutant: { type: 'string' },
-    help: { type: 'boolean' },
-  },
-});
-const { provider, mutant } = values;
 const isKnown = provider === undefined || (PROFILE_NAMES as readonly string[]).includes(provider);
-if (values.help || !isKnown || (values.seed === undefined && values.seeds === undefined)) {
+if (values.help || !isKnown || !isPlantable || (values.seed === undefined && values.seeds === undefined)) {
   say(USAGE);
   process.exitCode = 2;
 } else {

@@ -248,11 +248,10 @@ const runsAgainWhatFailed = ({ workflow: { nodes, generations }, parts }: Judged
     );
 };
 
-/** Once a cancel is confirmed no more comes than what was about to be submitted. */
+/** Once a cancel is confirmed no more comes than what was about to be submitted. One that is confirmed late may be of an earlier generation. */
 const isCanceledForGood = ({ workflow: { canceled, generations, concurrency }, parts }: Judged): string[] => {
-  if (canceled === undefined) return [];
-  const generation = generations.findLast(({ begins }) => begins <= canceled);
-  const ends = generation?.ends ?? Number.POSITIVE_INFINITY;
+  const ends = generations[0]?.ends ?? Number.POSITIVE_INFINITY;
+  if (canceled === undefined || canceled > ends) return [];
   const later = parts.filter(({ submitted }) => submitted >= canceled && submitted < ends);
   return later.length > concurrency ? [`${later.length} commands after its cancel was confirmed`] : [];
 };

@@ -45,9 +45,9 @@ export const inspectDatabase = (file: string): DatabaseFacts =>
     const verdicts = database.prepare('PRAGMA integrity_check(1)').all();
     const [verdict] = Object.values(verdicts[0] ?? {});
     if (verdict !== 'ok') throw new Error(`it is damaged (${verdict})`);
-    // Schedules are in both indexes too.
+    // Schedules are in both indexes too; a place that is taken so that no command comes there is in none.
     const counted = database.prepare(
-      'SELECT count(*) AS commands, count(due_pk) AS unfinished FROM items WHERE sk = ?',
+      'SELECT count(*) AS commands, count(due_pk) AS unfinished FROM items WHERE sk = ? AND list_pk IS NOT NULL',
     );
     const { commands, unfinished } = counted.get(keys.command('' as Reference).sk) ?? {};
     return { commands: Number(commands), unfinished: Number(unfinished) };

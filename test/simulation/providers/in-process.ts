@@ -104,7 +104,8 @@ export const inProcessPlace = (parts: PlaceParts, { bare }: { readonly bare: boo
           return void (await carried);
         }
         await ask(`cancel ${key.slice(-6)}`, () => {
-          for (const trace of tracesOf(key)) remove(trace);
+          // What another process is about to start has no process yet that could be ended.
+          for (const trace of tracesOf(key)) if (!bare || trace.running) remove(trace);
         });
       },
       async *held() {

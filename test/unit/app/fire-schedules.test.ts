@@ -359,6 +359,48 @@ describe('what is refused when it fires is in its history and the audit log, and
   });
 });
 
+describe('what was given up', () => {
+  /** A process in which the store is away for so long that it gives up, while another is about to submit the same. */
+  const twoAtOnce = async (atomicWrites: Store['atomicWrites']) => {
+    const clock = fakeClock();
+    const store: Store = { ...sqliteStore({ file: ':memory:' }), atomicWrites };
+    const deps = await testWorker({ clock, store, work: false });
+    const made = await schedule(deps, { everySeconds: 3_600, overlap: 'allow' });
+    const away = async () => {
+      throw new AppError('unavailable', 'away');
+    };
+    const givingUp = { ...deps, commands: { ...deps.commands, add: away } };
+    await clock.advance(71 * MINUTE);
+    return { deps, made, givingUp, clock };
+  };
+
+  test.for(['free', 'costly'] as const)(
+    'is not submitted by another who is just about to: %s transactions',
+    async (atomicWrites) => {
+      const { deps, made, givingUp, clock } = await twoAtOnce(atomicWrites);
+      const add: typeof deps.commands.add = async (...given) => {
+        await fireDue(givingUp, clock.now());
+        return deps.commands.add(...given);
+      };
+      await fireDue({ ...deps, commands: { ...deps.commands, add } }, clock.now());
+      expect(told(await read(deps, made))).toEqual(['01:00 refused unavailable']);
+      expect(await instantsOf(deps)).toEqual([]);
+    },
+  );
+
+  test('was submitted, if another did so before', async () => {
+    const { deps, made, givingUp, clock } = await twoAtOnce('costly');
+    const change = async (): Promise<never> => {
+      throw new Error('died before it was noted');
+    };
+    await fireDue({ ...deps, schedules: { ...deps.schedules, change } }, clock.now());
+    expect(told(await read(deps, made))).toEqual([]);
+    await fireDue(givingUp, clock.now());
+    expect(told(await read(deps, made))).toEqual(['01:00 submitted']);
+    expect(await instantsOf(deps)).toEqual(['01:00']);
+  });
+});
+
 test('what was submitted is noted at once when the store is away for a moment, though somebody with a wrong clock went on', async () => {
   const clock = fakeClock();
   const store = sqliteStore({ file: ':memory:' });

@@ -334,10 +334,10 @@ describe('a workflow that is stopped', () => {
     expect(run.workflow.status).toBe('succeeded');
   });
 
-  test('still submits what it had claimed, so that nothing of it runs that it does not know', () => {
+  test('withdraws what it had claimed, so that nothing of it runs that it does not know', () => {
     const claimed = stepWorkflow(plan, aWorkflow(plan), NOTHING_SEEN, T0).next;
     const stopped = cancelWorkflow(claimed, T0) as Workflow;
-    expect(stepWorkflow(plan, stopped, NOTHING_SEEN, T0).effects).toEqual([{ kind: 'submit', node: 'a', item: 0 }]);
+    expect(stepWorkflow(plan, stopped, NOTHING_SEEN, T0).effects).toEqual([{ kind: 'withdraw', node: 'a', item: 0 }]);
     const refused = new Map([['a/0', { refused: { reason: 'quota-exceeded' } }]]);
     expect(stepWorkflow(plan, stopped, { ...NOTHING_SEEN, submissions: refused }, T0).next).toMatchObject({
       status: 'canceled',

@@ -103,6 +103,40 @@ describe.for(['free', 'costly'] as const)(
       expect(found.filter(Boolean)).toHaveLength(1);
     });
 
+    test('is never stored once it was withdrawn, unless it was before', async () => {
+      const { commands } = open({ atomicWrites: cost });
+      const by = { id: commandId(3), now: T0 };
+      expect(await commands.withdraw(command.tenant, idempotency, by)).toBeUndefined();
+      expect(await commands.withdraw(command.tenant, idempotency, { ...by, id: commandId(4) })).toBeUndefined();
+      const repeated = { kind: 'repeated', id: by.id } as const;
+      expect(await commands.add(command, idempotency, T0)).toMatchObject(repeated);
+      expect(await commands.find(referenceOf(command.tenant, by.id))).toBeUndefined();
+      expect(await commands.findAll(command.tenant, [by.id, command.id])).toEqual([]);
+      expect(await commands.list(command.tenant, {}, { limit: 10 })).toEqual({ commands: [] });
+      const key = { ...idempotency, keyHash: 'of another' };
+      await commands.add(other, key, T0);
+      expect(await commands.withdraw(command.tenant, key, by)).toBe(other.id);
+      expect(await commands.find(referenceOf(command.tenant, other.id))).toMatchObject({ command: other });
+    });
+
+    test('is stored or withdrawn, whoever is faster, and never both', async () => {
+      for (let n = 1; n <= 20; n++) {
+        const { commands, store } = open({ atomicWrites: cost });
+        // The first so many calls of the one come before the first of the other.
+        const get: Store['get'] = async (key) => {
+          for (let turn = 0; turn < n % 5; turn++) await Promise.resolve();
+          return store.get(key);
+        };
+        const slowly = makeCommands({ ...store, get }, systemRandom, fakeClock());
+        const [added, earlier] = await Promise.all([
+          (n > 10 ? slowly : commands).add(command, idempotency, T0),
+          (n > 10 ? commands : slowly).withdraw(command.tenant, idempotency, { id: commandId(3), now: T0 }),
+        ]);
+        const stored = await commands.find(reference);
+        expect([added.kind === 'added', earlier === command.id]).toEqual([stored !== undefined, stored !== undefined]);
+      }
+    });
+
     test('may use the key again when it has expired', async () => {
       const { commands } = open({ atomicWrites: cost });
       await commands.add(command, idempotency, T0);
@@ -112,6 +146,23 @@ describe.for(['free', 'costly'] as const)(
     });
   },
 );
+
+test('a submission that was cut off between its key and its command may be withdrawn, and its repetition is not stored', async () => {
+  let cut = true;
+  const { real, commands } = open({
+    atomicWrites: 'costly',
+    write: async (parts) => {
+      if (cut && parts.some((part) => 'put' in part && part.put.sk === 'command')) throw new Error('cut off');
+      return real.write(parts);
+    },
+  });
+  await expect(commands.add(aCommand(), idempotency, T0)).rejects.toThrow('cut off');
+  cut = false;
+  const by = { id: commandId(3), now: T0 };
+  expect(await commands.withdraw(aCommand().tenant, idempotency, by)).toBeUndefined();
+  expect(await commands.add(aCommand({ id: commandId(2) }), idempotency, T0)).toMatchObject({ kind: 'repeated' });
+  expect(await commands.list(aCommand().tenant, {}, { limit: 10 })).toEqual({ commands: [] });
+});
 
 test('a submission that was cut off between its key and its command is completed by its repetition', async () => {
   let cut = true;
