@@ -40,7 +40,7 @@ export const fireSchedule = async (deps: Deps, reference: ScheduleReference): Pr
     const now = deps.clock.now();
     const look = lookAtSchedule(schedule, now);
     if (look.kind === 'nothing') return dueAtOf(schedule);
-    const at = look.kind === 'fire' ? look.at : await begunOf(deps, schedule);
+    const at = look.kind === 'fire' ? look.at : await begunBefore(deps, schedule);
     // Whoever was faster passed the same instants: all are told from the same record.
     if (at === undefined) {
       await deps.schedules.change(reference, (latest) =>
@@ -100,14 +100,13 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     );
     if (isNews && trace) tracing.record(firingSpanOf(schedule, firing, { trace, lookedAt }));
   };
-  if ((open.length > 0 || isBehind) && !(await wasSubmitted(deps, schedule, idempotency))) {
-    const [last] = open;
+  const isHeldUp = open.length > 0 || isBehind;
+  if (isHeldUp && schedule.overlap === 'skip' && !(await withdraw(deps, schedule, at))) {
+    return store({ outcome: 'skipped', reason: 'overlap', detail: `${open[0]?.id} had not ended.` });
+  }
+  if (isHeldUp && schedule.overlap !== 'skip' && !(await wasSubmitted(deps, schedule, idempotency))) {
     if (schedule.overlap === 'queue') {
       await deps.schedules.change(reference, (latest) => queueUp(without(latest, ended), at, deps.clock.now()));
-      return;
-    }
-    if (schedule.overlap === 'skip') {
-      await store({ outcome: 'skipped', reason: 'overlap', detail: `${last?.id} had not ended.` });
       return;
     }
     if (actor) await cancelAll(deps, actor, open);
@@ -121,9 +120,7 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     const refusal = refusalOf(error, deps.clock.now() - at);
     if (!refusal) throw error;
     if (!(error instanceof AppError)) deps.log.error('A schedule could not be fired', { reference, error });
-    // What is told to be refused must not be submitted by somebody who is just about to.
-    const by = { id: await deps.order.next(schedule.tenant), now: deps.clock.now() };
-    const command = await deps.commands.withdraw(schedule.tenant, idempotency, by);
+    const command = await withdraw(deps, schedule, at);
     if (command) return store({ outcome: 'submitted', command });
     const { reason } = refusal;
     const details = { at: new Date(at).toISOString(), reason };
@@ -167,11 +164,17 @@ export const requireSubmitter = ({ member }: Schedule, actor: Actor | undefined)
 /** What cannot be retried, or was for long enough. */
 const refusalOf = (error: unknown, lateMs: number): Omit<Firing, 'at' | 'decidedAt'> | undefined => {
   // Somebody withdrew it, who did not come to say so.
-  const isWithdrawn = error instanceof AppError && error.code === 'conflict';
-  if (error instanceof AppError && error.code !== 'unavailable' && !isWithdrawn) {
+  if (error instanceof AppError && error.code === 'conflict') {
+    return {
+      outcome: 'refused',
+      reason: 'unavailable',
+      detail: 'It was given up by a process that failed, or whose clock was wrong.',
+    };
+  }
+  if (error instanceof AppError && error.code !== 'unavailable') {
     return { outcome: 'refused', reason: error.code, detail: error.message.slice(0, LIMITS.detailCharacters) };
   }
-  if (lateMs < RETRIED_MS && !isWithdrawn) return undefined;
+  if (lateMs < RETRIED_MS) return undefined;
   return { outcome: 'refused', reason: 'unavailable', detail: 'It failed again and again; the server’s log says why.' };
 };
 
@@ -204,10 +207,23 @@ const wasSubmitted = async (
   idempotency: Idempotency,
 ): Promise<boolean> => (await commands.findRepeated(tenant, idempotency, clock.now())) !== undefined;
 
-/** The next instant, if somebody submitted its command who died before it was noted: missed it was not. */
-const begunOf = async (deps: Deps, schedule: Schedule): Promise<Instant | undefined> => {
+/**
+ * Before an instant is told to be anything but submitted: nobody submits it any more, who may be just about to. Resolves with its command,
+ * if somebody has already, who may not have lived to note it.
+ */
+const withdraw = async (
+  { commands, order, clock }: Pick<Deps, 'commands' | 'order' | 'clock'>,
+  schedule: Schedule,
+  at: Instant,
+): Promise<CommandId | undefined> => {
+  const by = { id: await order.next(schedule.tenant), now: clock.now() };
+  return commands.withdraw(schedule.tenant, idempotencyOf(schedule, at), by);
+};
+
+/** The next instant, if it was submitted before: missed it was not. */
+const begunBefore = async (deps: Deps, schedule: Schedule): Promise<Instant | undefined> => {
   const { next } = schedule;
-  return next !== undefined && (await wasSubmitted(deps, schedule, idempotencyOf(schedule, next))) ? next : undefined;
+  return next !== undefined && (await withdraw(deps, schedule, next)) ? next : undefined;
 };
 
 const cancelAll = async (deps: Deps, actor: Actor, open: readonly Command[]): Promise<void> => {

@@ -80,4 +80,9 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       seed: 30_237,
       found: 'an instant that was told to be given up, and was submitted',
     },
+    {
+      profile: 'schedules-far',
+      seed: 17_930,
+      found: 'a command of an instant that its history calls missed: a clock was ahead, and who submitted it died',
+    },
   ];

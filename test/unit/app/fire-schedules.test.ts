@@ -7,6 +7,7 @@ import {
   removeSchedule,
   resumeSchedule,
 } from '../../../shared/app/schedules.ts';
+import { submitCommand } from '../../../shared/app/submit-command.ts';
 import { triggerSchedule } from '../../../shared/app/trigger-schedule.ts';
 import type { Actor } from '../../../shared/domain/actor.ts';
 import type { Command } from '../../../shared/domain/command.ts';
@@ -150,12 +151,13 @@ describe('exactly once', () => {
   });
 
   test.for([
-    ['free', 1],
-    ['costly', 1],
-    ['costly', 2],
+    ['free', 1, true],
+    // The key, and not the command.
+    ['costly', 1, false],
+    ['costly', 2, true],
   ] as const)(
-    'with %s transactions, after a crash behind write %i and a time away, it was not missed',
-    async ([atomicWrites, writes]) => {
+    'with %s transactions, after a crash behind write %i and a time away, it was not missed: %s',
+    async ([atomicWrites, writes, wasSubmitted]) => {
       const clock = fakeClock();
       const store: Store = { ...sqliteStore({ file: ':memory:' }), atomicWrites };
       const survivor = await testWorker({ clock, store, work: false });
@@ -165,8 +167,40 @@ describe('exactly once', () => {
       await fireDue(victim, clock.now());
       await clock.advance(10 * MINUTE);
       await fireDue(survivor, clock.now());
-      expect(await instantsOf(survivor)).toEqual(['00:01', '00:11']);
-      expect(told(await read(survivor, made))).toEqual(['00:01 submitted', '00:02 missed late 9', '00:11 submitted']);
+      expect(await instantsOf(survivor)).toEqual([...(wasSubmitted ? ['00:01'] : []), '00:11']);
+      expect(told(await read(survivor, made))).toEqual([
+        ...(wasSubmitted ? ['00:01 submitted', '00:02 missed late 9'] : ['00:01 missed late 10']),
+        '00:11 submitted',
+      ]);
+    },
+  );
+
+  test.for([
+    { what: 'passed over', over: { overlap: 'allow', catchUp: 'none' }, becomes: '00:01 missed late 30' },
+    { what: 'skipped', over: { overlap: 'skip' }, becomes: '00:01 skipped overlap' },
+  ] as const)(
+    'not by somebody who is just about to, when it was $what by another meanwhile',
+    async ({ over, becomes }) => {
+      const clock = fakeClock();
+      const store: Store = { ...sqliteStore({ file: ':memory:' }), atomicWrites: 'costly' };
+      const deps = await testWorker({ clock, store, work: false });
+      const made = await schedule(deps, over);
+      // What is skipped was held up, as far as the other has seen.
+      const { command } = await submitCommand(deps, owner, { body: { argv: ['true'] } });
+      const reference = `${owner.tenant}/${made.id}` as const;
+      if (over.overlap === 'skip')
+        await deps.schedules.change(reference, (latest) => ({ ...latest, open: [command.id] }));
+      await clock.advance(MINUTE);
+      const ahead = over.overlap === 'allow' ? 30 * MINUTE : 0;
+      const other = { ...deps, clock: { ...clock, now: () => clock.now() + ahead } };
+      const findAll: typeof deps.commands.findAll = async () => [];
+      const add: typeof deps.commands.add = async (...given) => {
+        await fireDue(other, other.clock.now());
+        return deps.commands.add(...given);
+      };
+      await fireDue({ ...deps, commands: { ...deps.commands, findAll, add } }, clock.now());
+      expect(told(await read(deps, made))[0]).toBe(becomes);
+      expect(await instantsOf(deps)).not.toContain('00:01');
     },
   );
 
