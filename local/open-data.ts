@@ -167,6 +167,7 @@ export const openData = async (options: OpenDataOptions): Promise<OpenData> => {
     ...{ log, tracing, metrics },
   });
   if (work) {
+    await deps.fleet.beganAnew(local.name);
     const take = async (wakeUp: WakeUp): Promise<void> => {
       const againAt = await advance(deps, wakeUp);
       if (againAt === undefined) return;

@@ -8,6 +8,7 @@ import {
   judge,
   newCondition,
   newTally,
+  onTrial,
   type Sign,
   type Tally,
   withStart,
@@ -28,6 +29,8 @@ export interface Fleet {
   saw(target: string, sign: Sign): Promise<void>;
   /** What its provider said when it was asked how it is. */
   checked(target: string, check: Check): Promise<void>;
+  /** To be told of what runs in this process, which has just begun: if it was down it is on trial now, as that was another process. Does not throw. */
+  beganAnew(target: string): Promise<void>;
   /** How long a start took. Does not throw. */
   started(target: string, tookMs: number): Promise<void>;
 }
@@ -132,6 +135,12 @@ export const makeFleet = ({ store, clock, auditLog, log, targets, isTimed, closi
         healthy ? { ok: true } : { ok: false, why: detail ?? 'It says that it is not well.' },
       );
       await change(target, (before) => ({ ...next(before), check: { ...check, at: clock.now() } }));
+    },
+
+    async beganAnew(target) {
+      await change(target, (before) =>
+        before.condition?.state === 'down' ? { ...before, condition: onTrial(before.condition, clock.now()) } : before,
+      ).catch((error: unknown) => log.warn('How a target is could not be stored', { target, error }));
     },
 
     async started(target, tookMs) {

@@ -105,12 +105,19 @@ export const judge = (
     // What was under way when it went down says nothing of how it is now.
     if (isResting(condition, now, rules)) return condition;
     if (good + 1 < rules.goodForTrial) return { ...condition, good: good + 1 };
-    const { downUntil: _, ...rest } = condition;
-    return { ...rest, state: 'degraded', since: now, good: 0 };
+    return onTrial(condition, now);
   }
   if (good + 1 < rules.goodForHealthy) return { ...condition, good: good + 1 };
   return { state: 'healthy', since: now, good: 0, falls };
 };
+
+/** One that is down, used again from now on; what becomes of that decides. */
+export const onTrial = ({ downUntil: _, ...condition }: Condition, now: Instant): Condition => ({
+  ...condition,
+  state: 'degraded',
+  since: now,
+  good: 0,
+});
 
 const fall = (why: string, falls: number, now: Instant, rules: HealthRules): Condition => {
   const seconds = Math.min(rules.mostDownSeconds, rules.downSeconds * 2 ** Math.min(falls - 1, 30));

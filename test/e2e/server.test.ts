@@ -6,6 +6,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Client, makeClient } from '../../clients/sdk/client.ts';
+import { sqliteStore } from '../../shared/store/sqlite/sqlite.ts';
+import { makeTargetHealth } from '../../shared/store/target-health.ts';
 import { cli, startCli, startServer } from '../support/cli.ts';
 import { helpersOf, processesWith } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
@@ -111,6 +113,22 @@ describe('the embedded server', () => {
       stdout: 'ready\n',
       result: { reason: 'lost', stdoutBytes: 6 },
     });
+  });
+
+  test('runs commands at once after a start, though the one before found that it could not', async () => {
+    const dataDirectory = tempDirectory();
+    const first = await startServer(dataDirectory);
+    first.process.kill('SIGTERM');
+    await once(first.process, 'close');
+    const store = sqliteStore({ file: join(dataDirectory, 'errand.db') });
+    const now = Date.now();
+    const condition = { state: 'down', since: now, why: 'full', good: 0, downUntil: now + 600_000, falls: 9 } as const;
+    await makeTargetHealth(store).change('local', (before) => ({ ...before, condition }));
+    await store.close();
+    const { url } = await startServer(dataDirectory);
+    const client = makeClient({ url });
+    const { id } = await client.submit(sh('echo again'));
+    expect(await client.get(id, { waitSeconds: 20 })).toMatchObject({ status: 'succeeded', stdout: 'again\n' });
   });
 
   test('serves 100 clients at once without an error of ours', async () => {
