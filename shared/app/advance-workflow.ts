@@ -17,6 +17,7 @@ import { type RunKey, runKeyOf, type Workflow } from '../domain/workflows.ts';
 import type { Idempotency } from '../store/commands.ts';
 import type { WorkflowReference } from '../store/schema.ts';
 import type { Write } from '../store/store.ts';
+import type { StoredWorkflow } from '../store/workflows.ts';
 import { withinTrace } from '../telemetry/trace-scope.ts';
 import { nodeContextOf, workflowSpansOf } from '../telemetry/workflow-spans.ts';
 import { auditWrite } from './audit-events.ts';
@@ -54,17 +55,31 @@ export const advanceWorkflow = async (deps: Deps, reference: WorkflowReference):
     const known = plan;
     const ends = await findEnds(deps, workflow);
     const { next, effects } = await step(deps, { workflow, plan, submissions, ends });
+    let latest = stored;
     if (next !== workflow) {
       const saved = await deps.workflows.save(stored, next, next.status === 'running' ? [] : [endWrite(deps, next)]);
       // Someone else was faster: what was submitted meanwhile is still the same.
       if (!saved) continue;
+      latest = saved;
       if (deps.tracing.exports) for (const span of workflowSpansOf(workflow, next)) deps.tracing.record(span);
     }
     submissions = await withinTrace(next.trace, () => perform(deps, { workflow: next, plan: known, effects }));
-    const isLater = effects.filter(({ kind }) => kind !== 'cancel').length > submissions.size;
-    if (isLater) await wakeWorkflow(deps, next, AGAIN_SECONDS);
-    if (submissions.size === 0) return next.dueAt;
+    if (submissions.size > 0) continue;
+    if (effects.some(({ kind }) => kind !== 'cancel')) await lookAgainSoon(deps, latest);
+    return next.dueAt;
   }
+};
+
+/** By one wake-up, however many look meanwhile: if each look led to another, their number would grow without end. */
+const lookAgainSoon = async (deps: Deps, stored: StoredWorkflow): Promise<void> => {
+  const { workflow } = stored;
+  const now = deps.clock.now();
+  const { againAt = 0 } = workflow;
+  // A time that is further off was told by a clock that was wrong.
+  if (againAt > now && againAt <= now + AGAIN_SECONDS * 1_000) return;
+  const saved = await deps.workflows.save(stored, { ...workflow, againAt: now + AGAIN_SECONDS * 1_000 });
+  // Whoever was faster looks by itself.
+  if (saved) await wakeWorkflow(deps, workflow, AGAIN_SECONDS);
 };
 
 interface Look {

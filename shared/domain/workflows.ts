@@ -146,6 +146,8 @@ export interface Workflow {
   readonly stop?: 'canceled' | 'timed_out' | 'restored' | undefined;
   /** When someone must look at it, whatever else happens; undefined once it has ended. */
   readonly dueAt?: Instant | undefined;
+  /** A wake-up for then is under way, as something could not be submitted for now. */
+  readonly againAt?: Instant | undefined;
   readonly nodes: Readonly<Record<string, NodeState>>;
 }
 

@@ -202,6 +202,8 @@ export const runSeed = async (seed: number, name: ProfileName, options: RunOptio
   // What comes late would show now.
   const overAt = world.now();
   await world.run(() => false, overAt + 3 * MINUTE_MS);
+  // As what a process submits that was frozen, of a caller who has had another answer since.
+  await world.run(() => isOver() && left().length === 0, overAt + MOST_LEFT_MS);
 
   const reader = startNode(makeLife(world, 'reader', makeRng(1)), {
     ...nodeParts,

@@ -85,4 +85,9 @@ export const SAVED_SEEDS: readonly { readonly profile: ProfileName; readonly see
       seed: 17_930,
       found: 'a command of an instant that its history calls missed: a clock was ahead, and who submitted it died',
     },
+    {
+      profile: 'workflows-far',
+      seed: 32_589,
+      found: 'a workflow that waited for a quota: each look at it led to another, until there was nothing else',
+    },
   ];

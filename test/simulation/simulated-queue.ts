@@ -20,10 +20,13 @@ interface Message {
 const VISIBILITY_MS = 60_000;
 const MOST_RECEIVES = 3;
 const LONGEST_DELAY_SECONDS = 900;
+/** Of a run. What comes too early is sent again, so copies of copies without end would be all that happens. */
+const MOST_DOUBLED = 100;
 /** Where nobody consumes, it is asked again after so long. */
 const IDLE_MS = 1_000;
 
 export const makeFarQueue = (world: World, faults: Faults): FarQueue => {
+  let doubled = 0;
   const consumers: { readonly life: Life; readonly handle: (body: string) => Promise<boolean> }[] = [];
 
   const receive = (message: Message): void => {
@@ -46,7 +49,10 @@ export const makeFarQueue = (world: World, faults: Faults): FarQueue => {
 
   const enqueue = (wakeUp: WakeUp, delaySeconds: number): void => {
     const delayMs = Math.min(LONGEST_DELAY_SECONDS, Math.ceil(delaySeconds)) * 1_000;
-    const copies = faults.strikes('message-lost') ? 0 : faults.strikes('message-doubled') ? world.rng.between(2, 5) : 1;
+    const isLost = faults.strikes('message-lost');
+    const isDoubled = !isLost && doubled < MOST_DOUBLED && faults.strikes('message-doubled');
+    if (isDoubled) doubled++;
+    const copies = isLost ? 0 : isDoubled ? world.rng.between(2, 5) : 1;
     for (let copy = 0; copy < copies; copy++) {
       const lateMs = faults.strikes('message-late') ? world.rng.between(1_000, 2 * 3_600_000) : 0;
       const message = { body: JSON.stringify(wakeUp), receives: 0 };

@@ -373,4 +373,26 @@ describe('the rights', () => {
     expect(await commandsOf(deps)).toHaveLength(1);
     expect(told(await read(deps, made))).toBe('a:running b:running');
   });
+
+  test('a quota that is used up has it looked at again in ten seconds, by one wake-up however many look', async () => {
+    const deps = await idle();
+    await deps.principals.members.add(keys.member(tenant, member.id), member);
+    await deps.principals.tenants.add(keys.tenant(tenant), {
+      ...{ id: tenant, name: '', suspended: false, createdAt: 0, limits: { unfinishedCommands: 1 } },
+    });
+    const delays: number[] = [];
+    const queue: typeof deps.queue = {
+      async send(wakeUp, options) {
+        if (options?.delaySeconds) delays.push(options.delaySeconds);
+        return deps.queue.send(wakeUp, options);
+      },
+    };
+    const made = await by(deps, { nodes: { a: run, b: run, c: run } });
+    const look = () => advanceWorkflow({ ...deps, queue }, workflowReferenceOf(tenant, made.id));
+    for (let looks = 0; looks < 5; looks++) await Promise.all([look(), look()]);
+    expect(delays).toEqual([10]);
+    await deps.clock.advance(10_000);
+    await Promise.all([look(), look()]);
+    expect(delays).toEqual([10, 10]);
+  });
 });
