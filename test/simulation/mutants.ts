@@ -713,18 +713,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'logged-apart-only-if-overtaken',
-    profile: 'workflows-far',
-    seed: 6_624,
-    edits: [
-      {
-        file: 'shared/app/log-overtaken.ts',
-        from: '  const opening = auditLog',
-        to: "  const { head } = await auditLog.head(tenant);\n  if (id > (head.commandsTo ?? '')) return stored;\n  const opening = auditLog",
-      },
-    ],
-  },
-  {
     name: 'given-up-and-not-withdrawn',
     profile: 'workflows-far',
     seed: 179,
