@@ -24,7 +24,7 @@ import { auditWrite } from './audit-events.ts';
 import { cancelCommand } from './cancel-command.ts';
 import type { Deps } from './deps.ts';
 import { eachAtOnce } from './each-at-once.ts';
-import { submitCommand } from './submit-command.ts';
+import { submitCommand, withdrawSubmission } from './submit-command.ts';
 import { makeOutputs, type Outputs, type WorkflowPlan } from './workflow-values.ts';
 import { countsOf } from './workflow-view.ts';
 import { requirePlan, wakeWorkflow } from './workflows.ts';
@@ -230,18 +230,16 @@ const trySubmit = async (
   }
 };
 
-/** A submission that is given up, unless it was let in before by somebody who did not live to say so, or is just now. */
+/** Refused, unless it was let in before, or is just now. */
 const withdraw = async (
-  { commands, order, clock }: Deps,
+  deps: Deps,
   workflow: Workflow,
   run: { readonly node: string; readonly item: number },
   why: Refusal,
 ): Promise<Submission> => {
-  const { tenant } = workflow;
   const idempotency = idempotencyOf(workflow, run);
-  const now = clock.now();
-  if (isForgotten(idempotency, now)) return { refused: FORGOTTEN };
-  const earlier = await commands.withdraw(tenant, idempotency, { id: await order.next(tenant), now });
+  if (isForgotten(idempotency, deps.clock.now())) return { refused: FORGOTTEN };
+  const earlier = await withdrawSubmission(deps, workflow.tenant, idempotency);
   return earlier === undefined ? { refused: why } : { command: earlier };
 };
 

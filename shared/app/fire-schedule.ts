@@ -17,7 +17,7 @@ import { withinTrace } from '../telemetry/trace-scope.ts';
 import { auditWrite } from './audit-events.ts';
 import { cancelCommand } from './cancel-command.ts';
 import type { Deps } from './deps.ts';
-import { submitCommand } from './submit-command.ts';
+import { submitCommand, withdrawSubmission } from './submit-command.ts';
 
 /** More than one look can have to do: what was missed, and what waited. */
 const MOST_STEPS = 2 * (LIMITS.scheduleCatchUp + LIMITS.scheduleWaiting);
@@ -101,10 +101,13 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     if (isNews && trace) tracing.record(firingSpanOf(schedule, firing, { trace, lookedAt }));
   };
   const isHeldUp = open.length > 0 || isBehind;
-  if (isHeldUp && schedule.overlap === 'skip' && !(await withdraw(deps, schedule, at))) {
-    return store({ outcome: 'skipped', reason: 'overlap', detail: `${open[0]?.id} had not ended.` });
-  }
-  if (isHeldUp && schedule.overlap !== 'skip' && !(await wasSubmitted(deps, schedule, idempotency))) {
+  // Before an instant is told to be anything but submitted, here and below, it is withdrawn.
+  const withdraw = () => withdrawSubmission(deps, schedule.tenant, idempotency);
+  if (isHeldUp && schedule.overlap === 'skip') {
+    if (!(await withdraw())) {
+      return store({ outcome: 'skipped', reason: 'overlap', detail: `${open[0]?.id} had not ended.` });
+    }
+  } else if (isHeldUp && !(await wasSubmitted(deps, schedule, idempotency))) {
     if (schedule.overlap === 'queue') {
       await deps.schedules.change(reference, (latest) => queueUp(without(latest, ended), at, deps.clock.now()));
       return;
@@ -120,7 +123,7 @@ const fire = async (deps: Deps, schedule: Schedule, at: Instant): Promise<void> 
     const refusal = refusalOf(error, deps.clock.now() - at);
     if (!refusal) throw error;
     if (!(error instanceof AppError)) deps.log.error('A schedule could not be fired', { reference, error });
-    const command = await withdraw(deps, schedule, at);
+    const command = await withdraw();
     if (command) return store({ outcome: 'submitted', command });
     const { reason } = refusal;
     const details = { at: new Date(at).toISOString(), reason };
@@ -207,23 +210,11 @@ const wasSubmitted = async (
   idempotency: Idempotency,
 ): Promise<boolean> => (await commands.findRepeated(tenant, idempotency, clock.now())) !== undefined;
 
-/**
- * Before an instant is told to be anything but submitted: nobody submits it any more, who may be just about to. Resolves with its command,
- * if somebody has already, who may not have lived to note it.
- */
-const withdraw = async (
-  { commands, order, clock }: Pick<Deps, 'commands' | 'order' | 'clock'>,
-  schedule: Schedule,
-  at: Instant,
-): Promise<CommandId | undefined> => {
-  const by = { id: await order.next(schedule.tenant), now: clock.now() };
-  return commands.withdraw(schedule.tenant, idempotencyOf(schedule, at), by);
-};
-
 /** The next instant, if it was submitted before: missed it was not. */
 const begunBefore = async (deps: Deps, schedule: Schedule): Promise<Instant | undefined> => {
-  const { next } = schedule;
-  return next !== undefined && (await withdraw(deps, schedule, next)) ? next : undefined;
+  const { next, tenant } = schedule;
+  if (next === undefined) return undefined;
+  return (await withdrawSubmission(deps, tenant, idempotencyOf(schedule, next))) ? next : undefined;
 };
 
 const cancelAll = async (deps: Deps, actor: Actor, open: readonly Command[]): Promise<void> => {

@@ -5,7 +5,7 @@ import { type Actor, isInScope } from '../domain/actor.ts';
 import type { Instant } from '../domain/clock.ts';
 import type { Command } from '../domain/command.ts';
 import { AppError, type Fault } from '../domain/errors.ts';
-import type { CommandId } from '../domain/ids.ts';
+import type { CommandId, TenantId } from '../domain/ids.ts';
 import { LIMITS } from '../domain/limits.ts';
 import { hasQuotas } from '../domain/quotas.ts';
 import type { SessionId } from '../domain/sessions.ts';
@@ -153,6 +153,17 @@ const submitWithAnId = async (deps: Deps, actor: Actor, submission: Submission):
   if (asked) await noteAsked(deps, asked, stored.command);
   return { command: stored.command, repeated: false, watch, ...(asked ? { cache: 'miss' } : {}) };
 };
+
+/**
+ * Gives a submission up: nobody stores its command any more, who may be just about to. Resolves with the command, if somebody has stored it
+ * already, who may not have lived to say so.
+ */
+export const withdrawSubmission = async (
+  { commands, order, clock }: Pick<Deps, 'commands' | 'order' | 'clock'>,
+  tenant: TenantId,
+  idempotency: Idempotency,
+): Promise<CommandId | undefined> =>
+  commands.withdraw(tenant, idempotency, { id: await order.next(tenant), now: clock.now() });
 
 /** What a key was used for. One that is taken by a request whose command is stored in a moment was used for nothing yet. */
 const findStored = async ({ commands }: Deps, { tenant }: Actor, idempotency: Idempotency, now: Instant) => {

@@ -13,7 +13,7 @@ import type { Command } from '../../shared/domain/command.ts';
 import { AppError } from '../../shared/domain/errors.ts';
 import type { CommandId } from '../../shared/domain/ids.ts';
 import type { Faults } from './faults.ts';
-import type { CallerEvent, FinalView, Piece, Seen } from './history.ts';
+import { type CallerEvent, type FinalView, isFinal, type Piece, type Seen } from './history.ts';
 import { SECOND_TARGET } from './node.ts';
 import type { Served } from './place.ts';
 import type { JobPlan, SchedulePlan } from './scenario.ts';
@@ -21,7 +21,6 @@ import type { World } from './world.ts';
 
 const PATIENCE_MS = 30_000;
 const POLL_MS = 4_000;
-const FINAL = ['succeeded', 'failed', 'timed_out', 'canceled', 'expired', 'lost'];
 
 export interface CallerParts {
   readonly world: World;
@@ -124,7 +123,7 @@ export const liveThrough = (parts: CallerParts, plan: JobPlan, tell: (event: Cal
       const reply = await request(parts, async (deps) => toSeen((await requireCommand(deps, actor, id)).command));
       if (reply.kind === 'answer') tell({ kind: 'seen', at: world.now(), job, seen: reply.value });
       if (reply.kind === 'refusal') tell({ kind: 'refused', at: world.now(), job, code: reply.code });
-      if (reply.kind === 'answer' && FINAL.includes(reply.value.status)) {
+      if (reply.kind === 'answer' && isFinal(reply.value.status)) {
         // Once more later: an end never changes.
         await sleep(world.rng.between(0, 120_000));
         const again = await request(parts, async (deps) => toSeen((await requireCommand(deps, actor, id)).command));

@@ -1,14 +1,16 @@
-import type {
-  Execution,
-  FinalView,
-  History,
-  Job,
-  Piece,
-  ScheduleHistory,
-  Seen,
-  SeenAttempt,
-  SeenFiring,
-  Stream,
+import {
+  type Execution,
+  FINAL,
+  type FinalView,
+  type History,
+  isFinal,
+  type Job,
+  type Piece,
+  type ScheduleHistory,
+  type Seen,
+  type SeenAttempt,
+  type SeenFiring,
+  type Stream,
 } from './history.ts';
 import { checkWorkflows } from './workflow-checker.ts';
 
@@ -16,9 +18,6 @@ import { checkWorkflows } from './workflow-checker.ts';
  * Judges a run by the promises of docs/reliability.md, from outside: by what callers saw and what providers executed. It knows nothing of
  * how the product works, and imports nothing of it.
  */
-
-const FINAL = ['succeeded', 'failed', 'timed_out', 'canceled', 'expired', 'lost'];
-const isFinal = (status: string): boolean => FINAL.includes(status);
 
 /** Back to `queued` only before a further attempt. */
 const MAY_FOLLOW: Readonly<Record<string, readonly string[]>> = {

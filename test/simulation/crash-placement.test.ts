@@ -6,26 +6,35 @@ import {
   OF_A_WORKFLOW,
   SCHEDULED,
   STORIES,
+  type Story,
   type StoryName,
 } from './crash-placement.ts';
-import { PROVIDER_NAMES } from './profiles.ts';
+import { PROVIDER_NAMES, type ProfileName } from './profiles.ts';
 
 const STORY_NAMES = Object.keys(STORIES) as StoryName[];
 
-describe.for(PROVIDER_NAMES)('%s', (profile) => {
-  test.for(STORY_NAMES)('a command %s keeps its promises wherever its process dies', async (name) => {
-    for (const point of ['before-call', 'after-call'] as const) {
-      const { places, violations } = await crashEverywhere(profile, STORIES[name], point);
-      expect(violations).toEqual([]);
-      expect(places).toBeGreaterThan(50);
-    }
-  });
-
-  test.for(STORY_NAMES)('a command %s keeps its promises whichever answer of the store is lost', async (name) => {
-    const { places, violations } = await loseEachAnswer(profile, STORIES[name]);
+const diesEverywhere = async (profile: ProfileName, story: Story): Promise<void> => {
+  for (const point of ['before-call', 'after-call'] as const) {
+    const { places, violations } = await crashEverywhere(profile, story, point);
     expect(violations).toEqual([]);
-    expect(places).toBeGreaterThan(3);
-  });
+    expect(places).toBeGreaterThan(50);
+  }
+};
+
+const losesEachAnswer = async (profile: ProfileName, story: Story): Promise<void> => {
+  const { places, violations } = await loseEachAnswer(profile, story);
+  expect(violations).toEqual([]);
+  expect(places).toBeGreaterThan(3);
+};
+
+describe.for(PROVIDER_NAMES)('%s', (profile) => {
+  test.for(STORY_NAMES)('a command %s keeps its promises wherever its process dies', (name) =>
+    diesEverywhere(profile, STORIES[name]),
+  );
+
+  test.for(STORY_NAMES)('a command %s keeps its promises whichever answer of the store is lost', (name) =>
+    losesEachAnswer(profile, STORIES[name]),
+  );
 });
 
 describe.for([
@@ -36,17 +45,7 @@ describe.for([
   { profile: 'workflows-far', what: 'each node runs once', story: OF_A_WORKFLOW },
   { profile: 'workflows-far', what: 'each node runs once, and again where it failed', story: OF_A_RESUMED_WORKFLOW },
 ] as const)('$profile: $what', ({ profile, story }) => {
-  test('wherever the process dies', async () => {
-    for (const point of ['before-call', 'after-call'] as const) {
-      const { places, violations } = await crashEverywhere(profile, story, point);
-      expect(violations).toEqual([]);
-      expect(places).toBeGreaterThan(50);
-    }
-  });
+  test('wherever the process dies', () => diesEverywhere(profile, story));
 
-  test('whichever answer of the store is lost', async () => {
-    const { places, violations } = await loseEachAnswer(profile, story);
-    expect(violations).toEqual([]);
-    expect(places).toBeGreaterThan(3);
-  });
+  test('whichever answer of the store is lost', () => losesEachAnswer(profile, story));
 });

@@ -19,7 +19,7 @@ const PROGRAM: Program = {
   echoes: false,
 };
 
-interface Story {
+export interface Story {
   readonly program?: Partial<Program>;
   readonly body?: Partial<SubmitCommand>;
   readonly cancelAfterMs?: number;

@@ -5,6 +5,10 @@
 
 export type Stream = 'stdout' | 'stderr';
 
+/** The statuses of commands that have ended. */
+export const FINAL = ['succeeded', 'failed', 'timed_out', 'canceled', 'expired', 'lost'];
+export const isFinal = (status: string): boolean => FINAL.includes(status);
+
 /** A piece of output, as the command wrote it or as a caller read it. */
 export interface Piece {
   readonly stream: Stream;

@@ -719,8 +719,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'shared/app/advance-workflow.ts',
-        from: 'const earlier = await commands.withdraw(tenant, idempotency, { id: await order.next(tenant), now });',
-        to: 'const earlier = (await commands.findRepeated(tenant, idempotency, now))?.id;',
+        from: 'const earlier = await withdrawSubmission(deps, workflow.tenant, idempotency);',
+        to: 'const earlier = (await deps.commands.findRepeated(workflow.tenant, idempotency, deps.clock.now()))?.id;',
       },
     ],
   },

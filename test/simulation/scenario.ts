@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import type { CreateSchedule } from '../../shared/contract/schedule-schemas.ts';
 import type { SubmitCommand } from '../../shared/contract/schemas.ts';
-import type { SignalName } from '../../shared/domain/command.ts';
+import { RETRY_CAUSES, type SignalName } from '../../shared/domain/command.ts';
 import type { TenantLimits } from '../../shared/domain/quotas.ts';
 import { CATCH_UPS, OVERLAPS } from '../../shared/domain/schedules.ts';
 import { type Program, toArgv } from './executions.ts';
@@ -48,7 +48,6 @@ export interface Scenario {
 
 const DAY_MS = 24 * 3_600_000;
 const NEW_YEAR = Date.parse('2030-01-01T00:00:00Z');
-const CAUSES = ['lost', 'provider-error', 'nonzero-exit'] as const;
 const SIGNALS: readonly SignalName[] = ['SIGHUP', 'SIGUSR1', 'SIGCONT'];
 
 export const makeScenario = (rng: Rng, { second, also }: Pick<Profile, 'second' | 'also'>): Scenario => {
@@ -152,7 +151,9 @@ const makeJob = (rng: Rng, name: string, withinMs: number): JobPlan => {
     timeoutSeconds: rng.pick([2, 10, 60, 120]),
     queueTtlSeconds: rng.pick([60, 600, 3_600]),
     ...(echoes ? { stdin: 'open' as const } : {}),
-    ...(rng.chance(0.5) ? { retry: { maxAttempts: rng.between(2, 4), on: CAUSES.filter(() => rng.chance(0.6)) } } : {}),
+    ...(rng.chance(0.5)
+      ? { retry: { maxAttempts: rng.between(2, 4), on: RETRY_CAUSES.filter(() => rng.chance(0.6)) } }
+      : {}),
   };
   return {
     name,

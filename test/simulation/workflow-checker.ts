@@ -1,12 +1,18 @@
-import type { Execution, FinalView, History, Place, SeenNode, StoredStatus, WorkflowHistory } from './history.ts';
+import {
+  type Execution,
+  type Generation,
+  type History,
+  isFinal,
+  type Place,
+  type SeenNode,
+  type StoredStatus,
+  type WorkflowHistory,
+} from './history.ts';
 
 /*
  * The promises of docs/workflows.md. As the rest of the checker it imports nothing of the product: what a graph comes to is worked out here
  * again, from how its commands ended.
  */
-
-const FINAL = ['succeeded', 'failed', 'timed_out', 'canceled', 'expired', 'lost'];
-const isFinal = (status: string): boolean => FINAL.includes(status);
 
 /** A command of a workflow, with its places among all that was stored. */
 interface Part {
@@ -17,7 +23,6 @@ interface Part {
   readonly submitted: Place;
   /** Infinite as long as it has not ended. */
   readonly ended: Place;
-  readonly final: FinalView;
 }
 
 interface Judged {
@@ -46,18 +51,21 @@ export const checkWorkflows = (history: History): string[] =>
 
 const partsOf = ({ id }: WorkflowHistory, { finals, stored }: History): Part[] => {
   const placeOf = (is: (one: StoredStatus) => boolean): Place => stored.find(is)?.place ?? Number.POSITIVE_INFINITY;
-  return finals.flatMap((final) => {
-    const { seen, partOf } = final;
+  return finals.flatMap(({ seen, partOf }) => {
     if (partOf?.workflow !== id) return [];
     return [
       {
-        ...{ id: seen.id, node: partOf.node, item: partOf.item, status: seen.status, final },
+        ...{ id: seen.id, node: partOf.node, item: partOf.item, status: seen.status },
         submitted: placeOf(({ command }) => command === seen.id),
         ended: placeOf(({ command, status }) => command === seen.id && isFinal(status)),
       },
     ];
   });
 };
+
+/** The one that ran at a place, or had ended last. */
+const generationAt = (generations: readonly Generation[], place: Place): Generation | undefined =>
+  generations.findLast(({ begins }) => begins <= place);
 
 /** What was acknowledged is there, is one, and has ended. */
 const isOneAndEnds = ({ workflow: { acknowledged, found, status, generations } }: Judged): string[] => {
@@ -75,7 +83,7 @@ const runsEachOnce = ({ workflow: { generations, nodes }, parts }: Judged): stri
   const faults: string[] = [];
   const seen = new Set<string>();
   for (const { node, item, submitted, ended } of parts) {
-    const generation = generations.findLast(({ begins }) => begins <= submitted);
+    const generation = generationAt(generations, submitted);
     const where = `${node}/${item}`;
     if (!nodes.some(({ name }) => name === node)) faults.push(`${where} is of no node`);
     if (!generation) faults.push(`${where} was submitted before the workflow was there`);
@@ -110,7 +118,7 @@ const runsNoMoreAtOnce = ({ workflow: { concurrency }, parts }: Judged): string[
 /** Each command is one that the workflow told of when that generation ended. */
 const knowsItsCommands = ({ workflow: { generations }, parts }: Judged): string[] =>
   parts.flatMap(({ id, node, item, submitted }) => {
-    const generation = generations.findLast(({ begins }) => begins <= submitted);
+    const generation = generationAt(generations, submitted);
     const isKnown = generation?.commands?.includes(id) ?? true;
     return isKnown ? [] : [`${node}/${item} of generation ${generation?.number} ran, and the workflow never knew`];
   });
@@ -195,7 +203,7 @@ const outputsOf = ({ workflow: { nodes, generations }, parts, history }: Judged)
   /** Of the last generation a node tells of its commands, also those that are of an earlier one; of an earlier one that is not known any more. */
   const commandsOf = (name: string, before: Place): readonly (Part | undefined)[] | undefined => {
     const node = nodes.find((one) => one.name === name);
-    const generation = generations.findLast(({ begins }) => begins <= before);
+    const generation = generationAt(generations, before);
     if (generation === generations.at(-1))
       return node?.runs.map(({ command }) => parts.find(({ id }) => id === command));
     const own = parts.filter((part) => part.node === name && part.submitted < before);

@@ -1,4 +1,5 @@
 import { SubmitWorkflow } from '../../shared/contract/workflow-schemas.ts';
+import { RETRY_CAUSES } from '../../shared/domain/command.ts';
 import { type Program, toArgv } from './executions.ts';
 import { TARGET } from './node.ts';
 import type { Rng } from './rng.ts';
@@ -19,7 +20,6 @@ export interface WorkflowPlan {
 type Node = SubmitWorkflow['nodes'][string];
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'];
-const CAUSES = ['lost', 'provider-error', 'nonzero-exit'] as const;
 
 /** By what its commands are told apart: the job in their argv. */
 export const jobOf = (workflow: string, node: string): string => `${workflow}.${node}`;
@@ -60,7 +60,7 @@ const makeNode = (rng: Rng, job: string, before: Readonly<Record<string, Node>>)
       target: TARGET,
       timeoutSeconds: rng.pick([10, 60]),
       queueTtlSeconds: rng.pick([600, 3_600]),
-      ...(rng.chance(0.4) ? { retry: { maxAttempts: 2, on: CAUSES.filter(() => rng.chance(0.6)) } } : {}),
+      ...(rng.chance(0.4) ? { retry: { maxAttempts: 2, on: RETRY_CAUSES.filter(() => rng.chance(0.6)) } } : {}),
     },
     ...(needs.length > 0 ? { needs, if: makeCondition(rng, needs, before) } : {}),
     ...(forEach ? { forEach } : {}),

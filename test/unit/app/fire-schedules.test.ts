@@ -20,6 +20,7 @@ import { keys } from '../../../shared/store/schema.ts';
 import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
 import type { Store } from '../../../shared/store/store.ts';
 import { owner, type TestWorker, testWorker } from '../../support/deps.ts';
+import { dyingStore } from '../../support/dying-store.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 import { read, schedule, told } from '../../support/schedules.ts';
 
@@ -96,31 +97,6 @@ describe('a schedule', () => {
 });
 
 describe('exactly once', () => {
-  class Killed extends Error {}
-  /** A process that dies right after so many writes. */
-  const dying = (store: Store, writes: number, died = () => {}): Store => {
-    let left = writes;
-    const alive = () => {
-      if (left > 0) return;
-      died();
-      throw new Killed();
-    };
-    return {
-      ...store,
-      async get(key) {
-        alive();
-        return store.get(key);
-      },
-      async write(parts) {
-        alive();
-        left--;
-        const written = await store.write(parts);
-        alive();
-        return written;
-      },
-    };
-  };
-
   test.for([
     // The command with its key; the advance.
     ['free', 1],
@@ -134,7 +110,7 @@ describe('exactly once', () => {
     const store: Store = { ...sqliteStore({ file: ':memory:' }), atomicWrites };
     const survivor = await testWorker({ clock, store, work: false });
     let died = false;
-    const mortal = dying(store, writes, () => {
+    const mortal = dyingStore(store, writes, () => {
       died = true;
     });
     const victim = await testWorker({ clock, store: mortal, work: false, name: 'worker-2' });
@@ -161,7 +137,7 @@ describe('exactly once', () => {
       const clock = fakeClock();
       const store: Store = { ...sqliteStore({ file: ':memory:' }), atomicWrites };
       const survivor = await testWorker({ clock, store, work: false });
-      const victim = await testWorker({ clock, store: dying(store, writes), work: false, name: 'worker-2' });
+      const victim = await testWorker({ clock, store: dyingStore(store, writes), work: false, name: 'worker-2' });
       const made = await schedule(survivor, { overlap: 'allow', catchUp: 'last' });
       await clock.advance(MINUTE);
       await fireDue(victim, clock.now());
@@ -226,7 +202,7 @@ describe('exactly once', () => {
     const clock = fakeClock();
     const store = sqliteStore({ file: ':memory:' });
     const deps = await testWorker({ clock, store, work: false });
-    const victim = await testWorker({ clock, store: dying(store, 1), work: false });
+    const victim = await testWorker({ clock, store: dyingStore(store, 1), work: false });
     const made = await schedule(deps, { overlap: 'allow' });
     await clock.advance(MINUTE);
     await fireDue(victim, clock.now());

@@ -15,6 +15,7 @@ import { keys, referenceOf, workflowReferenceOf } from '../../../shared/store/sc
 import { sqliteStore } from '../../../shared/store/sqlite/sqlite.ts';
 import type { Store } from '../../../shared/store/store.ts';
 import { owner, type TestWorker, testWorker } from '../../support/deps.ts';
+import { dyingStore } from '../../support/dying-store.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 import { tempDirectory } from '../../support/temp-directory.ts';
 import { type NewWorkflow, read, submit, told } from '../../support/workflows.ts';
@@ -37,31 +38,6 @@ const outputOf = async (deps: TestWorker, { nodes }: WorkflowView, name: string)
   return (await toView(deps, stored?.command as Command)).stdout;
 };
 const idle = () => testWorker({ work: false });
-
-class Killed extends Error {}
-/** A process that dies right after so many writes. */
-const dying = (store: Store, writes: number, died: () => void): Store => {
-  let left = writes;
-  const alive = () => {
-    if (left > 0) return;
-    died();
-    throw new Killed();
-  };
-  return {
-    ...store,
-    async get(key) {
-      alive();
-      return store.get(key);
-    },
-    async write(parts) {
-      alive();
-      left--;
-      const written = await store.write(parts);
-      alive();
-      return written;
-    },
-  };
-};
 
 describe('a workflow', () => {
   test('runs its commands one after another as they need each other, as commands of its own', async () => {
@@ -232,7 +208,7 @@ describe('whatever crashes', () => {
     const store: Store = { ...sqliteStore({ file: ':memory:' }), atomicWrites };
     const survivor = await testWorker({ clock, store, work: false });
     let died = false;
-    const mortal = dying(store, writes, () => {
+    const mortal = dyingStore(store, writes, () => {
       died = true;
     });
     const victim = await testWorker({ clock, store: mortal, work: false, name: 'worker-2' });
@@ -348,7 +324,7 @@ describe('the rights', () => {
     await survivor.principals.members.add(keys.member(tenant, member.id), member);
     const made = await by(survivor, { nodes: { a: run } });
     // Behind the claim and the command itself.
-    const mortal = dying(store, 2, () => {});
+    const mortal = dyingStore(store, 2);
     await sweepWorkflows(await testWorker({ clock, store: mortal, work: false, name: 'worker-2' }));
     const [command] = await commandsOf(survivor);
     await survivor.principals.members.change(keys.member(tenant, member.id), (one) => ({ ...one, disabled: true }));

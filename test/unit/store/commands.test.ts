@@ -147,35 +147,34 @@ describe.for(['free', 'costly'] as const)(
   },
 );
 
-test('a submission that was cut off between its key and its command may be withdrawn, and its repetition is not stored', async () => {
-  let cut = true;
-  const { real, commands } = open({
-    atomicWrites: 'costly',
-    write: async (parts) => {
-      if (cut && parts.some((part) => 'put' in part && part.put.sk === 'command')) throw new Error('cut off');
-      return real.write(parts);
-    },
-  });
-  await expect(commands.add(aCommand(), idempotency, T0)).rejects.toThrow('cut off');
-  cut = false;
-  const by = { id: commandId(3), now: T0 };
-  expect(await commands.withdraw(aCommand().tenant, idempotency, by)).toBeUndefined();
-  expect(await commands.add(aCommand({ id: commandId(2) }), idempotency, T0)).toMatchObject({ kind: 'repeated' });
-  expect(await commands.list(aCommand().tenant, {}, { limit: 10 })).toEqual({ commands: [] });
-});
+describe('a submission that was cut off between its key and its command', () => {
+  const cutOff = async () => {
+    let cut = true;
+    const { real, commands } = open({
+      atomicWrites: 'costly',
+      write: async (parts) => {
+        if (cut && parts.some((part) => 'put' in part && part.put.sk === 'command')) throw new Error('cut off');
+        return real.write(parts);
+      },
+    });
+    await expect(commands.add(aCommand(), idempotency, T0)).rejects.toThrow('cut off');
+    cut = false;
+    return commands;
+  };
+  const repetition = aCommand({ id: commandId(2) });
 
-test('a submission that was cut off between its key and its command is completed by its repetition', async () => {
-  let cut = true;
-  const { real, commands } = open({
-    atomicWrites: 'costly',
-    write: async (parts) => {
-      if (cut && parts.some((part) => 'put' in part && part.put.sk === 'command')) throw new Error('cut off');
-      return real.write(parts);
-    },
+  test('may be withdrawn, and its repetition is not stored', async () => {
+    const commands = await cutOff();
+    const by = { id: commandId(3), now: T0 };
+    expect(await commands.withdraw(repetition.tenant, idempotency, by)).toBeUndefined();
+    expect(await commands.add(repetition, idempotency, T0)).toMatchObject({ kind: 'repeated' });
+    expect(await commands.list(repetition.tenant, {}, { limit: 10 })).toEqual({ commands: [] });
   });
-  await expect(commands.add(aCommand(), idempotency, T0)).rejects.toThrow('cut off');
-  cut = false;
-  const added = await commands.add(aCommand({ id: commandId(2) }), idempotency, T0);
-  expect(added).toMatchObject({ kind: 'added', stored: { command: { id: commandId() } } });
-  expect(await commands.find(reference)).toBeDefined();
+
+  test('is completed by its repetition', async () => {
+    const commands = await cutOff();
+    const added = await commands.add(repetition, idempotency, T0);
+    expect(added).toMatchObject({ kind: 'added', stored: { command: { id: commandId() } } });
+    expect(await commands.find(reference)).toBeDefined();
+  });
 });
